@@ -1,0 +1,85 @@
+"""Talk to a language model from a notebook: ``%load_ext chatanywhere_magic``, then ``%%chat``.
+
+Everything public is listed in ``__all__``; it is loaded when it is first used, so that loading the extension is
+quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from .errors import ChatError, ChatInterrupted, ConfigurationError
+    from .panel import ChatPanel
+    from .providers.base import AsyncGeneratorProvider, register
+    from .providers.chatanywhere import ChatAnywhere, ChatAnywhereAPI
+    from .providers.local import Local
+    from .providers.openai import OpenAI
+    from .session import ChatSession, Reply, get_session
+
+    chat: ChatSession
+    __version__: str
+
+__all__ = [
+    "AsyncGeneratorProvider",
+    "ChatAnywhere",
+    "ChatAnywhereAPI",
+    "ChatError",
+    "ChatInterrupted",
+    "ChatPanel",
+    "ChatSession",
+    "ConfigurationError",
+    "Local",
+    "OpenAI",
+    "Reply",
+    "__version__",
+    "chat",
+    "get_session",
+    "load_ipython_extension",
+    "register",
+    "unload_ipython_extension",
+]
+
+_HOMES = {
+    "AsyncGeneratorProvider": "providers.base",
+    "ChatAnywhere": "providers.chatanywhere",
+    "ChatAnywhereAPI": "providers.chatanywhere",
+    "ChatError": "errors",
+    "ChatInterrupted": "errors",
+    "ChatPanel": "panel",
+    "ChatSession": "session",
+    "ConfigurationError": "errors",
+    "Local": "providers.local",
+    "OpenAI": "providers.openai",
+    "Reply": "session",
+    "get_session": "session",
+    "register": "providers.base",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "chat":
+        return import_module(".session", __name__).get_session()
+    if name == "__version__":
+        return import_module("importlib.metadata").version("chatanywhere-magic")
+    if name in _HOMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Add the magics to `shell`; called by ``%load_ext chatanywhere_magic``."""
+    import_module(".magic", __name__).load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Take the magics out of `shell` again and stop what runs; the conversation is kept."""
+    import_module(".magic", __name__).unload(shell)

@@ -1,0 +1,90 @@
+"""The thread on which every provider runs: one private event loop, beside the kernel's and never touching it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from concurrent.futures import Future
+
+T = TypeVar("T")
+STOP_SECONDS: Final = 2.0
+
+_BaseLoop: Any = asyncio.ProactorEventLoop if sys.platform == "win32" else asyncio.SelectorEventLoop
+
+
+class EngineLoop(_BaseLoop):  # type: ignore[misc]  # the base differs by platform
+    """A loop class of our own, so that nest-asyncio can make it re-entrant without touching anybody else's."""
+
+
+class Engine:
+    """A daemon thread with an :class:`EngineLoop`, started by the first :meth:`submit`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Return the running loop, starting the thread if needed."""
+        with self._lock:
+            if self._loop is None or self._thread is None or not self._thread.is_alive():
+                self._loop = EngineLoop()
+                _make_reentrant(self._loop)
+                self._thread = threading.Thread(
+                    target=_run, args=(self._loop,), name="chatanywhere-engine", daemon=True
+                )
+                self._thread.start()
+            return self._loop
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run `coroutine` on the engine; from any thread."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop())
+
+    def is_current_thread(self) -> bool:
+        """Whether the caller already runs on the engine."""
+        return self._thread is threading.current_thread()
+
+    def run_nested(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run `coroutine` to its end from synchronous code that itself runs on the engine.
+
+        This is what nest-asyncio is for here: a custom provider, tool or callback may ask the model again.
+        Only our own loop class is patched; ``asyncio.run``, ``asyncio.Task`` and the kernel's loop stay as they are.
+        """
+        return self.loop().run_until_complete(coroutine)
+
+    def stop(self) -> None:
+        """Cancel what runs, close the loop and end the thread; the next :meth:`submit` starts a new one."""
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+        if loop is None or thread is None or thread is threading.current_thread():
+            return
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(STOP_SECONDS)
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def _make_reentrant(loop: asyncio.AbstractEventLoop) -> None:
+    import nest_asyncio  # with the first question, not with the extension  # noqa: PLC0415
+
+    # Before the loop runs: patched while it runs, asyncio's own round would go on with a queue emptied by ours.
+    nest_asyncio._patch_loop(loop)  # noqa: SLF001 - apply() would patch all of asyncio; this patches one class

@@ -1,0 +1,194 @@
+"""The error tree: what can go wrong, one class a kind, one line each for the person at the notebook.
+
+::
+
+    ChatError
+    ├── ConfigurationError        something is missing or misspelt on our side; nothing was sent
+    │   └── UsageError            a magic's line cannot be understood
+    ├── APIError                  the provider answered with a refusal
+    │   ├── BadRequestError       it did not accept the request
+    │   │   └── ContextLengthError  the conversation is longer than the model or the plan allows
+    │   ├── AuthenticationError   the key is missing, wrong or expired
+    │   ├── PermissionDeniedError the key may not do this
+    │   ├── QuotaError            the balance or the day's allowance is used up
+    │   ├── NotFoundError         no such model or address
+    │   ├── RateLimitError        too many requests just now
+    │   └── ServerError           the provider failed or is overloaded
+    ├── ConnectionFailedError     no answer came over the network
+    │   └── TimeoutExceededError  it took longer than the limit
+    └── AnswerError               an answer began, or should have, and is not a good one
+        ├── IncompleteError       the stream ended before the provider said that it was finished
+        ├── ProtocolError         the bytes are not what the protocol says
+        ├── EmptyAnswerError      the provider finished without a word
+        └── ContentFilterError    the provider withheld the answer
+
+    ChatInterrupted (a KeyboardInterrupt)  the person stopped the turn
+"""
+
+from __future__ import annotations
+
+
+class ChatError(Exception):
+    """Base of every error that this package raises.
+
+    Parameters
+    ----------
+    message : str
+        One line: what was wrong and what to do next, in the user's language. Holds no key.
+    status : int, optional
+        The HTTP status, where there was one.
+    server_message : str, optional
+        The server's own words, redacted, printable, at most 2,000 characters.
+    request_id : str, optional
+        The provider's id of the request, to quote to its support.
+
+    Attributes
+    ----------
+    kind : str
+        The kind in one word or two, stable across languages.
+    retryable : bool
+        Whether the same request may well succeed a little later.
+    """
+
+    kind = "error"
+    retryable = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        server_message: str = "",
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.server_message = server_message
+        self.request_id = request_id
+
+    def _render_traceback_(self) -> list[str]:
+        """Show one line in IPython: our frames help nobody, and verbose ones could show a key."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class ConfigurationError(ChatError):
+    """Something is missing or misspelt on our side; nothing was sent."""
+
+    kind = "configuration"
+
+
+class UsageError(ConfigurationError):
+    """The line of a magic cannot be understood; nothing was sent."""
+
+    kind = "usage"
+
+
+class APIError(ChatError):
+    """The provider answered, with a refusal."""
+
+    kind = "api"
+
+
+class BadRequestError(APIError):
+    """The provider did not accept the request."""
+
+    kind = "bad_request"
+
+
+class ContextLengthError(BadRequestError):
+    """The prompt is longer than the model or the plan allows."""
+
+    kind = "context_length"
+
+
+class AuthenticationError(APIError):
+    """The key is missing, wrong or expired."""
+
+    kind = "authentication"
+
+
+class PermissionDeniedError(APIError):
+    """The key is known but may not do this."""
+
+    kind = "permission"
+
+
+class QuotaError(APIError):
+    """The balance or the day's allowance is used up."""
+
+    kind = "quota"
+
+
+class NotFoundError(APIError):
+    """No such model or address."""
+
+    kind = "not_found"
+
+
+class RateLimitError(APIError):
+    """Too many requests just now."""
+
+    kind = "rate_limit"
+    retryable = True
+
+
+class ServerError(APIError):
+    """The provider failed or is overloaded."""
+
+    kind = "server"
+    retryable = True
+
+
+class ConnectionFailedError(ChatError):
+    """No answer came over the network."""
+
+    kind = "connection"
+    retryable = True
+
+
+class TimeoutExceededError(ConnectionFailedError):
+    """The provider took longer than the limit."""
+
+    kind = "timeout"
+
+
+class AnswerError(ChatError):
+    """An answer began, or should have, and is not a good one."""
+
+    kind = "answer"
+
+
+class IncompleteError(AnswerError):
+    """The stream ended before the provider said that the answer was finished."""
+
+    kind = "incomplete"
+    retryable = True
+
+
+class ProtocolError(AnswerError):
+    """The bytes are not what the protocol says."""
+
+    kind = "protocol"
+
+
+class EmptyAnswerError(AnswerError):
+    """The provider finished without a word."""
+
+    kind = "empty"
+    retryable = True
+
+
+class ContentFilterError(AnswerError):
+    """The provider withheld the answer."""
+
+    kind = "content_filter"
+
+
+class ChatInterrupted(KeyboardInterrupt):  # noqa: N818 - named for what happened, like its base
+    """The person stopped the turn.
+
+    A ``KeyboardInterrupt``, so that "Run All" stops as it does for any interrupted cell.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]

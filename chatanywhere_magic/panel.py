@@ -1,0 +1,142 @@
+"""The chat panel: the kernel's conversation in widgets, beside the cells and always in step with them."""
+
+from __future__ import annotations
+
+import threading
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+
+import ipywidgets
+
+from . import markdown
+from .conversation import Origin, Version
+from .display import final_words, footer_words
+from .errors import ChatError
+from .session import ChatSession, get_session
+from .strings import text
+
+if TYPE_CHECKING:
+    from .session import Change, LiveTurn
+
+PAINT_SECONDS: Final = 0.1
+LOG_HEIGHT: Final = "420px"
+
+
+class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
+    """A panel on the kernel's conversation: what is asked in cells appears in it, and the other way round.
+
+    Parameters
+    ----------
+    session : ChatSession, optional
+        By default the kernel's.
+    """
+
+    def __init__(self, session: ChatSession | None = None) -> None:
+        self.session = session if session is not None else get_session()
+        self._shown: list[tuple[Any, ...]] = []
+        self._painting = threading.Lock()
+        self._scheduled = False
+        self._turns = ipywidgets.VBox()
+        # Reversed around one child: the browser then keeps the log at its end while it grows, without a script.
+        log = ipywidgets.Box(
+            [self._turns],
+            layout={"flex_flow": "column-reverse", "max_height": LOG_HEIGHT, "overflow": "auto"},
+        )
+        self._composer = ipywidgets.Textarea(
+            placeholder=text("panel.placeholder"), layout={"width": "auto", "height": "5em"}
+        )
+        self._send = ipywidgets.Button(description=text("panel.send"), icon="paper-plane", button_style="primary")
+        self._stop = ipywidgets.Button(description=text("panel.stop"), icon="stop", disabled=True)
+        self._state = ipywidgets.HTML()
+        self._send.on_click(self._on_send)
+        self._stop.on_click(self._on_stop)
+        controls = ipywidgets.HBox([self._send, self._stop, self._state])
+        super().__init__([log, self._composer, controls])
+        self.add_class("chatanywhere-panel")
+        for widget in (self._composer, self._send, self._stop):
+            _answer_in_own_subshell(widget)
+        self._end_listening = self.session.listen(self._on_change)
+        self._paint()
+
+    def close(self) -> None:
+        """Close the panel; the conversation goes on."""
+        self._end_listening()
+        super().close()
+
+    def _on_send(self, _button: object) -> None:
+        try:
+            live = self.session.prepare(self._composer.value.strip("\n"), origin=Origin("panel"))
+        except ChatError as error:
+            self._state.value = escape(str(error))
+            return
+        self._state.value = ""
+        self._composer.value = ""
+        self.session.start(live)
+
+    def _on_stop(self, _button: object) -> None:
+        self.session.stop()
+
+    # --- on the engine's thread -----------------------------------------------------------------------------
+
+    def _on_change(self, _change: Change, _live: LiveTurn | None) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self.session.call_later(PAINT_SECONDS, self._paint)
+
+    def _paint(self) -> None:
+        self._scheduled = False
+        with self._painting:
+            live = {turn.index: turn for turn in self.session.live if turn.index is not None}
+            boxes = list(self._turns.children)
+            turns = self.session.conversation.turns
+            for index, turn in enumerate(turns):
+                running = live.get(index)
+                version = running.version if running else turn.current
+                notice = running.notice if running else ""
+                mark = (turn.selected, version.question, version.status, len(version.answer), notice)
+                if index == len(boxes):
+                    boxes.append(_TurnBox())
+                    self._shown.append(())
+                if self._shown[index] != mark:
+                    self._shown[index] = mark
+                    boxes[index].show(version, notice, footer=self.session.footer)
+            del boxes[len(turns) :], self._shown[len(turns) :]
+            if len(boxes) != len(self._turns.children):
+                self._turns.children = boxes
+            self._stop.disabled = not live
+            self._state.value = text("panel.queued", count=len(live) - 1) if len(live) > 1 else ""
+
+
+class _TurnBox(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
+    """One turn: the question, the answer, and a line on how it stands."""
+
+    def __init__(self) -> None:
+        self._question = ipywidgets.HTMLMath()
+        # HTMLMath, not HTML: only the former has its formulas typeset.
+        self._answer = ipywidgets.HTMLMath()
+        self._line = ipywidgets.HTML()  # escaped, and not typeset: servers' words are hostile too
+        super().__init__([self._question, self._answer, self._line])
+        self.add_class("chatanywhere-turn")
+
+    def show(self, version: Version, notice: str, *, footer: bool) -> None:
+        """Show `version`."""
+        asked_in = text("panel.from_cell") if version.origin.door == "cell" else text("panel.you")
+        self._question.value = f"<b>{asked_in}</b>{markdown.as_text_html(version.question)}"
+        self._answer.value = markdown.to_html(version.answer) if version.answer else ""
+        if version.status in {"queued", "streaming"}:
+            words = [notice or text("status.queued" if version.status == "queued" else "status.streaming")]
+        else:
+            words = [*final_words(version), version.error] if version.error else final_words(version)
+            if footer:
+                words = [*words, *footer_words(version)]
+        self._line.value = escape(" · ".join(words))
+
+
+def _answer_in_own_subshell(widget: Any) -> None:
+    """Work around ipykernel 7.4.0, so that buttons work while a cell runs.
+
+    It sends a widget's replies to the shell that last published on the comm: for a widget made in a cell,
+    the one that the cell blocks.
+    """
+    if hasattr(widget.comm, "_reply_subshell_for"):
+        widget.comm._reply_subshell_for = lambda _data, default: default  # noqa: SLF001 - there is no public way

@@ -1,0 +1,1 @@
+"""Where answers come from: one contract (`base`), and the providers that fulfil it."""

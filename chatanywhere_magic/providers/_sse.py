@@ -1,0 +1,80 @@
+"""Bytes to server-sent events, without I/O, by the WHATWG standard (https://html.spec.whatwg.org/#server-sent-events)."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LINE_END: Final = re.compile("\r\n|\r|\n")
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event: its ``event:`` name (``message`` by default) and its ``data:`` lines joined by newlines."""
+
+    name: str
+    data: str
+
+
+class EventDecoder:
+    """Feed it chunks as they come; it yields the events that they complete.
+
+    Characters, line ends and fields may be split between chunks anywhere. Invalid bytes become U+FFFD.
+    A line that arrives in many chunks is joined once, when it ends, so long lines cost linear work.
+    """
+
+    def __init__(self) -> None:
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._at_start = True
+        self._after_cr = False
+        self._line: list[str] = []
+        self._name = ""
+        self._data: list[str] = []
+
+    def feed(self, chunk: bytes, *, final: bool = False) -> Iterator[Event]:
+        """Take in `chunk` and yield the events now complete.
+
+        With `final`, what stands in the buffer counts as ended: a stream whose last blank line is missing
+        still delivers its last event. (The standard drops it; servers that forget the line mean it.)
+        """
+        words = self._decode(chunk, final)
+        if self._at_start and words:
+            self._at_start = False
+            words = words.removeprefix("\ufeff")
+        # A CR ends its line at once; if an LF follows, even in the next chunk, it belongs to that CR.
+        if self._after_cr and words:
+            self._after_cr = False
+            words = words.removeprefix("\n")
+        if words.endswith("\r"):
+            self._after_cr = True
+        *ended, rest = _LINE_END.split(words)
+        for tail in ended:
+            line = "".join((*self._line, tail)) if self._line else tail
+            self._line.clear()
+            yield from self._end_line(line)
+        if rest:
+            self._line.append(rest)
+        if final:
+            if self._line:
+                yield from self._end_line("".join(self._line))
+                self._line.clear()
+            yield from self._end_line("")
+
+    def _end_line(self, line: str) -> Iterator[Event]:
+        if not line:
+            if self._data:
+                yield Event(self._name or "message", "\n".join(self._data))
+            self._data.clear()
+            self._name = ""
+            return
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "data":
+            self._data.append(value)
+        elif field == "event":
+            self._name = value

@@ -1,0 +1,254 @@
+"""The provider contract, and the registry that finds a provider by name."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import aclosing
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
+
+from ..errors import ConfigurationError
+from ..messages import AsyncResult, DeltaGenerator, Finish, Messages, Text
+from ..strings import text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ENTRY_POINTS: Final = "chatanywhere_magic.providers"
+
+
+class AsyncGeneratorProvider:
+    """Base of every provider: a class, never instantiated, whose answers are async generators.
+
+    A subclass implements one of two methods and inherits the other:
+
+    - :meth:`create_async_generator`, the public face, yields text;
+    - :meth:`create_delta_generator` yields typed deltas (text, reasoning, usage, finish reason, notices).
+
+    Attributes
+    ----------
+    name : str
+        What ``-p`` takes, and what the footer shows.
+    url : str
+        The service's address.
+    working : bool
+        Whether the service answers the public.
+    supports_message_history : bool
+        Whether earlier messages are understood. If not, only the last one is sent.
+    default_model : str
+        Used when no model is named; ``""`` lets the provider choose.
+    """
+
+    name: ClassVar[str] = ""
+    url: ClassVar[str] = ""
+    working: ClassVar[bool] = True
+    supports_gpt_35_turbo: ClassVar[bool] = False
+    supports_message_history: ClassVar[bool] = True
+    default_model: ClassVar[str] = ""
+
+    @classmethod
+    async def create_async_generator(
+        cls,
+        model: str,
+        messages: Messages,
+        proxy: str | None = None,
+        timeout: float | None = 120,  # noqa: ASYNC109 - the seed's signature, kept exactly
+        temperature: float = 0.5,
+        **kwargs: Any,
+    ) -> AsyncResult:
+        """Ask `model` and yield the answer's text as it arrives.
+
+        Parameters
+        ----------
+        model : str
+            The model's name; ``""`` for the provider's default.
+        messages : list of dict
+            The conversation, oldest first, as ``{"role": …, "content": …}``.
+        proxy : str, optional
+            URL of an HTTP proxy. By default the environment's (``HTTPS_PROXY``, ``NO_PROXY``, …).
+        timeout : float, default 120
+            Seconds for the whole answer; None for no limit.
+        temperature : float, default 0.5
+            Sampling temperature.
+        **kwargs
+            Further parameters of the provider.
+
+        Yields
+        ------
+        str
+            Text, never empty.
+
+        Raises
+        ------
+        ChatError
+            In one of its kinds. If it comes after the first chunk, the answer is not complete.
+        """
+        if cls.create_delta_generator.__func__ is AsyncGeneratorProvider.create_delta_generator.__func__:  # type: ignore[attr-defined]  # mypy does not know that a bound classmethod has __func__
+            msg = f"{cls.__name__} implements neither create_async_generator nor create_delta_generator"
+            raise TypeError(msg)
+        deltas = cls.create_delta_generator(
+            model, messages, proxy=proxy, timeout=timeout, temperature=temperature, **kwargs
+        )
+        async with aclosing(deltas):
+            async for delta in deltas:
+                if isinstance(delta, Text):
+                    yield delta.text
+
+    @classmethod
+    async def create_delta_generator(
+        cls,
+        model: str,
+        messages: Messages,
+        proxy: str | None = None,
+        timeout: float | None = 120,  # noqa: ASYNC109 - the same signature as the public face
+        temperature: float = 0.5,
+        **kwargs: Any,
+    ) -> DeltaGenerator:
+        """Ask `model` and yield typed deltas; the last one of a complete answer is a ``Finish``.
+
+        Parameters and errors are those of :meth:`create_async_generator`. This default wraps it: a
+        generator that ends without an error has said that the answer is whole.
+
+        Yields
+        ------
+        Text, Reasoning, Usage, Finish, ModelName or Notice
+        """
+        chunks = cls.create_async_generator(
+            model, messages, proxy=proxy, timeout=timeout, temperature=temperature, **kwargs
+        )
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                yield Text(chunk)
+        yield Finish("stop")
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Say why this provider cannot answer here and now, in a line for the person; None if it can.
+
+        Called to choose a provider when none is configured: it must be quick and touch no network.
+        """
+        return None
+
+
+Provider: TypeAlias = type[AsyncGeneratorProvider]
+
+# Written as text so that naming a provider does not import aiohttp.
+_BUILT_IN: Final = {
+    "chatanywhere": "chatanywhere_magic.providers.chatanywhere:ChatAnywhereAPI",
+    "openai": "chatanywhere_magic.providers.openai:OpenAI",
+    "local": "chatanywhere_magic.providers.local:Local",
+    "chatanywhere-web": "chatanywhere_magic.providers.chatanywhere:ChatAnywhere",
+}
+CHOICE_ORDER: Final = ("chatanywhere", "openai", "local")
+"""Tried in this order when the person named no provider. The web endpoint is never chosen unasked."""
+
+_registered: dict[str, Provider] = {}
+
+
+def register(provider: Provider) -> Provider:
+    """Make a provider class known by its ``name``; usable as a decorator.
+
+    Raises
+    ------
+    ConfigurationError
+        If the class has no name.
+    """
+    if not provider.name:
+        raise ConfigurationError(text("error.provider_nameless", provider=provider.__name__))
+    _registered[provider.name] = provider
+    return provider
+
+
+def provider_names() -> list[str]:
+    """Return the names of all providers: built in, installed by entry point, registered."""
+    installed = (entry.name for entry in entry_points(group=ENTRY_POINTS))
+    return list(dict.fromkeys((*_BUILT_IN, *installed, *_registered)))
+
+
+def get_provider(name: str) -> Provider:
+    """Return the provider class called `name`, loading it if needed.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is none; the message lists those there are.
+    """
+    if name in _registered:
+        return _registered[name]
+    if name in _BUILT_IN:
+        module, _, attribute = _BUILT_IN[name].partition(":")
+        loaded: Provider = getattr(import_module(module), attribute)
+        return loaded
+    for entry in entry_points(group=ENTRY_POINTS, name=name):
+        return wrap(entry.load(), name)
+    names = provider_names()
+    close = get_close_matches(name, names, n=1)
+    raise ConfigurationError(
+        text(
+            "error.provider_unknown",
+            name=name,
+            names=", ".join(names),
+            hint=text("hint.did_you_mean", name=close[0]) if close else "",
+        )
+    )
+
+
+def choose_provider() -> Provider:
+    """Return the first provider that can answer here, in `CHOICE_ORDER`.
+
+    Raises
+    ------
+    ConfigurationError
+        If none can; the message names the ways to get one.
+    """
+    for name in CHOICE_ORDER:
+        provider = get_provider(name)
+        if provider.unavailable() is None:
+            return provider
+    raise ConfigurationError(text("error.no_provider"))
+
+
+def wrap(source: Provider | Callable[..., AsyncResult], name: str = "") -> Provider:
+    """Return `source` as a provider class: itself if it is one, or a class around an async generator function.
+
+    Parameters
+    ----------
+    source : provider class or async generator function
+        A function takes ``(model, messages, proxy, timeout, temperature, **kwargs)``, yields text,
+        and may leave out the parameters that it does not use.
+    name : str, optional
+        The provider's name; the function's own by default.
+
+    Raises
+    ------
+    ConfigurationError
+        If `source` is neither.
+    """
+    if inspect.isclass(source) and issubclass(source, AsyncGeneratorProvider):
+        return source
+    if not inspect.isasyncgenfunction(source):
+        raise ConfigurationError(text("error.provider_type", found=type(source).__name__))
+    parameters = inspect.signature(source).parameters
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+    async def create_async_generator(
+        cls: Provider,  # noqa: ARG001 - bound as a classmethod below
+        model: str,
+        messages: Messages,
+        **kwargs: Any,
+    ) -> AsyncResult:
+        chunks = source(
+            model, messages, **{k: v for k, v in kwargs.items() if takes_all or k in parameters}
+        )
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                yield chunk
+
+    attributes = {
+        "name": name or getattr(source, "__name__", "custom"),
+        "__doc__": source.__doc__,
+        "create_async_generator": classmethod(create_async_generator),
+    }
+    return type("FunctionProvider", (AsyncGeneratorProvider,), attributes)

