@@ -65,7 +65,7 @@ class NotebookPainter:
     """One output area, replaced as the answer grows; when it is over, one ``display_data`` with everything in it."""
 
     def __init__(self, *, footer: bool) -> None:
-        from IPython.display import DisplayHandle  # noqa: PLC0415 - known to be loaded where a kernel is
+        from IPython.display import DisplayHandle
 
         self._handle = DisplayHandle()
         self._shown = False

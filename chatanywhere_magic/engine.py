@@ -84,7 +84,7 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _make_reentrant(loop: asyncio.AbstractEventLoop) -> None:
-    import nest_asyncio  # with the first question, not with the extension  # noqa: PLC0415
+    import nest_asyncio  # with the first question, not with the extension
 
     # Before the loop runs: patched while it runs, asyncio's own round would go on with a queue emptied by ours.
     nest_asyncio._patch_loop(loop)  # noqa: SLF001 - apply() would patch all of asyncio; this patches one class

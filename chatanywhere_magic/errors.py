@@ -184,7 +184,7 @@ class ContentFilterError(AnswerError):
     kind = "content_filter"
 
 
-class ChatInterrupted(KeyboardInterrupt):  # noqa: N818 - named for what happened, like its base
+class ChatInterrupted(KeyboardInterrupt):
     """The person stopped the turn.
 
     A ``KeyboardInterrupt``, so that "Run All" stops as it does for any interrupted cell.

@@ -19,7 +19,7 @@ from .conversation import Origin
 from .display import follow, painter_for
 from .engine import STOP_SECONDS
 from .errors import ChatInterrupted, ConfigurationError, UsageError
-from .session import ChatSession, get_session
+from .session import MAX_TEMPERATURE, ChatSession, get_session
 from .strings import text
 
 if TYPE_CHECKING:
@@ -38,12 +38,26 @@ class _Option:
     type: Any = None
 
 
+def _temperature(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise UsageError(text("error.temperature", value=value, limit=MAX_TEMPERATURE)) from None
+
+
+def _max_tokens(value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise UsageError(text("error.max_tokens", value=value)) from None
+
+
 _OPTIONS: Final = (
     _Option(("-m", "--model"), "help.model", "MODEL", str),
     _Option(("-p", "--provider"), "help.provider", "PROVIDER", str),
     _Option(("-s", "--system"), "help.system", "TEXT", str),
-    _Option(("-t", "--temperature"), "help.temperature", "0…2", float),
-    _Option(("--max-tokens",), "help.max_tokens", "N", int),
+    _Option(("-t", "--temperature"), "help.temperature", "0…2", _temperature),
+    _Option(("--max-tokens",), "help.max_tokens", "N", _max_tokens),
     _Option(("--append",), "help.append"),
     _Option(("--no-history",), "help.no_history"),
     _Option(("-h", "--help"), "help.help"),
@@ -59,12 +73,14 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> _Parser:
-    parser = _Parser(prog="%chat", usage=text("help.usage"), add_help=False, allow_abbrev=False)
+    parser = _Parser(usage=text("help.usage").replace("%", "%%"), add_help=False, allow_abbrev=False)
     for option in _OPTIONS:
         if option.type is None:
             parser.add_argument(*option.flags, action="store_true", help=text(option.help))
         else:
-            parser.add_argument(*option.flags, type=option.type, metavar=option.metavar, help=text(option.help))
+            parser.add_argument(
+                *option.flags, type=option.type, metavar=option.metavar, help=text(option.help)
+            )
     return parser
 
 
@@ -160,9 +176,9 @@ class ChatMagics(Magics):  # type: ignore[misc]  # IPython's Magics is untyped
     def chat_panel(self, line: str) -> None:
         """Open a chat panel below this cell, on the same conversation."""
         self._expect_nothing("chat_panel", line)
-        from IPython.display import display  # noqa: PLC0415 - with the panel
+        from IPython.display import display
 
-        from .panel import ChatPanel  # ipywidgets is loaded when a panel is wanted  # noqa: PLC0415
+        from .panel import ChatPanel  # ipywidgets is loaded when a panel is wanted
 
         display(ChatPanel(self.session))
 

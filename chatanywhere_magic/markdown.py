@@ -64,7 +64,7 @@ def as_text_html(words: str) -> str:
 
 @lru_cache(maxsize=1)
 def _parser() -> MarkdownIt:
-    from markdown_it import MarkdownIt  # loaded with the first answer, not with the extension  # noqa: PLC0415
+    from markdown_it import MarkdownIt  # loaded with the first answer, not with the extension
 
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     parser.validateLink = _is_harmless  # type: ignore[method-assign]  # markdown-it's documented way
@@ -120,10 +120,10 @@ def _render_fence(
 
 
 def _highlight(code: str, language: str) -> str:
-    from pygments import highlight  # lexers are loaded when code is to be shown  # noqa: PLC0415
-    from pygments.formatters.html import HtmlFormatter  # noqa: PLC0415
-    from pygments.lexers import get_lexer_by_name  # noqa: PLC0415
-    from pygments.util import ClassNotFound  # noqa: PLC0415
+    from pygments import highlight  # lexers are loaded when code is to be shown
+    from pygments.formatters.html import HtmlFormatter
+    from pygments.lexers import get_lexer_by_name
+    from pygments.util import ClassNotFound
 
     try:
         lexer = get_lexer_by_name(language, stripnl=False) if language else None
@@ -194,9 +194,7 @@ def _find_closing(source: str, start: int, limit: int, closing: str) -> int:
         end = source.find(closing, position, limit)
         if end < 0 or not source[start:end].strip():
             return -1
-        if closing != "$" or (
-            source[end - 1] not in " \t\n\\" and not source[end + 1 : end + 2].isdigit()
-        ):
+        if closing != "$" or (source[end - 1] not in " \t\n\\" and not source[end + 1 : end + 2].isdigit()):
             return end
         if source[end - 1] != "\\":
             return -1

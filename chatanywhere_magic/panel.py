@@ -45,15 +45,17 @@ class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         self._composer = ipywidgets.Textarea(
             placeholder=text("panel.placeholder"), layout={"width": "auto", "height": "5em"}
         )
-        self._send = ipywidgets.Button(description=text("panel.send"), icon="paper-plane", button_style="primary")
-        self._stop = ipywidgets.Button(description=text("panel.stop"), icon="stop", disabled=True)
-        self._state = ipywidgets.HTML()
-        self._send.on_click(self._on_send)
-        self._stop.on_click(self._on_stop)
-        controls = ipywidgets.HBox([self._send, self._stop, self._state])
+        self._send_button = ipywidgets.Button(
+            description=text("panel.send"), icon="paper-plane", button_style="primary"
+        )
+        self._stop_button = ipywidgets.Button(description=text("panel.stop"), icon="stop", disabled=True)
+        self._state_line = ipywidgets.HTML()
+        self._send_button.on_click(self._on_send)
+        self._stop_button.on_click(self._on_stop)
+        controls = ipywidgets.HBox([self._send_button, self._stop_button, self._state_line])
         super().__init__([log, self._composer, controls])
         self.add_class("chatanywhere-panel")
-        for widget in (self._composer, self._send, self._stop):
+        for widget in (self._composer, self._send_button, self._stop_button):
             _answer_in_own_subshell(widget)
         self._end_listening = self.session.listen(self._on_change)
         self._paint()
@@ -67,9 +69,9 @@ class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         try:
             live = self.session.prepare(self._composer.value.strip("\n"), origin=Origin("panel"))
         except ChatError as error:
-            self._state.value = escape(str(error))
+            self._state_line.value = escape(str(error))
             return
-        self._state.value = ""
+        self._state_line.value = ""
         self._composer.value = ""
         self.session.start(live)
 
@@ -103,8 +105,8 @@ class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
             del boxes[len(turns) :], self._shown[len(turns) :]
             if len(boxes) != len(self._turns.children):
                 self._turns.children = boxes
-            self._stop.disabled = not live
-            self._state.value = text("panel.queued", count=len(live) - 1) if len(live) > 1 else ""
+            self._stop_button.disabled = not live
+            self._state_line.value = text("panel.queued", count=len(live) - 1) if len(live) > 1 else ""
 
 
 class _TurnBox(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
@@ -114,8 +116,8 @@ class _TurnBox(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         self._question = ipywidgets.HTMLMath()
         # HTMLMath, not HTML: only the former has its formulas typeset.
         self._answer = ipywidgets.HTMLMath()
-        self._line = ipywidgets.HTML()  # escaped, and not typeset: servers' words are hostile too
-        super().__init__([self._question, self._answer, self._line])
+        self._state_line = ipywidgets.HTML()  # escaped, and not typeset: servers' words are hostile too
+        super().__init__([self._question, self._answer, self._state_line])
         self.add_class("chatanywhere-turn")
 
     def show(self, version: Version, notice: str, *, footer: bool) -> None:
@@ -129,7 +131,7 @@ class _TurnBox(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
             words = [*final_words(version), version.error] if version.error else final_words(version)
             if footer:
                 words = [*words, *footer_words(version)]
-        self._line.value = escape(" · ".join(words))
+        self._state_line.value = escape(" · ".join(words))
 
 
 def _answer_in_own_subshell(widget: Any) -> None:

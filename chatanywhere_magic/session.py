@@ -252,7 +252,9 @@ class ChatSession(Configurable):
         help="Who answers: a name (chatanywhere, openai, local, chatanywhere-web, or one that is registered), a "
         "provider class, or an async generator function. Default: the first of these that can answer here.",
     ).tag(config=True)
-    model = traitlets.Unicode("", help="The model's name. Default: the provider's own choice.").tag(config=True)
+    model = traitlets.Unicode("", help="The model's name. Default: the provider's own choice.").tag(
+        config=True
+    )
     system = traitlets.Unicode("", help="The system prompt. Default: none.").tag(config=True)
     temperature = traitlets.Float(
         0.5, min=0.0, max=MAX_TEMPERATURE, help="Sampling temperature, 0 to 2. Default: 0.5."
@@ -261,7 +263,9 @@ class ChatSession(Configurable):
         None, allow_none=True, min=1, help="Most tokens of an answer. Default: the provider's limit."
     ).tag(config=True)
     timeout = traitlets.Float(
-        None, allow_none=True, help="Seconds for a whole answer. Default: no limit, since long answers take long."
+        None,
+        allow_none=True,
+        help="Seconds for a whole answer. Default: no limit, since long answers take long.",
     ).tag(config=True)
     idle_timeout = traitlets.Float(
         120.0, help="Seconds of silence after which an answer is given up. Default: 120."
@@ -269,7 +273,9 @@ class ChatSession(Configurable):
     proxy = traitlets.Unicode(
         "", help="URL of an HTTP proxy. Default: the environment's (HTTPS_PROXY, NO_PROXY)."
     ).tag(config=True)
-    footer = traitlets.Bool(True, help="Show provider, model, tokens and time under each answer.").tag(config=True)
+    footer = traitlets.Bool(True, help="Show provider, model, tokens and time under each answer.").tag(
+        config=True
+    )
     language = traitlets.Enum(
         ["", "en", "ru", "zh"], "", help="Language of everything shown: en, ru or zh. Default: the system's."
     ).tag(config=True)
@@ -337,6 +343,7 @@ class ChatSession(Configurable):
         chosen = self._provider(provider if provider is not None else self.provider)
         if provider is None and not model:
             model = self.model
+        chosen.check(model)
         if temperature is None:
             temperature = self.temperature
         if not 0 <= temperature <= MAX_TEMPERATURE:
@@ -365,10 +372,7 @@ class ChatSession(Configurable):
             return choose_provider()
         if not isinstance(source, str):
             return wrap(source)
-        provider = get_provider(source)
-        if reason := provider.unavailable():
-            raise ConfigurationError(reason)
-        return provider
+        return get_provider(source)
 
     def start(self, live: LiveTurn) -> Future[None]:
         """Ask what :meth:`prepare` checked. Returns at once; `live` changes from now on."""

@@ -213,9 +213,9 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "服务 {provider} 出错 {error}：{reason}",
     ),
     "error.provider_nameless": (
-        "The provider class {provider} has no name. Give it one: name = \"…\".",
-        "У класса источника {provider} нет имени. Задайте его: name = \"…\".",
-        "服务类 {provider} 没有名称。请设置：name = \"…\"。",
+        'The provider class {provider} has no name. Give it one: name = "…".',
+        'У класса источника {provider} нет имени. Задайте его: name = "…".',
+        '服务类 {provider} 没有名称。请设置：name = "…"。',
     ),
     "error.provider_type": (
         "A provider is a name, a subclass of AsyncGeneratorProvider or an async generator function, not {found}.",

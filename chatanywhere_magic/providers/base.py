@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -54,7 +54,7 @@ class AsyncGeneratorProvider:
         model: str,
         messages: Messages,
         proxy: str | None = None,
-        timeout: float | None = 120,  # noqa: ASYNC109 - the seed's signature, kept exactly
+        timeout: float | None = 120,
         temperature: float = 0.5,
         **kwargs: Any,
     ) -> AsyncResult:
@@ -102,7 +102,7 @@ class AsyncGeneratorProvider:
         model: str,
         messages: Messages,
         proxy: str | None = None,
-        timeout: float | None = 120,  # noqa: ASYNC109 - the same signature as the public face
+        timeout: float | None = 120,
         temperature: float = 0.5,
         **kwargs: Any,
     ) -> DeltaGenerator:
@@ -124,12 +124,16 @@ class AsyncGeneratorProvider:
         yield Finish("stop")
 
     @classmethod
-    def unavailable(cls) -> str | None:
-        """Say why this provider cannot answer here and now, in a line for the person; None if it can.
+    def check(cls, model: str = "") -> None:
+        """See whether this provider can be asked for `model` here and now, before anything is recorded.
 
-        Called to choose a provider when none is configured: it must be quick and touch no network.
+        It must be quick and touch no network. This default finds nothing wrong.
+
+        Raises
+        ------
+        ConfigurationError
+            If something is missing; the message says what to do about it.
         """
-        return None
 
 
 Provider: TypeAlias = type[AsyncGeneratorProvider]
@@ -205,7 +209,8 @@ def choose_provider() -> Provider:
     """
     for name in CHOICE_ORDER:
         provider = get_provider(name)
-        if provider.unavailable() is None:
+        with suppress(ConfigurationError):
+            provider.check()
             return provider
     raise ConfigurationError(text("error.no_provider"))
 
@@ -239,9 +244,7 @@ def wrap(source: Provider | Callable[..., AsyncResult], name: str = "") -> Provi
         messages: Messages,
         **kwargs: Any,
     ) -> AsyncResult:
-        chunks = source(
-            model, messages, **{k: v for k, v in kwargs.items() if takes_all or k in parameters}
-        )
+        chunks = source(model, messages, **{k: v for k, v in kwargs.items() if takes_all or k in parameters})
         async with aclosing(chunks):
             async for chunk in chunks:
                 yield chunk

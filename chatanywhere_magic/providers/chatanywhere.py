@@ -59,12 +59,12 @@ class ChatAnywhere(AsyncGeneratorProvider):
     default_model = "gpt-3.5-turbo"
 
     @classmethod
-    async def create_async_generator(  # noqa: D417 - the shared parameters are described in the base class
+    async def create_async_generator(
         cls,
         model: str,  # noqa: ARG003 - the endpoint has one model
         messages: Messages,
         proxy: str | None = None,
-        timeout: float | None = 120,  # noqa: ASYNC109 - the seed's signature, kept exactly
+        timeout: float | None = 120,
         temperature: float = 0.5,
         **kwargs: Any,
     ) -> AsyncResult:

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from .. import credentials
 from ..errors import (
-    AuthenticationError,
     ChatError,
     ConfigurationError,
     ContentFilterError,
@@ -67,13 +66,15 @@ class OpenAI(AsyncGeneratorProvider):
     key_required: ClassVar[bool] = False
 
     @classmethod
-    def unavailable(cls) -> str | None:
-        """Say which variable is missing if neither a key nor an address of one's own is there."""
-        if os.environ.get(cls.key_variable, "").strip():
-            return None
-        if not cls.key_required and os.environ.get(cls.url_variable, "").strip():
-            return None
-        return text("error.no_key", provider=cls.name, variable=cls.key_variable)
+    def check(cls, model: str = "") -> None:  # noqa: ARG003 - only the server knows its models
+        """See whether there is an address and, where one is needed, a key.
+
+        Raises
+        ------
+        ConfigurationError
+            If not.
+        """
+        cls._secret(cls.base_url())
 
     @classmethod
     def base_url(cls) -> str:
@@ -92,9 +93,7 @@ class OpenAI(AsyncGeneratorProvider):
         secret = credentials.secret_from_environment(cls.key_variable)
         if secret is None:
             if cls.key_required or base_url == cls.url:
-                raise AuthenticationError(
-                    text("error.no_key", provider=cls.name, variable=cls.key_variable)
-                )
+                raise ConfigurationError(text("error.no_key", provider=cls.name, variable=cls.key_variable))
             return None
         parts = urlsplit(base_url)
         if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
@@ -102,12 +101,12 @@ class OpenAI(AsyncGeneratorProvider):
         return secret
 
     @classmethod
-    async def create_delta_generator(  # noqa: D417 - the shared parameters are described in the base class
+    async def create_delta_generator(
         cls,
         model: str,
         messages: Messages,
         proxy: str | None = None,
-        timeout: float | None = 120,  # noqa: ASYNC109 - the provider contract
+        timeout: float | None = 120,
         temperature: float = 0.5,
         *,
         idle_timeout: float = IDLE_SECONDS,
@@ -146,9 +145,7 @@ class OpenAI(AsyncGeneratorProvider):
                 yield delta
 
 
-def request_body(
-    model: str, messages: Messages, temperature: float, extra: dict[str, Any]
-) -> dict[str, Any]:
+def request_body(model: str, messages: Messages, temperature: float, extra: dict[str, Any]) -> dict[str, Any]:
     """Return the JSON body of a streamed chat completion."""
     return {
         "model": model,
@@ -160,7 +157,7 @@ def request_body(
     }
 
 
-async def stream_completion(  # noqa: PLR0913 - what a request is made of
+async def stream_completion(
     url: str,
     body: dict[str, Any],
     *,
@@ -292,7 +289,9 @@ class _CompletionReader:
 
     def _protocol_error(self, expected: str, data: str) -> ProtocolError:
         shown = self._secret.redact(data) if self._secret else data
-        return ProtocolError(text("error.bad_event", host=self._host, expected=expected, data=repr(shown[:80])))
+        return ProtocolError(
+            text("error.bad_event", host=self._host, expected=expected, data=repr(shown[:80]))
+        )
 
 
 def _content_text(content: object) -> str:
@@ -310,9 +309,7 @@ def _count(value: object) -> int | None:
 
 
 def _progress(progress: dict[str, Any]) -> str:
-    total, cached, processed = (
-        _count(progress.get(name)) or 0 for name in ("total", "cache", "processed")
-    )
+    total, cached, processed = (_count(progress.get(name)) or 0 for name in ("total", "cache", "processed"))
     if not cached <= processed < total:
         return ""
     return text("notice.reading_prompt", percent=100 * (processed - cached) // (total - cached))
