@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 import unicodedata
 from html import escape
@@ -13,6 +12,8 @@ from . import markdown
 from .strings import text
 
 if TYPE_CHECKING:
+    import threading
+
     from IPython.core.interactiveshell import InteractiveShell
 
     from .conversation import Version
@@ -97,7 +98,7 @@ class NotebookPainter:
 
     def _publish(self, data: dict[str, str], metadata: dict[str, Any]) -> None:
         show = self._handle.update if self._shown else self._handle.display
-        show(data, raw=True, metadata=metadata)
+        show(data, raw=True, metadata=metadata)  # type: ignore[no-untyped-call]  # IPython's is untyped
         self._shown = True
 
 

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 STOP_SECONDS: Final = 2.0
 
-_BaseLoop: Any = asyncio.ProactorEventLoop if sys.platform == "win32" else asyncio.SelectorEventLoop
+if sys.platform == "win32":
+    _BaseLoop = asyncio.ProactorEventLoop
+else:
+    _BaseLoop = asyncio.SelectorEventLoop
 
 
-class EngineLoop(_BaseLoop):  # type: ignore[misc]  # the base differs by platform
+class EngineLoop(_BaseLoop):
     """A loop class of our own, so that nest-asyncio can make it re-entrant without touching anybody else's."""
 
 

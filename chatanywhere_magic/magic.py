@@ -78,9 +78,7 @@ def _parser() -> _Parser:
         if option.type is None:
             parser.add_argument(*option.flags, action="store_true", help=text(option.help))
         else:
-            parser.add_argument(
-                *option.flags, type=option.type, metavar=option.metavar, help=text(option.help)
-            )
+            parser.add_argument(*option.flags, type=option.type, metavar=option.metavar, help=text(option.help))
     return parser
 
 
@@ -136,11 +134,12 @@ def _needs_value(word: str) -> bool:
 
 
 @magics_class
-class ChatMagics(Magics):  # type: ignore[misc]  # IPython's Magics is untyped
+class ChatMagics(Magics):
     """The magics, on one session."""
 
     def __init__(self, shell: InteractiveShell, session: ChatSession) -> None:
         super().__init__(shell)
+        self._shell = shell
         self.session = session
         self._cell_id = ""
         self._asked = 0
@@ -151,7 +150,7 @@ class ChatMagics(Magics):  # type: ignore[misc]  # IPython's Magics is untyped
         self._asked = 0
 
     @no_var_expand  # braces and dollars in a prompt are the prompt's
-    @line_magic("chat")
+    @line_magic("chat")  # type: ignore[arg-type]  # IPython annotates its decorator with Never
     def chat_line(self, line: str) -> None:
         """Ask the model: ``%chat [options] PROMPT``. ``%chat --help`` lists the options."""
         options, prompt = parse_line(line)
@@ -161,7 +160,7 @@ class ChatMagics(Magics):  # type: ignore[misc]  # IPython's Magics is untyped
             self._ask(options, prompt)
 
     @no_var_expand
-    @cell_magic("chat")
+    @cell_magic("chat")  # type: ignore[arg-type]  # as above
     def chat_cell(self, line: str, cell: str) -> None:
         """Ask the model what stands in the cell: ``%%chat [options]``, then the prompt below."""
         options, rest = parse_line(line)
@@ -217,7 +216,7 @@ class ChatMagics(Magics):  # type: ignore[misc]  # IPython's Magics is untyped
             origin=Origin("cell", self._cell_id, self._asked),
         )
         self._asked += 1
-        painter = painter_for(self.shell, footer=self.session.footer)
+        painter = painter_for(self._shell, footer=self.session.footer)
         changed = threading.Event()
         live.listen(lambda _: changed.set())
         try:
@@ -277,7 +276,9 @@ def load(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     shell.events.register("pre_run_cell", magics.begin_cell)
     shell.input_transformers_cleanup.append(keep_question_marks)
-    shell.configurables.append(session)
+    # IPython annotates the list with InteractiveShell; it holds whatever %config can set.
+    configurables: list[Any] = shell.configurables
+    configurables.append(session)
     session.update_config(shell.config)
     _loaded[id(shell)] = magics
 
@@ -293,6 +294,7 @@ def unload(shell: InteractiveShell) -> None:
     shell.magics_manager.registry.pop(type(magics).__name__, None)
     shell.events.unregister("pre_run_cell", magics.begin_cell)
     shell.input_transformers_cleanup.remove(keep_question_marks)
-    shell.configurables.remove(magics.session)
-    shell.configurables.remove(magics)
+    configurables: list[Any] = shell.configurables
+    configurables.remove(magics.session)
+    configurables.remove(magics)
     magics.session.close()

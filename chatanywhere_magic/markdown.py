@@ -38,12 +38,12 @@ _READ_BY_MATHJAX: Final = "mathjax_process tex2jax_process"
 
 
 def to_html(markdown: str) -> str:
-    """Return `markdown`, written by a model, as a safe HTML fragment.
+    r"""Return `markdown`, written by a model, as a safe HTML fragment.
 
     Parameters
     ----------
     markdown : str
-        CommonMark with tables, strikethrough and formulas in ``$…$``, ``$$…$$``, ``\\(…\\)``, ``\\[…\\]``.
+        CommonMark with tables, strikethrough and formulas in ``$…$``, ``$$…$$``, ``\(…\)``, ``\[…\]``.
 
     Returns
     -------
@@ -201,7 +201,12 @@ def _find_closing(source: str, start: int, limit: int, closing: str) -> int:
         position = end + 1
 
 
-def _formula_block_rule(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:  # noqa: FBT001
+def _formula_block_rule(  # noqa: PLR0911 - a rule says no in many ways
+    state: StateBlock,
+    start_line: int,
+    end_line: int,
+    silent: bool,  # noqa: FBT001 - markdown-it's signature
+) -> bool:
     if state.is_code_block(start_line):
         return False
     begin = state.bMarks[start_line] + state.tShift[start_line]

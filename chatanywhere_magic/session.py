@@ -151,12 +151,14 @@ class LiveTurn:
     # What follows is the session's, on the engine's thread only.
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Note the task that runs the turn; if it was cancelled before it began, cancel it now."""
         self._loop = loop
         self._task = asyncio.current_task()
         if self._cancelled and self._task is not None:
             self._task.cancel()
 
     def take(self, delta: Delta) -> None:
+        """Take in what the provider yielded."""
         if isinstance(delta, Text):
             if not self._answer:
                 self.notice = ""
@@ -175,9 +177,11 @@ class LiveTurn:
             self.change(finish_reason=delta.reason)
 
     def change(self, **fields: Any) -> None:
+        """Replace fields of the version, other than its text."""
         self._version = replace(self._version, **fields)
 
     def end(self, status: Status, error: ChatError | None = None) -> None:
+        """Note how the turn ended."""
         self.error = error
         self.notice = ""
         elapsed = time.monotonic() - self._clock
@@ -252,9 +256,7 @@ class ChatSession(Configurable):
         help="Who answers: a name (chatanywhere, openai, local, chatanywhere-web, or one that is registered), a "
         "provider class, or an async generator function. Default: the first of these that can answer here.",
     ).tag(config=True)
-    model = traitlets.Unicode("", help="The model's name. Default: the provider's own choice.").tag(
-        config=True
-    )
+    model = traitlets.Unicode("", help="The model's name. Default: the provider's own choice.").tag(config=True)
     system = traitlets.Unicode("", help="The system prompt. Default: none.").tag(config=True)
     temperature = traitlets.Float(
         0.5, min=0.0, max=MAX_TEMPERATURE, help="Sampling temperature, 0 to 2. Default: 0.5."
@@ -270,10 +272,10 @@ class ChatSession(Configurable):
     idle_timeout = traitlets.Float(
         120.0, help="Seconds of silence after which an answer is given up. Default: 120."
     ).tag(config=True)
-    proxy = traitlets.Unicode(
-        "", help="URL of an HTTP proxy. Default: the environment's (HTTPS_PROXY, NO_PROXY)."
-    ).tag(config=True)
-    footer = traitlets.Bool(True, help="Show provider, model, tokens and time under each answer.").tag(
+    proxy = traitlets.Unicode("", help="URL of an HTTP proxy. Default: the environment's (HTTPS_PROXY, NO_PROXY).").tag(
+        config=True
+    )
+    footer = traitlets.Bool(default_value=True, help="Show provider, model, tokens and time under each answer.").tag(
         config=True
     )
     language = traitlets.Enum(
@@ -435,7 +437,11 @@ class ChatSession(Configurable):
         live = self.prepare(prompt, **options)
         loop = asyncio.get_running_loop()
         changed = asyncio.Event()
-        live.listen(lambda _: loop.call_soon_threadsafe(changed.set))
+
+        def wake(_: LiveTurn) -> None:
+            loop.call_soon_threadsafe(changed.set)
+
+        live.listen(wake)
         future = self.start(live)
         shown = 0
         try:
@@ -594,8 +600,7 @@ class ChatSession(Configurable):
         for listener in tuple(self._listeners):
             try:
                 listener(change, live)
-            except Exception:
-                # A front end that is gone must not take the answer with it.
+            except Exception:  # noqa: BLE001, PERF203 - a front end that is gone must not take the answer with it
                 _log.exception("a listener failed and is dropped")
                 self._listeners.remove(listener)
 

@@ -68,9 +68,9 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "%%chat 这一行只接受选项，{rest!r} 不是选项。请把问题写在下一行；用 -m 指定模型。",
     ),
     "error.connect_timeout": (
-        "{host} could not be reached within {seconds:.0f} s. Check the address and the network, or name another provider with -p.",
-        "Не удалось соединиться с {host} за {seconds:.0f} с. Проверьте адрес и сеть или укажите другой источник через -p.",
-        "{seconds:.0f} 秒内无法连接 {host}。请检查地址和网络，或用 -p 换一个服务。",
+        "{host} could not be reached within {seconds:g} s. Check the address and the network, or name another provider with -p.",
+        "Не удалось соединиться с {host} за {seconds:g} с. Проверьте адрес и сеть или укажите другой источник через -p.",
+        "{seconds:g} 秒内无法连接 {host}。请检查地址和网络，或用 -p 换一个服务。",
     ),
     "error.content_filter": (
         "{host} withheld the answer: its content filter stepped in. Rephrase the question.",
@@ -108,9 +108,9 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "没有问题。请写在 %chat 之后，或 %%chat 的下一行。",
     ),
     "error.idle_timeout": (
-        "{host} was silent for {seconds:.0f} s, so the answer was given up; what came is kept. Ask again, or raise ChatSession.idle_timeout.",
-        "{host} молчал {seconds:.0f} с, ожидание прекращено; полученное сохранено. Спросите ещё раз или увеличьте ChatSession.idle_timeout.",
-        "{host} 静默了 {seconds:.0f} 秒，已停止等待；已收到的内容已保留。请重新提问，或调大 ChatSession.idle_timeout。",
+        "{host} was silent for {seconds:g} s, so the answer was given up; what came is kept. Ask again, or raise ChatSession.idle_timeout.",
+        "{host} молчал {seconds:g} с, ожидание прекращено; полученное сохранено. Спросите ещё раз или увеличьте ChatSession.idle_timeout.",
+        "{host} 静默了 {seconds:g} 秒，已停止等待；已收到的内容已保留。请重新提问，或调大 ChatSession.idle_timeout。",
     ),
     "error.incomplete": (
         "The answer from {host} ended before it was finished; what came is kept. Ask again.",
@@ -278,9 +278,9 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "与 {host} 的安全连接失败：{reason}。请检查地址以及本机的时钟和证书。",
     ),
     "error.total_timeout": (
-        "The answer from {host} was not finished within {seconds:.0f} s; what came is kept. Raise the timeout.",
-        "Ответ от {host} не завершился за {seconds:.0f} с; полученное сохранено. Увеличьте timeout.",
-        "{host} 的回答未能在 {seconds:.0f} 秒内完成；已收到的内容已保留。请调大 timeout。",
+        "The answer from {host} was not finished within {seconds:g} s; what came is kept. Raise the timeout.",
+        "Ответ от {host} не завершился за {seconds:g} с; полученное сохранено. Увеличьте timeout.",
+        "{host} 的回答未能在 {seconds:g} 秒内完成；已收到的内容已保留。请调大 timeout。",
     ),
     "error.unreachable": (
         "{host} cannot be reached: {reason}. Check the address and the network, or name another provider with -p.",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
+import re
+import time
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -31,7 +33,7 @@ from ..errors import (
 from ..strings import text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from ..credentials import Secret
 
@@ -40,23 +42,47 @@ IDLE_SECONDS: Final = 120.0
 """Longest silence while waiting for the next bytes."""
 MAX_ERROR_BYTES: Final = 65_536
 MAX_SERVER_WORDS: Final = 2_000
+MAX_CODE_WORDS: Final = 40
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def check_url(url: str, source: str) -> str:
-    """Return `url` without a trailing slash, or raise ``ConfigurationError`` if it is not http(s) with a host."""
-    parts = urlsplit(url.strip())
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigurationError(text("error.url", source=source, url=url))
+    """Return `url` without a trailing slash, or raise ``ConfigurationError`` if it is no http(s) URL."""
+    try:
+        parts = urlsplit(url.strip())
+        fine = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port or an IPv6 address that is none
+        fine = False
+    if not fine:
+        raise ConfigurationError(text("error.url", source=source, url=without_password(url)))
     return url.strip().rstrip("/")
 
 
+def without_password(url: str) -> str:
+    """Return `url` with what stands before its host as ``***``, fit to be shown."""
+    return re.sub(r"//[^/]*@", "//***@", url)
+
+
+def host_of(url: str) -> str:
+    """Return host and port of `url`, without the user and password that may stand before them."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def is_loopback(url: str) -> bool:
+    """Whether what is sent to `url` stays on this machine."""
+    return urlsplit(url).hostname in _LOOPBACK
+
+
 def proxy_for(url: str) -> str | None:
-    """Return the environment's proxy for `url`, honouring ``NO_PROXY``.
+    """Return the environment's proxy for `url`, honouring ``NO_PROXY``; None for this machine itself.
 
     aiohttp's own ``trust_env`` also reads ``.netrc``, which clashes with the key's header.
     """
     parts = urlsplit(url)
-    if not parts.hostname or proxy_bypass(parts.hostname):
+    # No proxy has a way to this machine, and none should see a key that goes there unencrypted.
+    if not parts.hostname or is_loopback(url):
+        return None
+    if proxy_bypass(parts.hostname) or proxy_bypass(f"{parts.hostname}:{parts.port}"):
         return None
     return getproxies().get(parts.scheme)
 
@@ -69,12 +95,20 @@ class Stream:
         self._idle = idle
         self.content_type = response.content_type
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Yield the body's bytes as they arrive, decompressed, never empty."""
         content = self._response.content
         while True:
-            # aiohttp's own sock_read does not fire when its parser is stuck on a bad chunk size.
-            chunk = await asyncio.wait_for(content.readany(), self._idle)
+            try:
+                # aiohttp's own sock_read does not fire when its parser is stuck on a bad chunk size.
+                chunk = await asyncio.wait_for(content.readany(), self._idle)
+            except (aiohttp.ClientError, RuntimeError) as caught:
+                # What came before the failure lies in the buffer still, and aiohttp would not give it out.
+                if left := content._read_nowait(-1):  # noqa: SLF001
+                    yield left
+                if isinstance(caught, RuntimeError):  # aiohttp's word for bad framing, sometimes
+                    raise aiohttp.ClientPayloadError from None
+                raise
             if not chunk:
                 return
             yield chunk
@@ -114,54 +148,75 @@ async def post_stream(  # noqa: PLR0913 - one place where a request's parts meet
     ChatError
         Every failure, in its kind; nothing of aiohttp or the operating system escapes.
     """
-    host = urlsplit(url).netloc
-    error: ChatError
-    loop = asyncio.get_running_loop()
-    started = loop.time()
+    host = host_of(url)
+    connector = aiohttp.UnixConnector(socket_path, force_close=True) if socket_path else None
+    timeout = aiohttp.ClientTimeout(total=total, sock_connect=CONNECT_SECONDS, sock_read=idle)
+    async with (
+        _translated_errors(url, secret, total=total, idle=idle),
+        # Cookies of one question have no place in the next.
+        aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
+        session.post(
+            url,
+            data=_encode(body),
+            headers=_with_key({"Content-Type": "application/json", **headers}, secret),
+            proxy=None if socket_path else _checked_proxy(proxy or proxy_for(url)),
+            allow_redirects=False,  # a key must not follow one
+        ) as response,
+    ):
+        if response.status != 200:  # noqa: PLR2004 - the one status that carries an answer
+            raise await _refusal(response, host, secret)
+        yield Stream(response, idle)
+
+
+@asynccontextmanager
+async def _translated_errors(
+    url: str, secret: Secret | None, *, total: float | None, idle: float
+) -> AsyncGenerator[None, None]:
+    """Turn whatever aiohttp or the operating system raises inside into one of our errors."""
+    started = time.monotonic()
     try:
-        connector = aiohttp.UnixConnector(socket_path, force_close=True) if socket_path else None
-        async with aiohttp.ClientSession(
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(total=total, sock_connect=CONNECT_SECONDS, sock_read=idle),
-            # A key must not follow a redirect, and cookies of one question have no place in the next.
-            cookie_jar=aiohttp.DummyCookieJar(),
-        ) as session:
-            async with session.post(
-                url,
-                data=_encode(body),
-                headers=_with_key({"Content-Type": "application/json", **headers}, secret),
-                proxy=proxy if proxy or socket_path else proxy_for(url),
-                allow_redirects=False,
-            ) as response:
-                if response.status != 200:  # noqa: PLR2004 - the one status that carries an answer
-                    raise await _refusal(response, host, secret)
-                yield Stream(response, idle)
-                return
+        yield
     except ChatError:
         raise
-    except (aiohttp.ServerTimeoutError, asyncio.TimeoutError) as caught:
-        elapsed = loop.time() - started
-        error = _timeout(caught, host, total=total if total and elapsed >= total else None, idle=idle)
-    except aiohttp.ClientProxyConnectionError:
-        error = ConnectionFailedError(text("error.proxy", host=host))
-    except aiohttp.ClientConnectorDNSError:
-        error = ConnectionFailedError(text("error.dns", host=host))
-    except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError) as caught:
-        error = ConnectionFailedError(text("error.tls", host=host, reason=_words(caught, secret)))
-    except aiohttp.ClientPayloadError:
-        error = IncompleteError(text("error.cut", host=host))
-    except (aiohttp.ServerDisconnectedError, ConnectionError):
-        error = ConnectionFailedError(text("error.disconnected", host=host))
-    except aiohttp.ClientConnectorError as caught:
-        error = ConnectionFailedError(text("error.unreachable", host=host, reason=_os_reason(caught)))
-    except aiohttp.InvalidURL:
-        error = ConfigurationError(text("error.url", source="URL", url=url))
-    except aiohttp.ClientHttpProxyError as caught:
-        error = ConnectionFailedError(text("error.proxy_refused", host=host, status=caught.status))
-    except (aiohttp.ClientError, OSError, ValueError) as caught:
-        error = ProtocolError(text("error.protocol", host=host, reason=_words(caught, secret)))
-    # Raised here, outside the handlers, so that no exception whose repr holds headers is chained.
-    raise error from None
+    except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as caught:
+        ended = total is not None and time.monotonic() - started >= total
+        error = _translate(caught, url, secret, total=total if ended else None, idle=idle)
+    else:
+        return
+    # Raised here, outside the handler, so that no exception whose repr holds headers is chained.
+    raise error
+
+
+def _translate(caught: Exception, url: str, secret: Secret | None, *, total: float | None, idle: float) -> ChatError:
+    """Return our error for a foreign one; the most specific kinds stand first."""
+    host = host_of(url)
+    if isinstance(caught, asyncio.TimeoutError):
+        return _timeout(caught, host, total=total, idle=idle)
+    reason = _words(caught, secret)
+    if isinstance(caught, aiohttp.ClientConnectorError):
+        reason = caught.os_error.strerror or type(caught.os_error).__name__
+    kinds: tuple[tuple[type[Exception], type[ChatError], str], ...] = (
+        (aiohttp.ClientProxyConnectionError, ConnectionFailedError, "error.proxy"),
+        (aiohttp.ClientHttpProxyError, ConnectionFailedError, "error.proxy_refused"),
+        (aiohttp.ClientConnectorDNSError, ConnectionFailedError, "error.dns"),
+        (aiohttp.ClientConnectorCertificateError, ConnectionFailedError, "error.tls"),
+        (aiohttp.ClientSSLError, ConnectionFailedError, "error.tls"),
+        (aiohttp.ClientConnectorError, ConnectionFailedError, "error.unreachable"),
+        (aiohttp.ClientPayloadError, IncompleteError, "error.cut"),
+        (aiohttp.ServerDisconnectedError, ConnectionFailedError, "error.disconnected"),
+        (aiohttp.ClientOSError, ConnectionFailedError, "error.disconnected"),  # a reset before the first byte
+        (ConnectionError, ConnectionFailedError, "error.disconnected"),
+        (aiohttp.InvalidURL, ConfigurationError, "error.url"),
+        (Exception, ProtocolError, "error.protocol"),
+    )
+    ours, key = next((ours, key) for foreign, ours, key in kinds if isinstance(caught, foreign))
+    status = getattr(caught, "status", "")
+    return ours(text(key, host=host, reason=reason, status=status, source="URL", url=without_password(url)))
+
+
+def _checked_proxy(proxy: str | None) -> str | None:
+    """Return `proxy` as a URL; it is often written without a scheme."""
+    return check_url(proxy if "://" in proxy else f"http://{proxy}", "proxy") if proxy else None
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:
@@ -180,10 +235,6 @@ def _words(caught: object, secret: Secret | None) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in words).split())[:MAX_SERVER_WORDS]
 
 
-def _os_reason(caught: aiohttp.ClientConnectorError) -> str:
-    return caught.os_error.strerror or type(caught.os_error).__name__
-
-
 def _timeout(caught: BaseException, host: str, *, total: float | None, idle: float) -> ChatError:
     if isinstance(caught, aiohttp.ConnectionTimeoutError):
         return TimeoutExceededError(text("error.connect_timeout", host=host, seconds=CONNECT_SECONDS))
@@ -193,10 +244,14 @@ def _timeout(caught: BaseException, host: str, *, total: float | None, idle: flo
 
 
 async def _refusal(response: aiohttp.ClientResponse, host: str, secret: Secret | None) -> ChatError:
-    try:
-        raw = await asyncio.wait_for(response.content.read(MAX_ERROR_BYTES), CONNECT_SECONDS)
-    except (aiohttp.ClientError, asyncio.TimeoutError):
-        raw = b""
+    raw = bytearray()
+
+    async def read() -> None:
+        while len(raw) < MAX_ERROR_BYTES and (chunk := await response.content.readany()):
+            raw.extend(chunk)
+
+    with suppress(aiohttp.ClientError, asyncio.TimeoutError):
+        await asyncio.wait_for(read(), CONNECT_SECONDS)
     body = raw.decode("utf-8", "replace")
     try:
         detail = json.loads(body)
@@ -234,11 +289,14 @@ def api_error(
     fields: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
     words = _words(fields.get("message") or fields.get("detail") or "", secret)
     marks = f"{fields.get('type')} {fields.get('code')}".lower()
-    if status is None and isinstance(fields.get("code"), int):
-        status = fields["code"]
+    if status is None:
+        # In a stream: 429, "429" and "403 FORBIDDEN" all occur.
+        known = re.match(r"[345]\d\d\b", str(fields.get("code")))
+        status = int(known[0]) if known else None
     kind, key = _classify(status, marks, words.lower())
     said = text("error.server_said", words=words) if words else ""
-    message = text(key, host=host, status=status or "", said=said).strip()
+    shown = status or _words(fields.get("code") or fields.get("type") or "?", secret)[:MAX_CODE_WORDS]
+    message = text(key, host=host, status=shown, said=said).strip()
     return kind(message, status=status, server_message=words, request_id=request_id)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -15,6 +15,7 @@ from ..strings import text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINTS: Final = "chatanywhere_magic.providers"
 
@@ -124,6 +125,14 @@ class AsyncGeneratorProvider:
         yield Finish("stop")
 
     @classmethod
+    def is_configured(cls) -> bool:
+        """Whether somebody set this provider up here, rightly or not; what is wrong with it, :meth:`check` says.
+
+        Asked when no provider is named: it must be quick and touch no network.
+        """
+        return True
+
+    @classmethod
     def check(cls, model: str = "") -> None:
         """See whether this provider can be asked for `model` here and now, before anything is recorded.
 
@@ -147,6 +156,8 @@ _BUILT_IN: Final = {
 }
 CHOICE_ORDER: Final = ("chatanywhere", "openai", "local")
 """Tried in this order when the person named no provider. The web endpoint is never chosen unasked."""
+
+_PARAMETERS: Final = frozenset({"model", "messages", "proxy", "timeout", "temperature"})
 
 _registered: dict[str, Provider] = {}
 
@@ -185,8 +196,8 @@ def get_provider(name: str) -> Provider:
         module, _, attribute = _BUILT_IN[name].partition(":")
         loaded: Provider = getattr(import_module(module), attribute)
         return loaded
-    for entry in entry_points(group=ENTRY_POINTS, name=name):
-        return wrap(entry.load(), name)
+    if installed := tuple(entry_points(group=ENTRY_POINTS, name=name)):
+        return wrap(_loaded(installed[0]), name)
     names = provider_names()
     close = get_close_matches(name, names, n=1)
     raise ConfigurationError(
@@ -199,18 +210,28 @@ def get_provider(name: str) -> Provider:
     )
 
 
+def _loaded(entry: EntryPoint) -> Any:
+    try:
+        return entry.load()
+    except Exception as caught:
+        # Anybody's package: it may need a module that is missing, or name what is not there.
+        failure = text("error.provider_failed", provider=entry.name, error=type(caught).__name__, reason=caught)
+        raise ConfigurationError(failure) from caught
+
+
 def choose_provider() -> Provider:
-    """Return the first provider that can answer here, in `CHOICE_ORDER`.
+    """Return the first provider that was set up here, in `CHOICE_ORDER`.
+
+    One that was set up wrongly is not passed over: the question would silently go to another one.
 
     Raises
     ------
     ConfigurationError
-        If none can; the message names the ways to get one.
+        If none was; the message names the ways to get one.
     """
     for name in CHOICE_ORDER:
         provider = get_provider(name)
-        with suppress(ConfigurationError):
-            provider.check()
+        if provider.is_configured():
             return provider
     raise ConfigurationError(text("error.no_provider"))
 
@@ -235,16 +256,23 @@ def wrap(source: Provider | Callable[..., AsyncResult], name: str = "") -> Provi
         return source
     if not inspect.isasyncgenfunction(source):
         raise ConfigurationError(text("error.provider_type", found=type(source).__name__))
-    parameters = inspect.signature(source).parameters
-    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    parameters = inspect.signature(source).parameters.values()
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    named = {p.name for p in parameters if p.kind in {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY}}
+    # Under their own names any of them may be left out; under other names the first two go by position.
+    own_names = all(p.name in _PARAMETERS or p.default is not p.empty for p in parameters if p.name in named)
+    by_name = own_names and all(p.name in named or p.kind is p.VAR_KEYWORD for p in parameters)
 
     async def create_async_generator(
         cls: Provider,  # noqa: ARG001 - bound as a classmethod below
+        /,
         model: str,
         messages: Messages,
         **kwargs: Any,
     ) -> AsyncResult:
-        chunks = source(model, messages, **{k: v for k, v in kwargs.items() if takes_all or k in parameters})
+        first = () if by_name else (model, messages)
+        given = {"model": model, "messages": messages, **kwargs} if by_name else kwargs
+        chunks = source(*first, **{k: v for k, v in given.items() if takes_all or k in named})
         async with aclosing(chunks):
             async for chunk in chunks:
                 yield chunk

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import hashlib
 import os
 import re
 import secrets
@@ -10,12 +11,11 @@ import string
 from contextlib import aclosing
 from importlib.util import find_spec
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from ..errors import EmptyAnswerError
+from ..errors import ConfigurationError, EmptyAnswerError, ProtocolError
 from ..messages import AsyncResult, Messages, encodable
 from ..strings import text
-from ._http import IDLE_SECONDS, check_url, post_stream
+from ._http import IDLE_SECONDS, check_url, host_of, post_stream
 from .base import AsyncGeneratorProvider
 from .openai import OpenAI
 
@@ -25,6 +25,8 @@ _MODEL_NUMBER: Final = "61490748"
 """The service's own number for gpt-3.5-turbo, the one model that it had."""
 _ID_CHARACTERS: Final = string.ascii_letters + string.digits
 _ID_LENGTH: Final = 18
+_HTML_PAGE: Final = re.compile(r"\s*<(?:!doctype|html)\b", re.IGNORECASE)
+"""What a page of a domain that changed hands begins with. An answer may be HTML too, but is no page."""
 
 
 class ChatAnywhere(AsyncGeneratorProvider):
@@ -89,6 +91,8 @@ class ChatAnywhere(AsyncGeneratorProvider):
         """
         own = os.environ.get(_WEB_URL_VARIABLE, "").strip() if cls.url == _WEB_URL else ""
         base_url = check_url(own or cls.url, _WEB_URL_VARIABLE if own else "url")
+        if not messages:
+            raise ConfigurationError(text("error.empty_prompt"))
         history = [{**message, "content": encodable(message["content"])} for message in messages]
         body = {
             "list": history,
@@ -108,25 +112,29 @@ class ChatAnywhere(AsyncGeneratorProvider):
             total=timeout,
             idle=kwargs.get("idle_timeout", IDLE_SECONDS),
         )
+        host = host_of(base_url)
         answered = False
-        async with request as stream:
-            async with aclosing(stream.chunks()) as chunks:
-                async for chunk in chunks:
-                    if words := decode(chunk):
-                        answered = True
-                        yield words
-            if words := decode(b"", True):  # noqa: FBT003 - the codec takes `final` by position only
-                answered = True
-                yield words
+        async with request as stream, aclosing(stream.chunks()) as chunks:
+            async for chunk in chunks:
+                if words := decode(chunk):
+                    if not answered and stream.content_type == "text/html" and _HTML_PAGE.match(words):
+                        raise ProtocolError(text("error.protocol", host=host, reason=stream.content_type))
+                    answered = True
+                    yield words
+        if words := decode(b"", True):  # noqa: FBT003 - the codec takes `final` by position only
+            answered = True
+            yield words
         if not answered:
-            raise EmptyAnswerError(text("error.empty_answer", host=urlsplit(base_url).netloc))
+            raise EmptyAnswerError(text("error.empty_answer", host=host))
 
 
 def _web_id(conversation_id: str) -> str:
-    """Return an id of the service's form, ``s1_`` and 18 letters and digits: the same for the same conversation."""
-    known = re.sub(r"[^A-Za-z0-9]", "", conversation_id)[:_ID_LENGTH]
-    fresh = (secrets.choice(_ID_CHARACTERS) for _ in range(_ID_LENGTH - len(known)))
-    return f"s1_{known}{''.join(fresh)}"
+    """Return an id of the service's form, ``s1_`` and 18 letters and digits: the same for one conversation."""
+    if conversation_id:
+        numbers = hashlib.sha256(conversation_id.encode("utf-8", "surrogatepass")).digest()
+    else:
+        numbers = secrets.token_bytes()
+    return "s1_" + "".join(_ID_CHARACTERS[number % len(_ID_CHARACTERS)] for number in numbers[:_ID_LENGTH])
 
 
 def _browser_headers(base_url: str) -> dict[str, str]:

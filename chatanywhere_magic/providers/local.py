@@ -55,6 +55,13 @@ class Local(AsyncGeneratorProvider):
     default_model = ""
 
     @classmethod
+    def is_configured(cls) -> bool:
+        """Whether a file is named, or everything is installed."""
+        if os.environ.get(MODEL_VARIABLE, "").strip():
+            return True
+        return find_spec("xllamacpp") is not None and _packaged_model() is not None
+
+    @classmethod
     def check(cls, model: str = "") -> None:
         """See whether the engine and the model's file are there.
 

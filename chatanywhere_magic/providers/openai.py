@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
-from urllib.parse import urlsplit
 
 from .. import credentials
 from ..errors import (
     ChatError,
     ConfigurationError,
+    ConnectionFailedError,
     ContentFilterError,
     EmptyAnswerError,
     IncompleteError,
@@ -32,7 +32,16 @@ from ..messages import (
     encodable,
 )
 from ..strings import text
-from ._http import IDLE_SECONDS, Stream, api_error, check_url, post_stream
+from ._http import (
+    IDLE_SECONDS,
+    Stream,
+    api_error,
+    check_url,
+    host_of,
+    is_loopback,
+    post_stream,
+    without_password,
+)
 from ._sse import EventDecoder
 from .base import AsyncGeneratorProvider
 
@@ -42,7 +51,6 @@ if TYPE_CHECKING:
     from ..credentials import Secret
 
 _DONE: Final = "[DONE]"
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class OpenAI(AsyncGeneratorProvider):
@@ -64,6 +72,12 @@ class OpenAI(AsyncGeneratorProvider):
     url_variable: ClassVar[str] = "OPENAI_BASE_URL"
     model_variable: ClassVar[str] = "OPENAI_MODEL"
     key_required: ClassVar[bool] = False
+
+    @classmethod
+    def is_configured(cls) -> bool:
+        """Whether there is a key or, where none is needed, an address of one's own."""
+        variables = (cls.key_variable,) if cls.key_required else (cls.key_variable, cls.url_variable)
+        return any(os.environ.get(variable, "").strip() for variable in variables)
 
     @classmethod
     def check(cls, model: str = "") -> None:  # noqa: ARG003 - only the server knows its models
@@ -92,12 +106,13 @@ class OpenAI(AsyncGeneratorProvider):
     def _secret(cls, base_url: str) -> Secret | None:
         secret = credentials.secret_from_environment(cls.key_variable)
         if secret is None:
-            if cls.key_required or base_url == cls.url:
+            if cls.key_required or base_url == OpenAI.url:
                 raise ConfigurationError(text("error.no_key", provider=cls.name, variable=cls.key_variable))
             return None
-        parts = urlsplit(base_url)
-        if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
-            raise ConfigurationError(text("error.key_over_http", url=base_url, variable=cls.url_variable))
+        if not base_url.startswith("https:") and not is_loopback(base_url):
+            raise ConfigurationError(
+                text("error.key_over_http", url=without_password(base_url), variable=cls.url_variable)
+            )
         return secret
 
     @classmethod
@@ -181,7 +196,7 @@ async def stream_completion(
     ChatError
         A refusal, a network failure, an error inside the stream, an answer that is cut short or empty.
     """
-    host = urlsplit(url).netloc
+    host = host_of(url)
     reader = _CompletionReader(host, secret)
     request = post_stream(
         url,
@@ -193,24 +208,37 @@ async def stream_completion(
         idle=idle,
         socket_path=socket_path,
     )
-    async with request as stream:
-        if stream.content_type == "application/json":
-            for delta in reader.read_object(await _whole_body(stream)):
+    try:
+        async with request as stream, aclosing(_read(stream, reader, host)) as deltas:
+            async for delta in deltas:
                 yield delta
-        else:
-            decoder = EventDecoder()
-            async with aclosing(stream.chunks()) as chunks:
-                async for chunk in chunks:
-                    for event in decoder.feed(chunk):
-                        for delta in reader.read(event.data):
-                            yield delta
-                    if reader.done:
-                        break
-            if not reader.done:
-                for event in decoder.feed(b"", final=True):
-                    for delta in reader.read(event.data):
-                        yield delta
+    except (IncompleteError, ConnectionFailedError):
+        # After the finish reason nothing of the answer can be missing, at most the usage.
+        if not reader.finished:
+            raise
     yield reader.finish()
+
+
+async def _read(stream: Stream, reader: _CompletionReader, host: str) -> DeltaGenerator:
+    if stream.content_type == "text/html":  # a front page or a log-in page, with a status that says all is well
+        raise ProtocolError(text("error.protocol", host=host, reason=stream.content_type))
+    if stream.content_type == "application/json":
+        for delta in reader.read_object(await _whole_body(stream)):
+            yield delta
+        return
+    decoder = EventDecoder()
+    async with aclosing(stream.chunks()) as chunks:
+        async for chunk in chunks:
+            for event in decoder.feed(chunk):
+                for delta in reader.read(event.data):
+                    yield delta
+            if reader.done:
+                return
+    # What the end of the body cuts through is no event; that the answer is incomplete is said by `finish`.
+    with suppress(ProtocolError):
+        for event in decoder.feed(b"", final=True):
+            for delta in reader.read(event.data):
+                yield delta
 
 
 async def _whole_body(stream: Stream) -> str:
@@ -227,11 +255,17 @@ class _CompletionReader:
         self._secret = secret
         self._finish_reason = ""
         self._has_text = False
+        self._half = ""
         self._model = ""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the server gave a finish reason."""
+        return bool(self._finish_reason)
 
     def read(self, data: str) -> Iterator[Text | Reasoning | Usage | ModelName | Notice]:
         """Read one event."""
-        if self.done:
+        if self.done or not data.strip():  # an event without data keeps the connection alive
             return
         if data.strip() == _DONE:
             self.done = True
@@ -242,7 +276,7 @@ class _CompletionReader:
         """Read one JSON object: a chunk of a stream, or a whole completion where no stream was to be had."""
         try:
             chunk = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise self._protocol_error("JSON", data) from None
         if not isinstance(chunk, dict):
             raise self._protocol_error("object", data)
@@ -254,25 +288,31 @@ class _CompletionReader:
         progress = chunk.get("prompt_progress")  # llama.cpp, when asked for it
         if isinstance(progress, dict) and (share := _progress(progress)):
             yield Notice(share)
-        for choice in chunk.get("choices") or ():
-            if not isinstance(choice, dict) or choice.get("index") not in {0, None}:
-                continue
-            yield from self._read_choice(choice)
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict) and not choice.get("index"):
+                yield from self._read_choice(choice)
         usage = chunk.get("usage")
         if isinstance(usage, dict):
             yield Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
 
     def _read_choice(self, choice: dict[str, Any]) -> Iterator[Text | Reasoning]:
-        delta = choice.get("delta") or choice.get("message") or {}
-        reasoning = delta.get("reasoning_content") or delta.get("reasoning")
-        if isinstance(reasoning, str) and reasoning:
-            yield Reasoning(reasoning)
-        content = _content_text(delta.get("content"))
-        if content:
-            self._has_text = True
-            yield Text(content)
-        if reason := choice.get("finish_reason"):
-            self._finish_reason = str(reason)
+        delta = choice.get("delta") or choice.get("message")
+        if isinstance(delta, dict):
+            reasoning = delta.get("reasoning_content") or delta.get("reasoning")
+            if isinstance(reasoning, str) and reasoning:
+                yield Reasoning(encodable(reasoning))
+            if content := self._whole(_content_text(delta.get("content"))):
+                self._has_text = True
+                yield Text(content)
+        if isinstance(reason := choice.get("finish_reason"), str):
+            self._finish_reason = reason
+
+    def _whole(self, words: str) -> str:
+        """Return `words` in whole characters: servers that count in UTF-16 split an emoji between two chunks."""
+        words = self._half + words
+        self._half = words[-1:] if "\ud800" <= words[-1:] <= "\udbff" else ""
+        return encodable(words.removesuffix(self._half))
 
     def finish(self) -> Finish:
         """Return the finish, or raise if the answer that was read is not a good one."""
@@ -289,9 +329,7 @@ class _CompletionReader:
 
     def _protocol_error(self, expected: str, data: str) -> ProtocolError:
         shown = self._secret.redact(data) if self._secret else data
-        return ProtocolError(
-            text("error.bad_event", host=self._host, expected=expected, data=repr(shown[:80]))
-        )
+        return ProtocolError(text("error.bad_event", host=self._host, expected=expected, data=repr(shown[:80])))
 
 
 def _content_text(content: object) -> str:

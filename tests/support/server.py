@@ -250,9 +250,7 @@ class LocalServer:
             raise
         return response
 
-    async def _send(
-        self, request: web.Request, response: web.StreamResponse, answer: Answer, body: _Body
-    ) -> None:
+    async def _send(self, request: web.Request, response: web.StreamResponse, answer: Answer, body: _Body) -> None:
         for head in body.begin:
             await response.write(head)
         hold_after = len(body.pieces) if answer.hold_after is None else answer.hold_after
@@ -287,9 +285,7 @@ class LocalServer:
                 usage=(1, count),
             )
         words = re.findall(r"\S+\s*", f"I was sent {len(messages)} messages. The last one says: {question}")
-        return Answer(
-            text=words, delay=1 / self._rate if self._rate else 0.0, usage=(len(messages), len(words))
-        )
+        return Answer(text=words, delay=1 / self._rate if self._rate else 0.0, usage=(len(messages), len(words)))
 
 
 def _prose(size: int) -> Iterator[str]:
