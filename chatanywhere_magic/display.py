@@ -121,7 +121,7 @@ class TerminalPainter:
     def finish(self, version: Version) -> None:
         """Print the rest, and, where a person reads it, how the turn ended."""
         self.paint(version, "")
-        if self._printed:
+        if version.answer and not version.answer.endswith("\n"):
             sys.stdout.write("\n")
         words = final_words(version)
         if self._footer and sys.stdout.isatty():

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
+import os
 import threading
 import time
-import uuid
 from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import replace
@@ -230,7 +230,7 @@ class _Thread:
 
     def __init__(self) -> None:
         self.conversation = Conversation()
-        self.id = uuid.uuid4().hex
+        self.id = os.urandom(16).hex()
         self.lock = asyncio.Lock()
 
 

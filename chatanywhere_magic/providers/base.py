@@ -6,7 +6,6 @@ import inspect
 from contextlib import aclosing
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from ..errors import ConfigurationError
@@ -178,8 +177,13 @@ def register(provider: Provider) -> Provider:
 
 def provider_names() -> list[str]:
     """Return the names of all providers: built in, installed by entry point, registered."""
-    installed = (entry.name for entry in entry_points(group=ENTRY_POINTS))
-    return list(dict.fromkeys((*_BUILT_IN, *installed, *_registered)))
+    return list(dict.fromkeys((*_BUILT_IN, *_installed(), *_registered)))
+
+
+def _installed() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points  # slow to import, and rarely needed
+
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
 
 
 def get_provider(name: str) -> Provider:
@@ -196,8 +200,8 @@ def get_provider(name: str) -> Provider:
         module, _, attribute = _BUILT_IN[name].partition(":")
         loaded: Provider = getattr(import_module(module), attribute)
         return loaded
-    if installed := tuple(entry_points(group=ENTRY_POINTS, name=name)):
-        return wrap(_loaded(installed[0]), name)
+    if entry := _installed().get(name):
+        return wrap(_loaded(entry), name)
     names = provider_names()
     close = get_close_matches(name, names, n=1)
     raise ConfigurationError(
