@@ -8,7 +8,7 @@ import re
 import shlex
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -23,6 +23,8 @@ from .session import MAX_TEMPERATURE, ChatSession, get_session
 from .strings import text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from IPython.core.interactiveshell import ExecutionInfo, InteractiveShell
 
 MAGICS: Final = {"line": ("chat", "chat_panel", "chat_new", "chat_stop"), "cell": ("chat",)}
@@ -175,6 +177,8 @@ class ChatMagics(Magics):
     def chat_panel(self, line: str) -> None:
         """Open a chat panel below this cell, on the same conversation."""
         self._expect_nothing("chat_panel", line)
+        if not hasattr(self._shell, "kernel"):
+            raise ConfigurationError(text("error.panel_needs_notebook"))
         from IPython.display import display
 
         from .panel import ChatPanel  # ipywidgets is loaded when a panel is wanted
@@ -226,11 +230,23 @@ class ChatMagics(Magics):
             follow(live, painter, changed)
         except KeyboardInterrupt:
             live.cancel()
-            live.done.wait(STOP_SECONDS)
-            painter.finish(live.version)
+            _to_its_end(lambda: live.done.wait(STOP_SECONDS))
+            # A provider that does not let itself be stopped goes on unseen; for the cell the turn is over.
+            version = live.version if live.done.is_set() else replace(live.version, status="interrupted")
+            _to_its_end(lambda: painter.finish(version))
             raise ChatInterrupted(text("status.stopped")) from None
         painter.finish(live.version)
         live.reply()
+
+
+def _to_its_end(action: Callable[[], object]) -> None:
+    """Run `action` to its end, however often an impatient person interrupts."""
+    while True:
+        try:
+            action()
+        except KeyboardInterrupt:
+            continue
+        return
 
 
 def keep_question_marks(lines: list[str]) -> list[str]:

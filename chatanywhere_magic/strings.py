@@ -197,6 +197,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "После {option} нужно значение.",
         "{option} 后面需要一个值。",
     ),
+    "error.panel_needs_notebook": (
+        "The panel needs a notebook, and this is a terminal. Here, ask with %chat.",
+        "Панели нужен блокнот, а это терминал. Здесь спрашивайте через %chat.",
+        "面板需要在笔记本中使用，而这里是终端。请用 %chat 提问。",
+    ),
     "error.permission": (
         "{host} does not allow this with this key (status {status}). Try another model with -m.{said}",
         "{host} не разрешает это с данным ключом (статус {status}). Попробуйте другую модель через -m.{said}",
