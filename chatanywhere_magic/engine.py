@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class Engine:
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
+    workers = ThreadPoolExecutor(thread_name_prefix="chatanywhere-worker")
+    loop.set_default_executor(workers)
     try:
         loop.run_forever()
         tasks = asyncio.all_tasks(loop)
@@ -80,8 +83,9 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.run_until_complete(loop.shutdown_default_executor())
     finally:
+        # Not the loop's own shutdown of it, which starts a thread: at the interpreter's exit there can be none.
+        workers.shutdown(wait=False)
         asyncio.set_event_loop(None)
         loop.close()
 

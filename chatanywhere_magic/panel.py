@@ -36,14 +36,19 @@ class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         self._shown: list[tuple[Any, ...]] = []
         self._painting = threading.Lock()
         self._scheduled = False
-        self._turns = ipywidgets.VBox()
+        # Never shrunk, or it would scroll itself, and the box around it, which knows where the end is, could not.
+        self._turns = ipywidgets.VBox(layout={"flex": "0 0 auto", "overflow": "visible"})
         # Reversed around one child: the browser then keeps the log at its end while it grows, without a script.
         log = ipywidgets.Box(
             [self._turns],
             layout={"flex_flow": "column-reverse", "max_height": LOG_HEIGHT, "overflow": "auto"},
         )
+        # Not continuously: what is still being typed would wait for the kernel's answer to the letter before, and
+        # a click on Send would overtake it. Leaving the box for the button sends the whole text, once and first.
         self._composer = ipywidgets.Textarea(
-            placeholder=text("panel.placeholder"), layout={"width": "auto", "height": "5em"}
+            placeholder=text("panel.placeholder"),
+            continuous_update=False,
+            layout={"width": "auto", "height": "5em"},
         )
         self._send_button = ipywidgets.Button(
             description=text("panel.send"), icon="paper-plane", button_style="primary"

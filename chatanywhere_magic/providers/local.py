@@ -8,6 +8,7 @@ are those of every other provider, and closing the connection stops the model ev
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import secrets
 import sys
@@ -190,16 +191,25 @@ def _load(path: Path) -> _Server:
     global _loaded  # noqa: PLW0603 - one instance a process: a model can be gigabytes
     with _lock:
         if _loaded is None or _loaded.path != path:
-            _loaded = None  # frees the one before, so that two never share the memory
+            _free()  # the one before first, so that two never share the memory
             _loaded = _start(path)
         return _loaded
 
 
 def unload() -> None:
-    """Free the loaded model's memory; the next question loads it again."""
-    global _loaded  # noqa: PLW0603 - see _load
+    """Free the loaded model's memory; the next question loads it again. Called at the interpreter's exit too."""
     with _lock:
-        _loaded = None
+        _free()
+
+
+def _free() -> None:
+    global _loaded
+    server, _loaded = _loaded, None
+    if server is not None and server.directory is not None:
+        server.directory.cleanup()
+
+
+atexit.register(unload)
 
 
 def _start(path: Path) -> _Server:
