@@ -36,6 +36,16 @@ _UNSAFE_TEX: Final = re.compile(
 _IGNORED_BY_MATHJAX: Final = "mathjax_ignore tex2jax_ignore"
 _READ_BY_MATHJAX: Final = "mathjax_process tex2jax_process"
 
+# Jupyter's own classes for rendered text, so that an answer looks in a panel, which is no output of this kind, as
+# it does below a cell: as the notebook's Markdown.
+_TYPOGRAPHY: Final = "jp-RenderedHTMLCommon jp-RenderedMarkdown"
+# As the notebook shows the code that is in it.
+_CODE_STYLE: Final = (
+    "background: var(--jp-cell-editor-background, rgba(128, 128, 128, 0.1)); "
+    "border: 1px solid var(--jp-cell-editor-border-color, transparent); "
+    "padding: 0.5em 0.75em; margin: 0.5em 0 1em; overflow-x: auto"
+)
+
 
 def to_html(markdown: str) -> str:
     r"""Return `markdown`, written by a model, as a safe HTML fragment.
@@ -51,7 +61,7 @@ def to_html(markdown: str) -> str:
         HTML without scripts, event handlers, styles, embedded or remote content.
     """
     body = _parser().render(markdown)
-    return f'<div class="chatanywhere-text {_IGNORED_BY_MATHJAX}" dir="auto">{body}</div>'
+    return f'<div class="chatanywhere-text {_TYPOGRAPHY} {_IGNORED_BY_MATHJAX}" dir="auto">{body}</div>'
 
 
 def as_text_html(words: str) -> str:
@@ -116,7 +126,8 @@ def _render_fence(
 ) -> str:
     token = tokens[index]
     language = (token.info.split() or [""])[0]
-    return f'<div class="highlight"><pre>{_highlight(token.content, language)}</pre></div>\n'
+    code = _highlight(token.content, language)
+    return f'<div class="highlight" style="{_CODE_STYLE}"><pre style="background: none">{code}</pre></div>\n'
 
 
 def _highlight(code: str, language: str) -> str:

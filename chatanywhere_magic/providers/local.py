@@ -11,6 +11,7 @@ import asyncio
 import atexit
 import os
 import secrets
+import shutil
 import sys
 import tempfile
 import threading
@@ -33,8 +34,8 @@ MODEL_VARIABLE: Final = "CHATANYWHERE_LOCAL_MODEL"
 CONTEXT_TOKENS: Final = 8192
 BATCH_TOKENS: Final = 128
 """Prompt tokens read in one go. The model notices a closed connection between batches, so fewer stop sooner."""
-MAX_SOCKET_DIRECTORY: Final = 90
-"""Characters; the operating systems allow a socket's whole path 104 to 108."""
+MAX_SOCKET_DIRECTORY: Final = 70
+"""Characters of the system's directory for temporary files; a socket's whole path may have 104."""
 DEFAULTS: Final = {
     # Small models fall into loops, and without a limit a loop goes on for minutes.
     "max_tokens": 1024,
@@ -132,7 +133,7 @@ class _Server:
     socket_path: str | None
     secret: Secret
     handle: object
-    directory: tempfile.TemporaryDirectory[str] | None  # removed with the server, at the latest at exit
+    directory: str | None  # removed with the server, at the latest at exit
 
 
 _lock = threading.Lock()
@@ -206,7 +207,7 @@ def _free() -> None:
     global _loaded
     server, _loaded = _loaded, None
     if server is not None and server.directory is not None:
-        server.directory.cleanup()
+        shutil.rmtree(server.directory, ignore_errors=True)
 
 
 atexit.register(unload)
@@ -216,7 +217,7 @@ def _start(path: Path) -> _Server:
     import xllamacpp  # 34 MB of native code: loaded when first used
 
     directory = None if _WINDOWS else _private_directory()
-    socket_path = str(Path(directory.name) / "llama.sock") if directory else None
+    socket_path = str(Path(directory) / "llama.sock") if directory else None
     key = secrets.token_urlsafe(32)
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
@@ -232,6 +233,8 @@ def _start(path: Path) -> _Server:
     try:
         handle = xllamacpp.Server(params)
     except RuntimeError:
+        if directory:
+            shutil.rmtree(directory, ignore_errors=True)
         raise ConfigurationError(text("error.local_broken_file", path=path)) from None
     url = "http://localhost" if socket_path else str(handle.listening_address)
     return _Server(path, url, socket_path, Secret(key, "local"), handle, directory)
@@ -248,10 +251,8 @@ def _threads() -> int:
     return max(1, cores - 1)
 
 
-def _private_directory() -> tempfile.TemporaryDirectory[str] | None:
-    """Return a directory that only this user can enter, or None if its path is too long for a socket's name."""
-    directory = tempfile.TemporaryDirectory(prefix="chatanywhere-", ignore_cleanup_errors=True)
-    if len(directory.name) < MAX_SOCKET_DIRECTORY:
-        return directory
-    directory.cleanup()
-    return None
+def _private_directory() -> str | None:
+    """Make a directory that only this user can enter; None if its path would be too long for a socket's name."""
+    if len(tempfile.gettempdir()) > MAX_SOCKET_DIRECTORY:
+        return None
+    return tempfile.mkdtemp(prefix="chatanywhere-")
