@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .errors import ChatError, ChatInterrupted, ConfigurationError
+    from .live import Reply
     from .panel import ChatPanel
     from .providers.base import AsyncGeneratorProvider, register
     from .providers.chatanywhere import ChatAnywhere, ChatAnywhereAPI
     from .providers.local import Local
     from .providers.openai import OpenAI
-    from .session import ChatSession, Reply, get_session
+    from .session import ChatSession, get_session
 
     chat: ChatSession
     __version__: str
@@ -54,7 +55,7 @@ _HOMES = {
     "ConfigurationError": "errors",
     "Local": "providers.local",
     "OpenAI": "providers.openai",
-    "Reply": "session",
+    "Reply": "live",
     "get_session": "session",
     "register": "providers.base",
 }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .conversation import Version
-    from .session import LiveTurn
+    from .live import LiveTurn
 
 PAINT_SECONDS: Final = 1 / 12
 """Between two paints. Painting by clock keeps a fast answer from costing more than a slow one."""

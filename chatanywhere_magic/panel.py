@@ -16,7 +16,8 @@ from .session import ChatSession, get_session
 from .strings import text
 
 if TYPE_CHECKING:
-    from .session import Change, LiveTurn
+    from .live import LiveTurn
+    from .session import Change
 
 PAINT_SECONDS: Final = 0.1
 LOG_HEIGHT: Final = "420px"
