@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .providers.chatanywhere import ChatAnywhere, ChatAnywhereAPI
     from .providers.local import Local
     from .providers.openai import OpenAI
+    from .providers.scripted import Script, Scripted
     from .session import ChatSession, get_session
 
     chat: ChatSession
@@ -36,6 +37,8 @@ __all__ = [
     "Local",
     "OpenAI",
     "Reply",
+    "Script",
+    "Scripted",
     "__version__",
     "chat",
     "get_session",
@@ -56,6 +59,8 @@ _HOMES = {
     "Local": "providers.local",
     "OpenAI": "providers.openai",
     "Reply": "live",
+    "Script": "providers.scripted",
+    "Scripted": "providers.scripted",
     "get_session": "session",
     "register": "providers.base",
 }

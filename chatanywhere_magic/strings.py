@@ -262,6 +262,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{host} перенаправляет на другой адрес (статус {status}), а ключ дальше не передаётся. Укажите конечный базовый адрес.",
         "{host} 重定向到了其他地址（状态 {status}），密钥不会随之转发。请把基础地址设为最终地址。",
     ),
+    "error.script_empty": (
+        'The scripted provider has no answer left. Queue one: Scripted.queue("…").',
+        'У сценария не осталось ответов. Добавьте: Scripted.queue("…").',
+        '脚本服务没有剩余的回答。请添加：Scripted.queue("…")。',
+    ),
     "error.server": (
         "{host} has a failure of its own (status {status}). Ask again in a moment.{said}",
         "На стороне {host} сбой (статус {status}). Спросите ещё раз чуть позже.{said}",

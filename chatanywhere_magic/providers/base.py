@@ -152,6 +152,7 @@ _BUILT_IN: Final = {
     "openai": "chatanywhere_magic.providers.openai:OpenAI",
     "local": "chatanywhere_magic.providers.local:Local",
     "chatanywhere-web": "chatanywhere_magic.providers.chatanywhere:ChatAnywhere",
+    "scripted": "chatanywhere_magic.providers.scripted:Scripted",
 }
 CHOICE_ORDER: Final = ("chatanywhere", "openai", "local")
 """Tried in this order when the person named no provider. The web endpoint is never chosen unasked."""

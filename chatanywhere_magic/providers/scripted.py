@@ -1,0 +1,129 @@
+"""A provider that answers what was queued: for tests, demonstrations and documentation."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..errors import ChatError, ConfigurationError
+from ..messages import DeltaGenerator, Finish, Messages, ModelName, Reasoning, Text, Usage
+from ..strings import text
+from .base import AsyncGeneratorProvider
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from typing_extensions import Self
+
+
+@dataclass(frozen=True)
+class Script:
+    """One answer, as it will come.
+
+    Parameters
+    ----------
+    text : str or sequence of str
+        The answer: in these chunks, or, as one string, word by word.
+    reasoning : str
+        What the model thinks before it answers.
+    delay : float, default 0
+        Seconds before each chunk.
+    finish_reason : str, default "stop"
+        ``""`` leaves it out, as a stream does that is cut.
+    usage : Usage, optional
+        Token counts to report.
+    error : ChatError, optional
+        Raised after the text instead of finishing.
+    """
+
+    text: str | Sequence[str] = ""
+    reasoning: str = ""
+    delay: float = 0.0
+    finish_reason: str = "stop"
+    usage: Usage | None = None
+    error: ChatError | None = None
+
+    @property
+    def chunks(self) -> Sequence[str]:
+        """The text in the pieces in which it comes."""
+        return re.findall(r"\s*\S+\s*$|\s*\S+", self.text) if isinstance(self.text, str) else self.text
+
+
+class Scripted(AsyncGeneratorProvider):
+    """A real provider whose answers are queued.
+
+    Each subclass that :meth:`of` makes has a queue and a record of its own.
+
+    Attributes
+    ----------
+    requests : list
+        The messages of every question that it was asked.
+
+    Examples
+    --------
+    >>> from chatanywhere_magic import chat, Scripted
+    >>> parrot = Scripted.of("Hello!", "Hello again!")
+    >>> chat.ask_sync("Hi", provider=parrot)
+    'Hello!'
+    """
+
+    name = "scripted"
+    default_model = "scripted"
+    requests: ClassVar[list[Messages]] = []
+    _queue: ClassVar[deque[Script]] = deque()
+
+    @classmethod
+    def of(cls, *scripts: Script | str) -> type[Self]:
+        """Return a provider of its own with `scripts` queued."""
+        provider: type[Self] = type(cls.__name__, (cls,), {"requests": [], "_queue": deque()})
+        provider.queue(*scripts)
+        return provider
+
+    @classmethod
+    def queue(cls, *scripts: Script | str) -> None:
+        """Add answers to the end of the queue."""
+        cls._queue.extend(script if isinstance(script, Script) else Script(script) for script in scripts)
+
+    @classmethod
+    async def create_delta_generator(
+        cls,
+        model: str,
+        messages: Messages,
+        proxy: str | None = None,  # noqa: ARG003 - the provider contract
+        timeout: float | None = 120,  # noqa: ARG003 - the provider contract
+        temperature: float = 0.5,  # noqa: ARG003 - the provider contract
+        **kwargs: Any,  # noqa: ARG003 - the provider contract
+    ) -> DeltaGenerator:
+        """Answer with the next script of the queue.
+
+        Yields
+        ------
+        Text, Reasoning, Usage, Finish or ModelName
+
+        Raises
+        ------
+        ConfigurationError
+            If the queue is empty.
+        ChatError
+            What the script says.
+        """
+        cls.requests.append(list(messages))
+        if not cls._queue:
+            raise ConfigurationError(text("error.script_empty"))
+        script = cls._queue.popleft()
+        yield ModelName(model or cls.default_model)
+        if script.reasoning:
+            await asyncio.sleep(script.delay)
+            yield Reasoning(script.reasoning)
+        for chunk in script.chunks:
+            await asyncio.sleep(script.delay)
+            yield Text(chunk)
+        if script.usage:
+            yield script.usage
+        if script.error:
+            raise script.error
+        if script.finish_reason:
+            yield Finish(script.finish_reason)
