@@ -3,24 +3,33 @@
 ::
 
     ChatError
-    ├── ConfigurationError        something is missing or misspelt on our side; nothing was sent
-    │   └── UsageError            a magic's line cannot be understood
-    ├── APIError                  the provider answered with a refusal
-    │   ├── BadRequestError       it did not accept the request
-    │   │   └── ContextLengthError  the conversation is longer than the model or the plan allows
-    │   ├── AuthenticationError   the key is missing, wrong or expired
-    │   ├── PermissionDeniedError the key may not do this
-    │   ├── QuotaError            the balance or the day's allowance is used up
-    │   ├── NotFoundError         no such model or address
-    │   ├── RateLimitError        too many requests just now
-    │   └── ServerError           the provider failed or is overloaded
-    ├── ConnectionFailedError     no answer came over the network
-    │   └── TimeoutExceededError  it took longer than the limit
-    └── AnswerError               an answer began, or should have, and is not a good one
-        ├── IncompleteError       the stream ended before the provider said that it was finished
-        ├── ProtocolError         the bytes are not what the protocol says
-        ├── EmptyAnswerError      the provider finished without a word
-        └── ContentFilterError    the provider withheld the answer
+    ├── ConfigurationError          something is missing or misspelt on our side; nothing was sent
+    │   ├── UsageError              a magic's line cannot be understood
+    │   └── UnsupportedError        the provider cannot do what was asked for
+    ├── APIError                    the provider answered with a refusal
+    │   ├── BadRequestError         it did not accept the request
+    │   │   └── TooLargeError       the request is larger than it takes
+    │   │       └── ContextLengthError  the conversation is longer than the model or the plan allows
+    │   ├── AuthenticationError     the key is missing, wrong or expired
+    │   ├── PermissionDeniedError   the key may not do this
+    │   ├── QuotaError              the balance or the day's allowance is used up
+    │   ├── NotFoundError           no such model or address
+    │   ├── RedirectError           it points to another address, where a key must not go
+    │   ├── RateLimitError          too many requests just now
+    │   └── ServerError             it failed
+    │       └── OverloadedError     it has too much to do
+    ├── ConnectionFailedError       no answer came over the network
+    │   ├── DNSError                the server's name is not known
+    │   ├── TLSError                the connection cannot be trusted
+    │   ├── ProxyError              the proxy on the way is not there, or refuses
+    │   └── TimeoutExceededError    it took longer than the limit
+    └── AnswerError                 an answer began, or should have, and is not a good one
+        ├── IncompleteError         the stream ended before the provider said that it was finished
+        ├── StreamError             the provider reported a failure in the middle of the answer
+        ├── ProtocolError           the bytes are not what the protocol says
+        ├── EmptyAnswerError        the provider finished without a word
+        ├── ContentFilterError      the provider withheld the answer
+        └── RefusalError            the model declined to answer
 
     ChatInterrupted (a KeyboardInterrupt)  the person stopped the turn
 """
@@ -41,6 +50,8 @@ class ChatError(Exception):
         The server's own words, redacted, printable, at most 2,000 characters.
     request_id : str, optional
         The provider's id of the request, to quote to its support.
+    retry_after : float, optional
+        Seconds after which the provider says that it may be asked again.
 
     Attributes
     ----------
@@ -60,11 +71,13 @@ class ChatError(Exception):
         status: int | None = None,
         server_message: str = "",
         request_id: str | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.server_message = server_message
         self.request_id = request_id
+        self.retry_after = retry_after
 
     def _render_traceback_(self) -> list[str]:
         """Show one line in IPython: our frames help nobody, and verbose ones could show a key."""
@@ -83,6 +96,12 @@ class UsageError(ConfigurationError):
     kind = "usage"
 
 
+class UnsupportedError(ConfigurationError):
+    """The provider cannot do what was asked for."""
+
+    kind = "unsupported"
+
+
 class APIError(ChatError):
     """The provider answered, with a refusal."""
 
@@ -95,7 +114,13 @@ class BadRequestError(APIError):
     kind = "bad_request"
 
 
-class ContextLengthError(BadRequestError):
+class TooLargeError(BadRequestError):
+    """The request is larger than the provider takes."""
+
+    kind = "too_large"
+
+
+class ContextLengthError(TooLargeError):
     """The prompt is longer than the model or the plan allows."""
 
     kind = "context_length"
@@ -125,6 +150,12 @@ class NotFoundError(APIError):
     kind = "not_found"
 
 
+class RedirectError(APIError):
+    """The provider points to another address. A key belongs to the one that it was given for."""
+
+    kind = "redirect"
+
+
 class RateLimitError(APIError):
     """Too many requests just now."""
 
@@ -139,11 +170,37 @@ class ServerError(APIError):
     retryable = True
 
 
+class OverloadedError(ServerError):
+    """The provider has too much to do just now."""
+
+    kind = "overloaded"
+
+
 class ConnectionFailedError(ChatError):
     """No answer came over the network."""
 
     kind = "connection"
     retryable = True
+
+
+class DNSError(ConnectionFailedError):
+    """The server's name is not known."""
+
+    kind = "dns"
+
+
+class TLSError(ConnectionFailedError):
+    """The connection cannot be trusted: its certificate is expired, self-signed or another host's."""
+
+    kind = "tls"
+    retryable = False
+
+
+class ProxyError(ConnectionFailedError):
+    """The proxy on the way is not there, or refuses."""
+
+    kind = "proxy"
+    retryable = False
 
 
 class TimeoutExceededError(ConnectionFailedError):
@@ -165,6 +222,13 @@ class IncompleteError(AnswerError):
     retryable = True
 
 
+class StreamError(AnswerError):
+    """The provider reported a failure in the middle of the answer."""
+
+    kind = "stream"
+    retryable = True
+
+
 class ProtocolError(AnswerError):
     """The bytes are not what the protocol says."""
 
@@ -182,6 +246,12 @@ class ContentFilterError(AnswerError):
     """The provider withheld the answer."""
 
     kind = "content_filter"
+
+
+class RefusalError(AnswerError):
+    """The model declined to answer."""
+
+    kind = "refusal"
 
 
 class ChatInterrupted(KeyboardInterrupt):
