@@ -6,7 +6,7 @@ import asyncio
 import atexit
 import logging
 import os
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -299,7 +299,7 @@ class ChatSession(Configurable):
         """Begin a new conversation. What still streams in the old one is stopped."""
         self.stop()
         self._open = _Thread()
-        self._tell("reset", None)
+        _tell(self._listeners, "reset", None)
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> None:
         """Run `action` on the engine's thread after `seconds`; from any thread."""
@@ -341,9 +341,7 @@ class ChatSession(Configurable):
             self._live.remove(live)
             self._changed(thread, live, "changed")
             live.done.set()
-            # Once more, for those who wait for `done` by listening.
-            for listener in live.listeners:
-                listener(live)
+            _tell(live.listeners, live)  # once more, for those who wait for `done` by listening
 
     async def _answer(self, thread: _Thread, live: LiveTurn) -> None:
         request = live.request
@@ -397,18 +395,20 @@ class ChatSession(Configurable):
             if turn.versions[live.at].status != live.status:
                 turn = turn.updated(live.version, live.at)
                 thread.conversation = thread.conversation.with_turn(live.index, turn)
-        for listener in live.listeners:
-            listener(live)
+        _tell(live.listeners, live)
         if live.index is not None and thread is self._open:
-            self._tell(change, live)
+            _tell(self._listeners, change, live)
 
-    def _tell(self, change: Change, live: LiveTurn | None) -> None:
-        for listener in tuple(self._listeners):
-            try:
-                listener(change, live)
-            except Exception:  # noqa: BLE001, PERF203 - a front end that is gone must not take the answer with it
-                _log.exception("a listener failed and is dropped")
-                self._listeners.remove(listener)
+
+def _tell(listeners: list[Callable[..., None]], *news: object) -> None:
+    for listener in tuple(listeners):
+        try:
+            listener(*news)
+        except Exception:  # noqa: PERF203 - each must hear it
+            # A front end that is gone, a loop that is closed: neither must take the answer with it.
+            _log.debug("a listener failed and is dropped", exc_info=True)
+            with suppress(ValueError):
+                listeners.remove(listener)
 
 
 def _provider_error(live: LiveTurn, caught: Exception) -> ChatError:

@@ -183,8 +183,8 @@ async def _translated_errors(
         error = _translate(caught, url, secret, total=total if ended else None, idle=idle)
     else:
         return
-    # Raised here, outside the handler, so that no exception whose repr holds headers is chained.
-    raise error
+    # Raised outside the handler, and with nothing chained: the frames and the repr of aiohttp's own hold the headers.
+    raise error from None
 
 
 def _translate(caught: Exception, url: str, secret: Secret | None, *, total: float | None, idle: float) -> ChatError:

@@ -13,7 +13,7 @@ from ..messages import AsyncResult, DeltaGenerator, Finish, Messages, Text
 from ..strings import text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from importlib.metadata import EntryPoint
 
 ENTRY_POINTS: Final = "chatanywhere_magic.providers"
@@ -241,7 +241,7 @@ def choose_provider() -> Provider:
     raise ConfigurationError(text("error.no_provider"))
 
 
-def wrap(source: Provider | Callable[..., AsyncResult], name: str = "") -> Provider:
+def wrap(source: Provider | Callable[..., AsyncIterator[str]], name: str = "") -> Provider:
     """Return `source` as a provider class: itself if it is one, or a class around an async generator function.
 
     Parameters

@@ -19,6 +19,7 @@ import struct
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -97,6 +98,7 @@ class Request:
     """Set when the client closes the connection before it has the whole answer."""
     closed_at: float | None = None
     """``time.monotonic()`` of that."""
+    cut_by_server: bool = False
 
     @property
     def messages(self) -> list[dict[str, str]]:
@@ -121,7 +123,7 @@ class LocalServer:
     Attributes
     ----------
     requests : list of Request
-        All requests so far, in the order in which they came.
+        All requests so far, in the order in which they came, those for the list of models among them.
     models : list of str
         What ``GET /v1/models`` lists.
     """
@@ -188,11 +190,10 @@ class LocalServer:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        application = web.Application(client_max_size=64 * 1024 * 1024)
-        application.router.add_get(MODELS_PATH, self._list_models)
-        application.router.add_route("*", "/{path:.*}", self._chat)
-        # Cancelling the handler is how it learns at once that the client has gone.
-        runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=0.01)
+        # Without a router, so that a proxy's requests come through too. Cancelling the handler is how it learns at
+        # once that the client has gone.
+        handler = web.Server(self._handle, access_log=None, handler_cancellation=True)
+        runner = web.ServerRunner(handler, shutdown_timeout=0.01)
         await runner.setup()
         try:
             site = web.TCPSite(runner, "127.0.0.1", self._port)
@@ -203,8 +204,8 @@ class LocalServer:
         finally:
             await runner.cleanup()
 
-    async def _record(self, request: web.Request) -> Request:
-        body = await request.read()
+    async def _record(self, request: web.BaseRequest) -> Request:
+        body = await request.content.read()
         try:
             parsed = json.loads(body) if body else None
         except ValueError:
@@ -222,13 +223,11 @@ class LocalServer:
             self._arrived.notify_all()
         return received
 
-    async def _list_models(self, request: web.Request) -> web.Response:
-        await self._record(request)
-        listed = [{"id": name, "object": "model", "owned_by": "test"} for name in self.models]
-        return web.json_response({"object": "list", "data": listed})
-
-    async def _chat(self, request: web.Request) -> web.StreamResponse:
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         received = await self._record(request)
+        if (received.method, received.path) == ("GET", MODELS_PATH):
+            listed = [{"id": name, "object": "model", "owned_by": "test"} for name in self.models]
+            return web.json_response({"object": "list", "data": listed})
         if self._answers:
             answer = self._answers.popleft()
         elif received.path in {WEB_PATH, COMPLETIONS_PATH}:
@@ -239,18 +238,23 @@ class LocalServer:
         response = web.StreamResponse(status=answer.status, headers={**body.headers, **answer.headers})
         try:
             if answer.drop:
+                received.cut_by_server = True
                 _close(request, reset=answer.reset)
                 return response
             await response.prepare(request)
             await self._send(request, response, answer, body)
+            if answer.cut or answer.reset:
+                received.cut_by_server = True
+                _close(request, reset=answer.reset)
         except (asyncio.CancelledError, ConnectionError):
-            if self._stopping is not None and not self._stopping.is_set():
+            stopping = self._stopping is None or self._stopping.is_set()
+            if not stopping and not received.cut_by_server:
                 received.closed_at = time.monotonic()
                 received.closed_by_client.set()
             raise
         return response
 
-    async def _send(self, request: web.Request, response: web.StreamResponse, answer: Answer, body: _Body) -> None:
+    async def _send(self, request: web.BaseRequest, response: web.StreamResponse, answer: Answer, body: _Body) -> None:
         for head in body.begin:
             await response.write(head)
         hold_after = len(body.pieces) if answer.hold_after is None else answer.hold_after
@@ -267,13 +271,12 @@ class LocalServer:
         if hold_after >= len(body.pieces):
             await _held(answer)
         if answer.garbage and request.transport is not None:
+            await asyncio.sleep(0.02)  # so that what went before arrives before it
             request.transport.write(answer.garbage)
             await asyncio.Event().wait()
-        if answer.cut or answer.reset:
-            _close(request, reset=answer.reset)
-            return
-        # In one piece: a client may rightly go away at the last word of the protocol.
-        await response.write_eof(b"".join(body.end))
+        if not answer.cut and not answer.reset:
+            # In one piece: a client may rightly go away at the last word of the protocol.
+            await response.write_eof(b"".join(body.end))
 
     def _own_answer(self, messages: Sequence[Mapping[str, str]]) -> Answer:
         question = messages[-1]["content"] if messages else ""
@@ -296,11 +299,12 @@ def _prose(size: int) -> Iterator[str]:
 
 
 async def _held(answer: Answer) -> None:
-    while answer.hold is not None and not answer.hold.is_set():
+    # Looked at by the clock: it is set from another thread.
+    while answer.hold is not None and not answer.hold.is_set():  # noqa: ASYNC110
         await asyncio.sleep(0.002)
 
 
-def _close(request: web.Request, *, reset: bool) -> None:
+def _close(request: web.BaseRequest, *, reset: bool) -> None:
     transport = request.transport
     if transport is None:
         return
@@ -399,10 +403,8 @@ def main() -> None:
     with LocalServer(port=options.port, rate=options.rate) as server:
         print(f"CHATANYWHERE_WEB_URL={server.url}")  # noqa: T201 - a program's output
         print(f"OPENAI_BASE_URL={server.api_url}", flush=True)  # noqa: T201 - the same
-        try:
+        with suppress(KeyboardInterrupt):
             threading.Event().wait()
-        except KeyboardInterrupt:
-            pass
 
 
 if __name__ == "__main__":

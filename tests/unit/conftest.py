@@ -1,0 +1,50 @@
+"""What every unit test stands on: an environment that says nothing, and a real server where one is asked for."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+from chatanywhere_magic import strings
+from chatanywhere_magic.providers import base
+from tests.support.server import LocalServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# No time limit for a single example: what the machine does beside the tests is none of their business.
+settings.register_profile("unit", deadline=None, max_examples=100)
+settings.load_profile("unit")
+
+_SCRUBBED = ("CHATANYWHERE_", "OPENAI_", "LC_", "LANG")
+
+
+@pytest.fixture(autouse=True)
+def _clean_slate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No keys, addresses, proxies or languages from the machine; no registered providers from other tests."""
+    for name in tuple(os.environ):
+        if name.startswith(_SCRUBBED) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    strings.set_language("")
+    registered = dict(base._registered)
+    yield
+    strings.set_language("")
+    base._registered.clear()
+    base._registered.update(registered)
+
+
+@pytest.fixture
+def server() -> Iterator[LocalServer]:
+    """A server of the test's own."""
+    with LocalServer() as server:
+        yield server
+
+
+@pytest.fixture
+def closed_url() -> str:
+    """An address on this machine at which nobody listens."""
+    with LocalServer() as server:
+        return server.url

@@ -1,0 +1,135 @@
+"""The architecture: imports point down only, and what belongs to one layer stays in it."""
+
+from __future__ import annotations
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import chatanywhere_magic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGE = Path(chatanywhere_magic.__file__).parent
+
+LAYERS = (
+    {"messages", "errors", "strings"},
+    {"conversation", "credentials", "providers"},
+    {"engine", "live", "session"},
+    {"display", "markdown"},
+    {"magic", "panel"},
+)
+"""From the lowest to the highest. A package is one room: what its modules import of each other is its own affair."""
+
+FRONT_ENDS = {"display", "magic", "panel"}
+WAITING_ROOMS = {"engine", "live", "session", "providers.local", *FRONT_ENDS}
+"""Modules that deal with more than one thread, and so need locks and events."""
+
+TREES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): ast.parse(path.read_text(encoding="utf-8"))
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.name != "__init__.py"
+}
+LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+
+
+def room(module: str) -> str:
+    return module.split(".", maxsplit=1)[0]
+
+
+def imports(module: str, *, when_run: bool = False) -> Iterator[str]:
+    """Yield what `module` imports, wherever the import stands: ``.x`` for our own modules, else absolute names.
+
+    With `when_run` leave out what only type checkers import.
+    """
+    skipped: set[ast.AST] = set()
+    for node in ast.walk(TREES[module]):
+        if when_run and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            skipped.update(inner for child in node.body for inner in ast.walk(child))
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield f"{node.module}"
+        elif isinstance(node, ast.ImportFrom):
+            # Levels up from the module's own package, then down the path that is named.
+            package = module.split(".")[: -node.level]
+            base = [*package, *(node.module.split(".") if node.module else ())]
+            for alias in node.names:
+                deeper = ".".join([*base, alias.name])
+                yield f".{deeper}" if deeper in TREES else f".{'.'.join(base)}"
+
+
+def own_imports(module: str, *, when_run: bool = False) -> set[str]:
+    return {name[1:] for name in imports(module, when_run=when_run) if name.startswith(".")}
+
+
+def importers(*packages: str) -> set[str]:
+    """Return our modules that import one of `packages`."""
+    return {module for module in TREES if any(room(name) in packages for name in imports(module))}
+
+
+def test_every_module_has_its_layer() -> None:
+    assert {room(module) for module in TREES} == set(LEVEL)
+
+
+def test_imports_point_down_only() -> None:
+    upwards = {
+        f"{module} imports {name}"
+        for module in TREES
+        for name in own_imports(module)
+        if LEVEL[room(name)] > LEVEL[room(module)]
+    }
+    assert upwards == set()
+
+
+def test_nothing_imports_the_package_as_a_whole() -> None:
+    assert importers("chatanywhere_magic") == set()
+    assert all("" not in own_imports(module) for module in TREES)
+
+
+def test_no_imports_go_round_in_a_circle() -> None:
+    graph = {module: own_imports(module, when_run=True) for module in TREES}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+def test_the_front_ends_alone_know_ipython_and_widgets() -> None:
+    assert importers("IPython", "ipywidgets", "traitlets") <= FRONT_ENDS | {"session"}
+    assert importers("IPython", "ipywidgets") <= FRONT_ENDS
+
+
+def test_one_module_knows_aiohttp() -> None:
+    assert importers("aiohttp") == {"providers._http"}
+
+
+def test_one_module_knows_nest_asyncio() -> None:
+    assert importers("nest_asyncio") == {"engine"}
+
+
+def test_values_have_no_input_and_output() -> None:
+    silent = {"messages", "errors", "conversation", "providers._sse"}
+    outside = {"os", "io", "pathlib", "asyncio", "socket", "sys", "subprocess", "sqlite3"}
+    assert not importers(*outside) & silent
+
+
+def test_threads_begin_in_the_engine_alone() -> None:
+    assert importers("threading", "concurrent", "_thread", "multiprocessing") <= WAITING_ROOMS
+    starts = {
+        module
+        for module, tree in TREES.items()
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Attribute) and node.attr in {"Thread", "Timer", "start_new_thread"})
+        or (isinstance(node, ast.alias) and node.name in {"Thread", "Timer", "ThreadPoolExecutor"})
+    }
+    assert starts == {"engine"}
+    # Loading a model blocks for as long as its file is large.
+    aside = {
+        module
+        for module, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr in {"to_thread", "run_in_executor"}
+    }
+    assert aside <= {"engine", "providers.local"}
