@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import signal
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .conversation import Origin, Status, Timing, Version
 from .engine import STOP_SECONDS
 from .errors import ChatError, ChatInterrupted
-from .messages import Delta, Finish, Message, Messages, ModelName, Notice, Reasoning, Text, Usage
+from .messages import Delta, Finish, Message, Messages, ModelName, Notice, Reasoning, Text, Usage, encodable
 from .strings import text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from typing_extensions import Self
+
     from .providers.base import Provider
+
+
+_HALF: Final = re.compile("[\ud800-\udfff]")
 
 
 class Reply(str):
@@ -72,6 +79,46 @@ class Request:
         return [*system, *known, Message(role="user", content=self.prompt)]
 
 
+class Interrupts:
+    """A context in which an interrupt (SIGINT) stops a turn and raises nothing.
+
+    An exception that may come between any two instructions could leave a turn running or half shown, above all
+    if somebody impatient interrupts again while the first interrupt is being dealt with.
+    """
+
+    def __init__(self) -> None:
+        self._came = False
+        self._turn: LiveTurn | None = None
+        self._previous: Any = None
+
+    def stop(self, live: LiveTurn) -> None:
+        """Stop `live` from now on.
+
+        Raises
+        ------
+        ChatInterrupted
+            If an interrupt has come already, while the question was prepared.
+        """
+        self._turn = live
+        if self._came:
+            raise ChatInterrupted(text("status.stopped"))
+
+    def __enter__(self) -> Self:
+        # Python runs signal handlers on the main thread, and only there they can be set.
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(self, *_exc_info: object) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+
+    def _interrupt(self, _signal: int, _frame: object) -> None:
+        self._came = True
+        if self._turn is not None:
+            self._turn.cancel()
+
+
 class LiveTurn:
     """A turn on its way: what has come so far, from any thread; and the way to stop it.
 
@@ -92,19 +139,29 @@ class LiveTurn:
             timing=Timing(started=time.time()),
             origin=request.origin,
         )
+        self.asked_inside: list[LiveTurn] = []
+        """Questions that this turn's provider asks in its turn."""
         self.at = 0
         self._clock = time.monotonic()
+        self._has_halves = False
+        """Whether half of a surrogate pair came; its other half may come with the next chunk."""
         self._answer: list[str] = []
         self._reasoning: list[str] = []
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._cancelled = False
+        self._cancelled_at: float | None = None
         self.listeners: list[Callable[[LiveTurn], None]] = []
 
     @property
     def version(self) -> Version:
         """The version as it stands, with the text so far."""
-        return replace(self._version, answer="".join(self._answer), reasoning="".join(self._reasoning))
+        answer, reasoning = "".join(self._answer), "".join(self._reasoning)
+        if self._has_halves:
+            answer, reasoning = encodable(answer), encodable(reasoning)
+        version = replace(self._version, answer=answer, reasoning=reasoning)
+        if self.is_over and not self.done.is_set():
+            return replace(version, status="interrupted")
+        return version
 
     @property
     def status(self) -> Status:
@@ -117,27 +174,31 @@ class LiveTurn:
 
     def cancel(self) -> None:
         """Stop the turn, whether it waits, queues or streams; from any thread, any number of times."""
-        self._cancelled = True
+        if self._cancelled_at is None:
+            self._cancelled_at = time.monotonic()
+        for live in self.asked_inside:
+            live.cancel()
         task, loop = self._task, self._loop
         if task is not None and loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(task.cancel)
 
-    def wait(self) -> None:
-        """Block until the turn is over. A ``KeyboardInterrupt`` on the way stops it.
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the person stopped it."""
+        return self._cancelled_at is not None
 
-        Raises
-        ------
-        ChatInterrupted
-            If it was interrupted.
-        """
-        try:
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing more to wait for: it ended, or its provider does not let itself be stopped."""
+        if self.done.is_set():
+            return True
+        return self._cancelled_at is not None and time.monotonic() > self._cancelled_at + STOP_SECONDS
+
+    def wait(self) -> None:
+        """Block until the turn is over."""
+        while not self.is_over:
             # In slices, because on Windows a wait without a limit cannot be interrupted.
-            while not self.done.wait(0.1):
-                pass
-        except KeyboardInterrupt:
-            self.cancel()
-            self.done.wait(STOP_SECONDS)
-            raise ChatInterrupted(text("status.stopped")) from None
+            self.done.wait(0.1)
 
     def reply(self) -> Reply:
         """Return the answer of a turn that is over.
@@ -161,11 +222,13 @@ class LiveTurn:
         """Note the task that runs the turn; if it was cancelled before it began, cancel it now."""
         self._loop = loop
         self._task = asyncio.current_task()
-        if self._cancelled and self._task is not None:
+        if self._cancelled_at is not None and self._task is not None:
             self._task.cancel()
 
     def take(self, delta: Delta) -> None:
         """Take in what the provider yielded."""
+        if isinstance(delta, Text | Reasoning) and _HALF.search(delta.text):
+            self._has_halves = True
         if isinstance(delta, Text):
             if not self._answer:
                 self.notice = ""

@@ -8,7 +8,7 @@ import re
 import shlex
 import sys
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -17,15 +17,15 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 
 from .conversation import Origin
 from .display import follow, painter_for
-from .engine import STOP_SECONDS
-from .errors import ChatInterrupted, ConfigurationError, UsageError
+from .errors import ConfigurationError, UsageError
+from .live import Interrupts
 from .session import MAX_TEMPERATURE, ChatSession, get_session
 from .strings import text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from IPython.core.interactiveshell import ExecutionInfo, InteractiveShell
+
+    from .live import LiveTurn
 
 MAGICS: Final = {"line": ("chat", "chat_panel", "chat_new", "chat_stop"), "cell": ("chat",)}
 
@@ -106,8 +106,8 @@ def parse_line(line: str) -> tuple[argparse.Namespace, str]:
             if not rest:
                 raise UsageError(text("error.option_value", option=word))
             value, rest = _next_word(rest)
-            # Joined, so that a value that begins with a dash is not taken for an option.
-            words[-1] = f"{word}={value}" if word.startswith("--") else f"{word}{value}"
+            # Joined, so that a value that is empty or begins with a dash is not taken for something else.
+            words[-1] = f"{_FLAGS[word].flags[-1]}={value}"
     return _parser().parse_args(words), rest.rstrip("\r\n")
 
 
@@ -208,45 +208,31 @@ class ChatMagics(Magics):
     def _ask(self, options: argparse.Namespace, prompt: str) -> None:
         if not prompt.strip():
             raise UsageError(text("error.empty_prompt"))
-        live = self.session.prepare(
-            prompt,
-            provider=options.provider,
-            model=options.model or "",
-            system=options.system,
-            temperature=options.temperature,
-            max_tokens=options.max_tokens,
-            history=not options.no_history,
-            append=options.append,
-            origin=Origin("cell", self._cell_id, self._asked),
-        )
-        self._asked += 1
+        with Interrupts() as interrupts:
+            live = self.session.prepare(
+                prompt,
+                provider=options.provider,
+                model=options.model or "",
+                system=options.system,
+                temperature=options.temperature,
+                max_tokens=options.max_tokens,
+                history=not options.no_history,
+                append=options.append,
+                origin=Origin("cell", self._cell_id, self._asked),
+            )
+            interrupts.stop(live)
+            self._asked += 1
+            self._show(live)
+        live.reply()
+
+    def _show(self, live: LiveTurn) -> None:
         painter = painter_for(self._shell, footer=self.session.footer)
         changed = threading.Event()
         live.listen(lambda _: changed.set())
-        try:
-            # Shown first: from here on an interrupt finds something to mark as stopped.
-            painter.paint(live.version, live.notice)
-            self.session.start(live)
-            follow(live, painter, changed)
-        except KeyboardInterrupt:
-            live.cancel()
-            _to_its_end(lambda: live.done.wait(STOP_SECONDS))
-            # A provider that does not let itself be stopped goes on unseen; for the cell the turn is over.
-            version = live.version if live.done.is_set() else replace(live.version, status="interrupted")
-            _to_its_end(lambda: painter.finish(version))
-            raise ChatInterrupted(text("status.stopped")) from None
+        painter.paint(live.version, live.notice)
+        self.session.start(live)
+        follow(live, painter, changed)
         painter.finish(live.version)
-        live.reply()
-
-
-def _to_its_end(action: Callable[[], object]) -> None:
-    """Run `action` to its end, however often an impatient person interrupts."""
-    while True:
-        try:
-            action()
-        except KeyboardInterrupt:
-            continue
-        return
 
 
 def keep_question_marks(lines: list[str]) -> list[str]:
@@ -254,20 +240,22 @@ def keep_question_marks(lines: list[str]) -> list[str]:
 
     ``%chat?`` and ``%chat??`` stay what they are: help on the magic.
     """
-    if not any("%chat" in line for line in lines):
-        return lines
     lines = list(lines)
-    for tokens in make_tokens_by_line(lines):
-        first = next((token for token in tokens if token.string.strip() and token.type >= 0), None)
-        if first is None or first.string != "%":
-            continue
-        row, column = first.start[0] - 1, first.start[1]
-        line = lines[row]
-        match = re.fullmatch(r"%chat\s+(\S.*\?)\s*", line[column:])
-        if match:
-            call = f"get_ipython().run_line_magic('chat', {match[1]!r})"
-            lines[row] = f"{line[:column]}{call}\n"
+    for row, line in enumerate(lines):
+        match = re.fullmatch(r"(\s*)%chat\s+(\S.*?)\s*", line)
+        # Each becomes a call, whatever its end, so that brackets left open in a prompt do not reach the next line.
+        if match and not match[2].endswith("\\") and _begins_statement([*lines[:row], f"{match[1]}pass\n"]):
+            lines[row] = f"{match[1]}get_ipython().run_line_magic('chat', {match[2]!r})\n"
     return lines
+
+
+def _begins_statement(lines: list[str]) -> bool:
+    """Whether the last of `lines`, a lone ``pass``, is a statement and not inside a string or brackets."""
+    for statement in make_tokens_by_line(lines):
+        words = [token for token in statement if token.string.strip()]
+        if words and words[0].start[0] == len(lines):
+            return bool(words[0].string == "pass")
+    return False
 
 
 _loaded: dict[int, ChatMagics] = {}

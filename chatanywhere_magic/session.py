@@ -6,7 +6,7 @@ import asyncio
 import atexit
 import logging
 import os
-from contextlib import aclosing, suppress
+from contextlib import aclosing, contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -15,13 +15,14 @@ from traitlets.config import Configurable
 
 from .conversation import Conversation, Origin, Status
 from .engine import Engine
-from .errors import ChatError, ConfigurationError, EmptyAnswerError, IncompleteError
-from .live import LiveTurn, Reply, Request
+from .errors import ChatError, ChatInterrupted, ConfigurationError, EmptyAnswerError, IncompleteError
+from .live import Interrupts, LiveTurn, Reply, Request
+from .messages import encodable
 from .providers.base import Provider, choose_provider, get_provider, wrap
 from .strings import set_language, text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from concurrent.futures import Future
 
 _log = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ _log = logging.getLogger(__name__)
 MAX_TEMPERATURE: Final = 2.0
 DELTAS_BETWEEN_PAUSES: Final = 200
 """A provider that always has the next delta ready would never let the loop see a Stop."""
+WAKE_SECONDS: Final = 0.1
+"""ipykernel sees an interrupt of a cell that awaits only when something wakes its event loop."""
 
 
 class _Thread:
@@ -146,6 +149,7 @@ class ChatSession(Configurable):
         ConfigurationError
             If the prompt is empty, the provider unknown or not to be had, or an option out of range.
         """
+        prompt = encodable(prompt)
         if not prompt.strip():
             raise ConfigurationError(text("error.empty_prompt"))
         chosen = self._provider(provider if provider is not None else self.provider)
@@ -166,7 +170,7 @@ class ChatSession(Configurable):
                 prompt=prompt,
                 provider=chosen,
                 model=model,
-                system=self.system if system is None else system,
+                system=encodable(self.system if system is None else system),
                 temperature=temperature,
                 history=history and _asking.get() is None,
                 append=append,
@@ -204,17 +208,19 @@ class ChatSession(Configurable):
         ChatInterrupted
             If it was stopped.
         """
-        live = self.prepare(prompt, **options)
         if self._engine.is_current_thread():
+            live = self.prepare(prompt, **options)
+            outer = _asking.get()
+            if outer is not None:
+                outer.asked_inside.append(live)  # so that stopping the one stops the other
             self._live.append(live)
             self._engine.run_nested(self._run(live))
             return live.reply()
-        try:
+        with Interrupts() as interrupts:
+            live = self.prepare(prompt, **options)
+            interrupts.stop(live)
             self.start(live)
             live.wait()
-        except KeyboardInterrupt:
-            live.cancel()
-            raise
         return live.reply()
 
     __call__ = ask_sync
@@ -226,7 +232,8 @@ class ChatSession(Configurable):
         """
         live = self.prepare(prompt, **options)
         try:
-            await asyncio.wrap_future(self.start(live))
+            with _kept_awake():
+                await asyncio.wrap_future(self.start(live))
         finally:
             live.cancel()
         return live.reply()
@@ -259,7 +266,8 @@ class ChatSession(Configurable):
                     shown = len(answer)
                 if over:
                     break
-                await changed.wait()
+                with _kept_awake():
+                    await changed.wait()
                 changed.clear()
             await asyncio.wrap_future(future)
         finally:
@@ -334,7 +342,9 @@ class ChatSession(Configurable):
             status = "complete" if live.version.finish_reason and live.version.answer else "interrupted"
         except ChatError as caught:
             error = caught
-        except Exception as caught:  # noqa: BLE001 - a provider is anybody's code
+        except ChatInterrupted:  # of a question that the provider asked
+            status = "interrupted"
+        except (Exception, KeyboardInterrupt, SystemExit) as caught:  # noqa: BLE001 - a provider is anybody's code
             error = _provider_error(live, caught)
         finally:
             live.end(status, error)
@@ -365,6 +375,8 @@ class ChatSession(Configurable):
                 async for delta in deltas:
                     live.take(delta)
                     self._changed(thread, live, "changed")
+                    if live.is_cancelled:
+                        raise asyncio.CancelledError  # it may have been swallowed on its way
                     count += 1
                     if count % DELTAS_BETWEEN_PAUSES == 0:
                         await asyncio.sleep(0)
@@ -400,18 +412,35 @@ class ChatSession(Configurable):
             _tell(self._listeners, change, live)
 
 
+@contextmanager
+def _kept_awake() -> Iterator[None]:
+    """Wake the running event loop now and then."""
+    loop = asyncio.get_running_loop()
+    handle: asyncio.TimerHandle
+
+    def wake() -> None:
+        nonlocal handle
+        handle = loop.call_later(WAKE_SECONDS, wake)
+
+    handle = loop.call_later(WAKE_SECONDS, wake)
+    try:
+        yield
+    finally:
+        handle.cancel()
+
+
 def _tell(listeners: list[Callable[..., None]], *news: object) -> None:
     for listener in tuple(listeners):
         try:
             listener(*news)
-        except Exception:  # noqa: PERF203 - each must hear it
+        except Exception:  # noqa: BLE001, PERF203 - each must hear it, whatever another does
             # A front end that is gone, a loop that is closed: neither must take the answer with it.
             _log.debug("a listener failed and is dropped", exc_info=True)
             with suppress(ValueError):
                 listeners.remove(listener)
 
 
-def _provider_error(live: LiveTurn, caught: Exception) -> ChatError:
+def _provider_error(live: LiveTurn, caught: BaseException) -> ChatError:
     error = ChatError(
         text(
             "error.provider_failed",

@@ -98,20 +98,39 @@ class Stream:
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Yield the body's bytes as they arrive, decompressed, never empty."""
         content = self._response.content
-        while True:
-            try:
-                # aiohttp's own sock_read does not fire when its parser is stuck on a bad chunk size.
-                chunk = await asyncio.wait_for(content.readany(), self._idle)
-            except (aiohttp.ClientError, RuntimeError) as caught:
-                # What came before the failure lies in the buffer still, and aiohttp would not give it out.
-                if left := content._read_nowait(-1):  # noqa: SLF001
-                    yield left
-                if isinstance(caught, RuntimeError):  # aiohttp's word for bad framing, sometimes
-                    raise aiohttp.ClientPayloadError from None
-                raise
-            if not chunk:
-                return
-            yield chunk
+        loop = asyncio.get_running_loop()
+        heard = loop.time()
+        silent = False
+
+        watchdog: asyncio.TimerHandle
+
+        def watch() -> None:
+            nonlocal watchdog, silent
+            left = heard + self._idle - loop.time()
+            silent = left <= 0
+            if silent:
+                self._response.close()  # wakes the reader, whatever aiohttp's parser is stuck in
+            else:
+                watchdog = loop.call_later(left, watch)
+
+        # aiohttp's own sock_read does not fire when its parser is stuck on a bad chunk size. And not wait_for()
+        # around each read, which until Python 3.12 swallows a cancellation that comes together with a chunk.
+        watchdog = loop.call_later(self._idle, watch)
+        try:
+            while chunk := await content.readany():
+                heard = loop.time()
+                yield chunk
+        except (aiohttp.ClientError, RuntimeError) as caught:
+            # What came before the failure lies in the buffer still, and aiohttp would not give it out.
+            if left := content._read_nowait(-1):  # noqa: SLF001
+                yield left
+            if silent:
+                raise asyncio.TimeoutError from None
+            if isinstance(caught, RuntimeError):  # aiohttp's word for bad framing, sometimes
+                raise aiohttp.ClientPayloadError from None
+            raise
+        finally:
+            watchdog.cancel()
 
 
 @asynccontextmanager

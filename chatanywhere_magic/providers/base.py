@@ -119,7 +119,11 @@ class AsyncGeneratorProvider:
             model, messages, proxy=proxy, timeout=timeout, temperature=temperature, **kwargs
         )
         async with aclosing(chunks):
+            chunk: object  # it may be anybody's generator
             async for chunk in chunks:
+                if not isinstance(chunk, str):
+                    msg = f"it yielded {type(chunk).__name__} instead of str"
+                    raise TypeError(msg)
                 yield Text(chunk)
         yield Finish("stop")
 

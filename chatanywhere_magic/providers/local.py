@@ -1,17 +1,21 @@
-"""The embedded model: llama.cpp inside this process (`xllamacpp`), so that everything works without key or network.
+"""The embedded model: llama.cpp (`xllamacpp`) beside the kernel, so that everything works without key or network.
 
-llama.cpp's own server listens on a Unix socket in a directory that only this user can enter, or, where there
-are none (Windows), on a loopback port that asks for a random key. So the protocol, the reader and the errors
-are those of every other provider, and closing the connection stops the model even while it reads the prompt.
+It runs in a process of its own: loading holds Python's lock for as long as it takes, so in the kernel nothing
+could be painted or interrupted meanwhile, and a file on which llama.cpp gives up would take the kernel with it.
+The process listens on a Unix socket in a directory that only this user can enter, or, where there are none
+(Windows), on a loopback port that asks for a random key. So the protocol, the reader and the errors are those of
+every other provider, and closing the connection stops the model even while it reads the prompt.
 """
 
 from __future__ import annotations
 
 import asyncio
 import atexit
+import json
 import os
 import secrets
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -132,8 +136,11 @@ class _Server:
     url: str
     socket_path: str | None
     secret: Secret
-    handle: object
-    directory: str | None  # removed with the server, at the latest at exit
+    process: subprocess.Popen[str]
+    directory: str | None
+
+    def is_serving(self, path: Path) -> bool:
+        return self.path == path and self.process.poll() is None
 
 
 _lock = threading.Lock()
@@ -184,14 +191,14 @@ def _require_engine() -> None:
 
 
 def _is_loaded(path: Path) -> bool:
-    return _loaded is not None and _loaded.path == path
+    return _loaded is not None and _loaded.is_serving(path)
 
 
 def _load(path: Path) -> _Server:
-    """Return the running server for `path`, starting it if needed. Blocks: about half a second for a small file."""
-    global _loaded  # noqa: PLW0603 - one instance a process: a model can be gigabytes
+    """Return the server for `path`, starting it if needed. Blocks: about half a second for a small file."""
+    global _loaded  # noqa: PLW0603 - one instance a kernel: a model can be gigabytes
     with _lock:
-        if _loaded is None or _loaded.path != path:
+        if _loaded is None or not _loaded.is_serving(path):
             _free()  # the one before first, so that two never share the memory
             _loaded = _start(path)
         return _loaded
@@ -206,38 +213,66 @@ def unload() -> None:
 def _free() -> None:
     global _loaded
     server, _loaded = _loaded, None
-    if server is not None and server.directory is not None:
-        shutil.rmtree(server.directory, ignore_errors=True)
+    if server is not None:
+        _end(server.process, server.directory)
+
+
+def _end(process: subprocess.Popen[str], directory: str | None) -> None:
+    process.kill()
+    process.communicate()
+    if directory is not None:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 atexit.register(unload)
 
 
 def _start(path: Path) -> _Server:
-    import xllamacpp  # 34 MB of native code: loaded when first used
-
     directory = None if _WINDOWS else _private_directory()
     socket_path = str(Path(directory) / "llama.sock") if directory else None
     key = secrets.token_urlsafe(32)
-    params = xllamacpp.CommonParams()
-    params.model.path = str(path)
-    params.n_ctx = CONTEXT_TOKENS
-    params.n_batch = params.n_ubatch = BATCH_TOKENS
-    params.n_parallel = 1
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = _threads()
-    params.use_jinja = True
-    params.verbosity = -1  # it would write to the process's stderr, which is the cell's
-    params.api_keys = [key]
-    params.hostnames = [socket_path or "127.0.0.1"]
-    params.port = 0
+    config = {
+        "sys_path": sys.path,
+        "model": str(path),
+        "context_tokens": CONTEXT_TOKENS,
+        "batch_tokens": BATCH_TOKENS,
+        "threads": _threads(),
+        "key": key,
+        "host": socket_path or "127.0.0.1",
+        "directory": directory,
+    }
+    process = subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, str(Path(__file__).with_name("_llama.py"))],
+        # The key goes over the pipe: arguments and environment can be read by others.
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        encoding="utf-8",
+        start_new_session=True,  # Jupyter's interrupt is sent to the kernel's whole process group
+    )
     try:
-        handle = xllamacpp.Server(params)
-    except RuntimeError:
-        if directory:
-            shutil.rmtree(directory, ignore_errors=True)
-        raise ConfigurationError(text("error.local_broken_file", path=path)) from None
-    url = "http://localhost" if socket_path else str(handle.listening_address)
-    return _Server(path, url, socket_path, Secret(key, "local"), handle, directory)
+        answer = _exchange(process, json.dumps(config))
+    except BaseException:
+        _end(process, directory)
+        raise
+    if not answer:
+        _end(process, directory)
+        raise ConfigurationError(text("error.local_broken_file", path=path))
+    url = "http://localhost" if socket_path else json.loads(answer)["url"]
+    return _Server(path, url, socket_path, Secret(key, "local"), process, directory)
+
+
+def _exchange(process: subprocess.Popen[str], line: str) -> str:
+    """Write `line` to the process and return the line that it answers; ``""`` if it ended instead."""
+    if process.stdin is None or process.stdout is None:
+        msg = "the process has no pipes"
+        raise RuntimeError(msg)
+    try:
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        return ""
+    return process.stdout.readline()
 
 
 def _threads() -> int:
