@@ -119,12 +119,8 @@ class AsyncGeneratorProvider:
             model, messages, proxy=proxy, timeout=timeout, temperature=temperature, **kwargs
         )
         async with aclosing(chunks):
-            chunk: object  # it may be anybody's generator
             async for chunk in chunks:
-                if not isinstance(chunk, str):
-                    msg = f"it yielded {type(chunk).__name__} instead of str"
-                    raise TypeError(msg)
-                yield Text(chunk)
+                yield Text(_checked(chunk))
         yield Finish("stop")
 
     @classmethod
@@ -146,6 +142,14 @@ class AsyncGeneratorProvider:
         ConfigurationError
             If something is missing; the message says what to do about it.
         """
+
+
+def _checked(chunk: object) -> str:
+    """Return what somebody's generator yielded, if it is text."""
+    if not isinstance(chunk, str):
+        msg = f"it yielded {type(chunk).__name__} instead of str"
+        raise TypeError(msg)
+    return chunk
 
 
 Provider: TypeAlias = type[AsyncGeneratorProvider]

@@ -1,10 +1,12 @@
-"""The embedded model: the real engine with the real file, in this process."""
+"""The embedded model: the real engine with the real file."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import stat
+import subprocess
 import sys
 import time
 from contextlib import aclosing
@@ -20,7 +22,7 @@ from chatanywhere_magic.providers import local
 from tests.unit.helpers import ask, assert_for_people, outcome_of, user
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.model
 
@@ -151,9 +153,54 @@ def test_no_port_is_open() -> None:
     listening = "0A"
     lines = (Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()).splitlines()
     sockets = {fields[9] for fields in map(str.split, lines) if fields[3] == listening}
-    mine = {descriptor.resolve().name for descriptor in Path("/proc/self/fd").iterdir()}
+    assert local._loaded is not None
+    processes = ("self", str(local._loaded.process.pid))
+    mine = {descriptor.resolve().name for pid in processes for descriptor in Path(f"/proc/{pid}/fd").iterdir()}
     assert any(name.startswith("socket:[") for name in mine)
     assert not {f"socket:[{number}]" for number in sockets} & mine
+
+
+def test_it_ends_with_its_kernel_however_that_ends() -> None:
+    """The kernel is killed in the middle of an answer, as a full memory or an impatient person does it."""
+    code = """
+from chatanywhere_magic import Local, chat
+from chatanywhere_magic.providers import local
+live = chat.prepare("Tell me a long story.", provider=Local)
+live.listen(lambda live: live.version.answer and print(local._loaded.process.pid, local._loaded.directory, flush=True))
+chat.start(live)
+live.wait()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as kernel:
+        assert kernel.stdout is not None
+        pid, _, directory = kernel.stdout.readline().strip().partition(" ")
+        kernel.kill()
+    assert wait_until(lambda: not is_running(int(pid)))
+    assert not Path(directory).exists()
+
+
+def test_when_it_dies_the_next_question_starts_it_again() -> None:
+    ask(Local, "Hi", max_tokens=1)
+    assert local._loaded is not None
+    local._loaded.process.kill()
+    local._loaded.process.wait()
+    assert ask(Local, "Hi", max_tokens=1).finish_reason
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has a loopback port with a random key instead")
