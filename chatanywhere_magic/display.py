@@ -54,7 +54,7 @@ def follow(live: LiveTurn, painter: Painter, changed: threading.Event) -> None:
     changed : threading.Event
         Set by a listener of `live` at every change.
     """
-    while not live.done.is_set():
+    while not live.is_over:
         # Before the first text, wake at its arrival or once a second for the seconds waited.
         changed.wait(1.0)
         changed.clear()
@@ -75,7 +75,7 @@ class NotebookPainter:
     def paint(self, version: Version, notice: str) -> int:
         """Show the text so far; before there is any, what is being waited for."""
         if version.status in {"queued", "streaming"}:
-            below = _state_line(_waiting(version, notice)) if not version.answer else ""
+            below = state_line(_waiting(version, notice)) if not version.answer else ""
         else:
             below = self._final_line(version)
         page = f"{markdown.to_html(version.answer) if version.answer else ''}{below}"
@@ -94,7 +94,7 @@ class NotebookPainter:
         words = final_words(version)
         if self._footer:
             words = [*words, *footer_words(version)]
-        return _state_line(" · ".join(words)) if words else ""
+        return state_line(" · ".join(words)) if words else ""
 
     def _publish(self, data: dict[str, str], metadata: dict[str, Any]) -> None:
         show = self._handle.update if self._shown else self._handle.display
@@ -188,8 +188,9 @@ def _waiting(version: Version, notice: str) -> str:
     return text(key, seconds=int(time.time() - version.timing.started))
 
 
-def _state_line(words: str) -> str:
+def state_line(words: str) -> str:
+    """Return `words` as the small line below an answer."""
     return (
         '<div class="chatanywhere-state mathjax_ignore tex2jax_ignore" dir="auto" '
-        f'style="font-size: 85%; opacity: 0.75">{escape(words)}</div>'
+        f'style="font-size: 85%; line-height: 1.5; opacity: 0.75">{escape(words)}</div>'
     )

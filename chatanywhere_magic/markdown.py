@@ -30,9 +30,11 @@ LINK_SCHEMES: Final = frozenset({"http", "https", "mailto"})
 # attributes or define others; a formula that holds one is shown as its source.
 _UNSAFE_TEX: Final = re.compile(
     r"\\(?:href|url|require|unicode|class|cssId|style|data|html\w*|mmlToken|includegraphics|"
-    r"(?:g|e|x)?def|let|futurelet|(?:re|provide)?new\w*|renewcommand|renewenvironment|DeclareMathOperator|"
+    r"(?:g|e|x)?def|let|futurelet|(?:re|provide)?[nN]ew\w*|Declare\w*|definecolor|mathtoolsset|"
     r"csname|input|include|toggle|mathtip|texttip|action|bbox|enclose|char|verb|begingroup|global|long)(?![a-zA-Z])"
 )
+# Painted again, a formula with a label would be refused: MathJax remembers the label of the painting before.
+_LABEL: Final = re.compile(r"\\label\s*\{[^{}]*\}")
 _IGNORED_BY_MATHJAX: Final = "mathjax_ignore tex2jax_ignore"
 _READ_BY_MATHJAX: Final = "mathjax_process tex2jax_process"
 
@@ -45,6 +47,9 @@ _CODE_STYLE: Final = (
     "border: 1px solid var(--jp-cell-editor-border-color, transparent); "
     "padding: 0.5em 0.75em; margin: 0.5em 0 1em; overflow-x: auto"
 )
+# What is too wide scrolls by itself, and the text around it stays where it is.
+_TABLE_STYLE: Final = "display: block; width: max-content; max-width: 100%; overflow-x: auto; margin: 0 0 1em"
+_TEXT_STYLE: Final = "padding-right: 0; overflow-wrap: break-word"
 
 
 def to_html(markdown: str) -> str:
@@ -61,14 +66,15 @@ def to_html(markdown: str) -> str:
         HTML without scripts, event handlers, styles, embedded or remote content.
     """
     body = _parser().render(markdown)
-    return f'<div class="chatanywhere-text {_TYPOGRAPHY} {_IGNORED_BY_MATHJAX}" dir="auto">{body}</div>'
+    classes = f"chatanywhere-text {_TYPOGRAPHY} {_IGNORED_BY_MATHJAX}"
+    return f'<div class="{classes}" dir="auto" style="{_TEXT_STYLE}">{body}</div>'
 
 
 def as_text_html(words: str) -> str:
     """Return `words` as HTML that shows them exactly as they are: no Markdown, no formulas."""
     return (
         f'<div class="chatanywhere-text {_IGNORED_BY_MATHJAX}" dir="auto" '
-        f'style="white-space: pre-wrap">{escape(words)}</div>'
+        f'style="white-space: pre-wrap; overflow-wrap: break-word">{escape(words)}</div>'
     )
 
 
@@ -82,7 +88,7 @@ def _parser() -> MarkdownIt:
     parser.block.ruler.before(
         "fence", "formula", _formula_block_rule, {"alt": ["paragraph", "reference", "blockquote", "list"]}
     )
-    parser.core.ruler.push("links", _mark_links)
+    parser.core.ruler.push("attributes", _set_attributes)
     parser.add_render_rule("fence", _render_fence)
     parser.add_render_rule("code_block", _render_fence)
     parser.add_render_rule("image", _render_image)
@@ -97,8 +103,12 @@ def _is_harmless(url: str) -> bool:
         return False
 
 
-def _mark_links(state: StateCore) -> None:
+def _set_attributes(state: StateCore) -> None:
     for block in state.tokens:
+        if block.type == "table_open":
+            block.attrSet("style", _TABLE_STYLE)
+        elif block.type in {"th_open", "td_open"} and not block.attrGet("style"):
+            block.attrSet("style", "text-align: left")  # Jupyter would set it right, for numbers
         for token in block.children or ():
             if token.type == "link_open":
                 token.attrSet("rel", "noopener noreferrer")
@@ -141,8 +151,8 @@ def _highlight(code: str, language: str) -> str:
     except ClassNotFound:
         lexer = None
     if lexer is None:
-        return f"<code>{escape(code)}</code>"
-    return f"<code>{highlight(code, lexer, HtmlFormatter(nowrap=True))}</code>"
+        return f'<code style="background: none">{escape(code)}</code>'
+    return f'<code style="background: none">{highlight(code, lexer, HtmlFormatter(nowrap=True))}</code>'
 
 
 def _render_formula(
@@ -153,11 +163,12 @@ def _render_formula(
     env: MutableMapping[str, Any],  # noqa: ARG001
 ) -> str:
     token = tokens[index]
-    tex = token.content
+    tex = _LABEL.sub(" ", token.content)
     if _UNSAFE_TEX.search(tex):
         return f"<code>{escape(token.markup + tex + _CLOSING[token.markup])}</code>"
     if token.block:
-        return f'<p class="{_READ_BY_MATHJAX}">\\[{escape(tex)}\\]</p>\n'
+        style = "margin: 0; overflow: auto hidden"
+        return f'<p class="{_READ_BY_MATHJAX}" style="{style}">\\[{escape(tex)}\\]</p>\n'
     opening, closing = (r"\[", r"\]") if token.meta["display"] else (r"\(", r"\)")
     return f'<span class="{_READ_BY_MATHJAX}">{opening}{escape(tex)}{closing}</span>'
 
@@ -196,14 +207,14 @@ def _find_closing(source: str, start: int, limit: int, closing: str) -> int:
     """Return where the formula that begins at `start` ends, or -1.
 
     For ``$`` by Pandoc's rule, which tells formulas from prices: no space after the opening mark or before
-    the closing one, and no digit after that.
+    the closing one, and no digit after that. Nor does a formula reach into code: in "$5, or `$HOME`" is none.
     """
     if closing == "$" and (start >= limit or source[start].isspace()):
         return -1
     position = start
     while True:
         end = source.find(closing, position, limit)
-        if end < 0 or not source[start:end].strip():
+        if end < 0 or not source[start:end].strip() or (closing[0] == "$" and "`" in source[start:end]):
             return -1
         if closing != "$" or (source[end - 1] not in " \t\n\\" and not source[end + 1 : end + 2].isdigit()):
             return end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +11,7 @@ import ipywidgets
 
 from . import markdown
 from .conversation import Origin, Version
-from .display import final_words, footer_words
+from .display import final_words, footer_words, state_line
 from .errors import ChatError
 from .session import ChatSession, get_session
 from .strings import text
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 PAINT_SECONDS: Final = 0.1
 LOG_HEIGHT: Final = "420px"
+_QUESTION_STYLE: Final = (
+    "background: var(--jp-layout-color2); border-left: 3px solid var(--jp-brand-color1); "
+    "padding: 6px 10px; margin-right: 4px; line-height: 1.4"
+)
+_ANSWER_STYLE: Final = "padding: 4px 10px 0 13px"  # begins below the question's text
 
 
 class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
@@ -37,6 +43,7 @@ class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         self._shown: list[tuple[Any, ...]] = []
         self._painting = threading.Lock()
         self._scheduled = False
+        self._pause = PAINT_SECONDS
         # Never shrunk, or it would scroll itself, and the box around it, which knows where the end is, could not.
         self._turns = ipywidgets.VBox(layout={"flex": "0 0 auto", "overflow": "visible"})
         # Reversed around one child: the browser then keeps the log at its end while it grows, without a script.
@@ -55,10 +62,11 @@ class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
             description=text("panel.send"), icon="paper-plane", button_style="primary"
         )
         self._stop_button = ipywidgets.Button(description=text("panel.stop"), icon="stop", disabled=True)
-        self._state_line = ipywidgets.HTML()
+        self._queue_line = ipywidgets.HTML()
+        self._problem_line = ipywidgets.HTML()
         self._send_button.on_click(self._on_send)
         self._stop_button.on_click(self._on_stop)
-        controls = ipywidgets.HBox([self._send_button, self._stop_button, self._state_line])
+        controls = ipywidgets.HBox([self._send_button, self._stop_button, self._queue_line, self._problem_line])
         super().__init__([log, self._composer, controls])
         self.add_class("chatanywhere-panel")
         for widget in (self._composer, self._send_button, self._stop_button):
@@ -69,15 +77,25 @@ class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
     def close(self) -> None:
         """Close the panel; the conversation goes on."""
         self._end_listening()
+        for widget in (self._turns, *self.children):
+            _close_tree(widget)
         super().close()
 
+    def __repr__(self) -> str:
+        """Say what stands here, for a notebook that is read without its kernel."""
+        return text("panel.closed")
+
     def _on_send(self, _button: object) -> None:
-        try:
-            live = self.session.prepare(self._composer.value.strip("\n"), origin=Origin("panel"))
-        except ChatError as error:
-            self._state_line.value = escape(str(error))
+        self._composer.focus()  # the next question, or another try at this one
+        question = self._composer.value.strip("\n")
+        if not question.strip():
             return
-        self._state_line.value = ""
+        try:
+            live = self.session.prepare(question, origin=Origin("panel"))
+        except ChatError as error:
+            self._problem_line.value = escape(str(error))
+            return
+        self._problem_line.value = ""
         self._composer.value = ""
         self.session.start(live)
 
@@ -89,10 +107,11 @@ class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
     def _on_change(self, _change: Change, _live: LiveTurn | None) -> None:
         if not self._scheduled:
             self._scheduled = True
-            self.session.call_later(PAINT_SECONDS, self._paint)
+            self.session.call_later(self._pause, self._paint)
 
     def _paint(self) -> None:
         self._scheduled = False
+        began = time.monotonic()
         with self._painting:
             live = {turn.index: turn for turn in self.session.live if turn.index is not None}
             boxes = list(self._turns.children)
@@ -108,36 +127,55 @@ class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
                 if self._shown[index] != mark:
                     self._shown[index] = mark
                     boxes[index].show(version, notice, footer=self.session.footer)
+            gone = boxes[len(turns) :]
             del boxes[len(turns) :], self._shown[len(turns) :]
             if len(boxes) != len(self._turns.children):
                 self._turns.children = boxes
+            for box in gone:
+                _close_tree(box)
             self._stop_button.disabled = not live
-            self._state_line.value = text("panel.queued", count=len(live) - 1) if len(live) > 1 else ""
+            self._queue_line.value = text("panel.queued", count=len(live) - 1) if len(live) > 1 else ""
+        # A long answer takes long to paint, and it is the engine that paints: most of its time is for the stream.
+        self._pause = max(PAINT_SECONDS, 4 * (time.monotonic() - began))
+
+
+def _close_tree(widget: Any) -> None:
+    for child in getattr(widget, "children", ()):
+        _close_tree(child)
+    widget.close()
 
 
 class _TurnBox(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
     """One turn: the question, the answer, and a line on how it stands."""
 
     def __init__(self) -> None:
-        self._question = ipywidgets.HTMLMath()
+        block = {"display": "block"}  # or the text would be as wide as its words, not as the panel
+        self._question = ipywidgets.HTML(layout=block)
         # HTMLMath, not HTML: only the former has its formulas typeset.
-        self._answer = ipywidgets.HTMLMath()
-        self._state_line = ipywidgets.HTML()  # escaped, and not typeset: servers' words are hostile too
-        super().__init__([self._question, self._answer, self._state_line])
+        self._answer = ipywidgets.HTMLMath(layout=block)
+        self._state_line = ipywidgets.HTML(layout=block)  # not typeset: servers' words are hostile too
+        super().__init__(
+            [self._question, self._answer, self._state_line],
+            layout={"flex": "0 0 auto", "overflow": "visible", "margin": "0 0 12px 0"},
+        )
         self.add_class("chatanywhere-turn")
 
     def show(self, version: Version, notice: str, *, footer: bool) -> None:
         """Show `version`."""
         asked_in = text("panel.from_cell") if version.origin.door == "cell" else text("panel.you")
-        self._question.value = f"<b>{asked_in}</b>{markdown.as_text_html(version.question)}"
-        self._answer.value = markdown.to_html(version.answer) if version.answer else ""
+        question = f"{state_line(asked_in)}{markdown.as_text_html(version.question)}"
+        self._question.value = f'<div style="{_QUESTION_STYLE}">{question}</div>'
+        answer = markdown.to_html(version.answer) if version.answer else ""
+        self._answer.value = f'<div style="{_ANSWER_STYLE}">{answer}</div>'
+        problem = ""
         if version.status in {"queued", "streaming"}:
             words = [notice or text("status.queued" if version.status == "queued" else "status.streaming")]
         else:
-            words = [*final_words(version), version.error] if version.error else final_words(version)
-            if footer:
-                words = [*words, *footer_words(version)]
-        self._state_line.value = escape(" · ".join(words))
+            words = [*final_words(version), *(footer_words(version) if footer else ())]
+            if version.error:
+                problem = f'<div style="color: var(--jp-error-color1)">{markdown.as_text_html(version.error)}</div>'
+        below = f"{problem}{state_line(' · '.join(words))}" if words else problem
+        self._state_line.value = f'<div style="{_ANSWER_STYLE}; line-height: 1.4">{below}</div>'
 
 
 def _answer_in_own_subshell(widget: Any) -> None:

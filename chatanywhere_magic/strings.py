@@ -387,6 +387,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Остановлено: {count}.",
         "已停止：{count}。",
     ),
+    "panel.closed": (
+        "Chat panel: run this cell to open it.",
+        "Панель чата: выполните эту ячейку, чтобы открыть её.",
+        "聊天面板：运行此单元格即可打开。",
+    ),
     "panel.from_cell": (
         "You, in a cell",
         "Вы, в ячейке",

@@ -6,15 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.support.chromium import find_chromium
 from tests.support.lab import CHROMIUM_FLAGS, Lab, NotebookPage
+from tests.support.server import LocalServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from playwright.sync_api import Browser, BrowserContext
+
+
+# Pages are waited for, never slept for, so this only says when a slow machine is given up.
+expect.set_options(timeout=20_000)
 
 
 class OpenNotebook(Protocol):
@@ -46,6 +51,12 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def server() -> Iterator[LocalServer]:
+    with LocalServer() as server:
+        yield server
 
 
 @pytest.fixture

@@ -1,0 +1,156 @@
+"""The panel and the cells are two doors to one conversation, and the panel works while a cell runs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.panel_page import PanelPage
+from tests.support.server import Answer
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import OpenNotebook
+    from tests.support.lab import Lab, NotebookPage
+    from tests.support.server import LocalServer
+
+OPEN_PANEL = "%load_ext chatanywhere_magic\n%chat_panel"
+STOP_SECONDS = 1.0
+"""From the click to "stopped" on the page; about 0.15 on an idle machine."""
+
+
+class OpenPanel(Protocol):
+    """Opens a notebook with a panel in its first cell and these cells below it."""
+
+    def __call__(self, *cells: str) -> tuple[NotebookPage, PanelPage]: ...
+
+
+@pytest.fixture
+def open_panel(notebook_page: OpenNotebook, server: LocalServer) -> OpenPanel:
+    def open_panel(*cells: str) -> tuple[NotebookPage, PanelPage]:
+        notebook = notebook_page(OPEN_PANEL, *cells, env={"OPENAI_BASE_URL": server.api_url})
+        notebook.run_cell(0)
+        notebook.wait_idle()
+        return notebook, PanelPage(notebook)
+
+    return open_panel
+
+
+def test_a_turn_asked_in_a_cell_grows_in_the_panel(open_panel: OpenPanel, server: LocalServer) -> None:
+    notebook, panel = open_panel("%%chat\nWhat is a median?")
+    rest = threading.Event()
+    server.queue(Answer(text=["It is **the value** ", "in the middle."], hold=rest, hold_after=1))
+
+    notebook.run_cell(1)
+
+    for door in (panel.turn(0), notebook.output(1)):
+        expect(door).to_contain_text("It is the value")
+        expect(door).not_to_contain_text("in the middle")
+    expect(panel.turn(0)).to_contain_text("What is a median?")
+    rest.set()
+    for door in (panel.turn(0), notebook.output(1)):
+        expect(door).to_contain_text("It is the value in the middle.")
+        expect(door).to_contain_text("openai · test-model")
+
+
+def test_a_question_in_the_panel_streams_there_and_the_next_cell_knows_of_it(
+    open_panel: OpenPanel, server: LocalServer
+) -> None:
+    notebook, panel = open_panel("%%chat\nWhat did I ask in the panel?")
+    rest = threading.Event()
+    server.queue(Answer(text=["It is ", "the commonest value."], hold=rest, hold_after=1))
+
+    panel.send("What is a mode?")
+
+    expect(panel.turn(0)).to_contain_text("What is a mode?")
+    expect(panel.turn(0)).to_contain_text("It is")
+    expect(panel.turn(0)).not_to_contain_text("the commonest value")
+    expect(panel.composer).to_have_value("")
+    expect(panel.composer).to_be_focused()
+    rest.set()
+    expect(panel.turn(0)).to_contain_text("It is the commonest value.")
+
+    notebook.run_cell(1)
+
+    expect(panel.turn(1)).to_contain_text("I was sent 3 messages.")
+    assert server.requests[1].messages == [
+        {"role": "user", "content": "What is a mode?"},
+        {"role": "assistant", "content": "It is the commonest value."},
+        {"role": "user", "content": "What did I ask in the panel?"},
+    ]
+
+
+def test_the_panel_asks_streams_and_stops_while_a_cell_runs(
+    open_panel: OpenPanel, server: LocalServer, lab: Lab
+) -> None:
+    notebook, panel = open_panel(
+        "import pathlib, time\n"
+        "print('begun')\n"
+        "while not pathlib.Path('enough').exists():\n"
+        "    time.sleep(0.02)\n"
+        "print('ended')"
+    )
+    server.queue(Answer(text=["Half of the ", "answer, and the rest."], hold=threading.Event(), hold_after=1))
+
+    notebook.run_cell(1)
+    expect(notebook.output(1)).to_contain_text("begun")
+    panel.send("Are you there?")
+
+    expect(panel.turn(0)).to_contain_text("Half of the")
+    assert server.requests[0].messages[-1]["content"] == "Are you there?"
+    assert _seconds_to_stop(panel) < STOP_SECONDS
+    expect(panel.turn(0)).to_contain_text("Half of the")
+    assert server.requests[0].closed_by_client.wait(STOP_SECONDS)
+    expect(notebook.output(1)).to_have_text("begun")
+
+    (lab.root / "enough").touch()
+    expect(notebook.output(1)).to_contain_text("ended")
+
+
+def test_stop_ends_the_turn_of_a_cell_that_streams(open_panel: OpenPanel, server: LocalServer) -> None:
+    notebook, panel = open_panel("%%chat\nTell me more.", "print('behind')")
+    server.queue(Answer(text=["Half of the ", "answer, and the rest."], hold=threading.Event(), hold_after=1))
+
+    notebook.run_cell(1)
+    expect(panel.turn(0)).to_contain_text("Half of the")
+    assert _seconds_to_stop(panel) < STOP_SECONDS
+
+    for door in (panel.turn(0), notebook.output(1)):
+        expect(door).to_contain_text("stopped; the text so far is kept")
+        expect(door).to_contain_text("Half of the")
+    assert server.requests[0].closed_by_client.wait(STOP_SECONDS)
+    expect(panel.stop_button).to_be_disabled()
+    notebook.run_cell(2)
+    expect(notebook.output(2)).to_have_text("behind")
+
+
+def test_the_log_stays_at_its_end_unless_the_reader_scrolls(open_panel: OpenPanel, server: LocalServer) -> None:
+    _, panel = open_panel()
+    rest = threading.Event()
+    lines = [f"Line {number}.\n\n" for number in range(60)]
+    server.queue(Answer(text=lines, hold=rest, hold_after=40))
+
+    panel.send("Many lines, please.")
+
+    expect(panel.turn(0).get_by_text("Line 39.")).to_be_in_viewport()
+    seen = panel.turn(0).get_by_text("Line 20.")
+    seen.scroll_into_view_if_needed()
+    before = seen.bounding_box()
+    assert before is not None
+    rest.set()
+    expect(panel.turn(0)).to_contain_text("openai · test-model")
+    assert seen.bounding_box() == pytest.approx(before, abs=1)
+    panel.send("And more.")
+    expect(panel.turn(1)).to_contain_text("openai · test-model")
+    expect(panel.turn(1)).not_to_be_in_viewport()
+
+
+def _seconds_to_stop(panel: PanelPage) -> float:
+    expect(panel.stop_button).to_be_enabled()
+    begin = time.monotonic()
+    panel.stop_button.click()
+    expect(panel.turn(0)).to_contain_text("stopped; the text so far is kept")
+    return time.monotonic() - begin
