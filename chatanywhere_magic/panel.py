@@ -77,9 +77,7 @@ class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
     def close(self) -> None:
         """Close the panel; the conversation goes on."""
         self._end_listening()
-        for widget in (self._turns, *self.children):
-            _close_tree(widget)
-        super().close()
+        _close_tree(self)
 
     def __repr__(self) -> str:
         """Say what stands here, for a notebook that is read without its kernel."""
@@ -114,6 +112,7 @@ class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         began = time.monotonic()
         with self._painting:
             live = {turn.index: turn for turn in self.session.live if turn.index is not None}
+            self._stop_button.disabled = not live
             boxes = list(self._turns.children)
             turns = self.session.conversation.turns
             for index, turn in enumerate(turns):
@@ -133,16 +132,18 @@ class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
                 self._turns.children = boxes
             for box in gone:
                 _close_tree(box)
-            self._stop_button.disabled = not live
             self._queue_line.value = text("panel.queued", count=len(live) - 1) if len(live) > 1 else ""
         # A long answer takes long to paint, and it is the engine that paints: most of its time is for the stream.
         self._pause = max(PAINT_SECONDS, 4 * (time.monotonic() - began))
 
 
 def _close_tree(widget: Any) -> None:
-    for child in getattr(widget, "children", ()):
-        _close_tree(child)
-    widget.close()
+    """Close `widget` with what is in it; ipywidgets closes a box alone, and its layout and style never."""
+    parts = [*getattr(widget, "children", ()), getattr(widget, "layout", None), getattr(widget, "style", None)]
+    ipywidgets.Widget.close(widget)
+    for part in parts:
+        if part is not None:
+            _close_tree(part)
 
 
 class _TurnBox(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
