@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from base64 import b64encode
 from typing import Final
+from urllib.parse import quote, quote_plus
 
 from .errors import ConfigurationError
 from .strings import text
@@ -43,8 +46,11 @@ class Secret:
         return self.__value
 
     def redact(self, words: str) -> str:
-        """Return `words` with every occurrence of the key as ``***``."""
-        return words.replace(self.__value, "***") if len(self.__value) >= MIN_REDACTED else words
+        """Return `words` with every occurrence of the key as ``***``: plain, URL-encoded, in JSON or in base64."""
+        if len(self.__value) >= MIN_REDACTED:
+            for form in _forms(self.__value):
+                words = words.replace(form, "***")
+        return words
 
     def __repr__(self) -> str:
         return f"Secret(***, from {self.source})"
@@ -52,6 +58,18 @@ class Secret:
     def __reduce__(self) -> str:
         msg = "a Secret cannot be pickled"
         raise TypeError(msg)
+
+
+def _forms(value: str) -> list[str]:
+    """Return the forms in which `value` may be echoed, longest first."""
+    forms = {value, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1]}
+    # In base64 a text looks different by where it begins: at the 1st, 2nd or 3rd byte of a group. What stands
+    # for bytes of the neighbours is left out.
+    for before in range(3):
+        encoded = b64encode(b"\0" * before + value.encode()).decode()
+        inner = encoded[-(-before * 4 // 3) : (before + len(value)) * 4 // 3]
+        forms |= {inner, inner.replace("+", "-").replace("/", "_")}
+    return sorted(forms, key=len, reverse=True)
 
 
 def secret_from_environment(name: str) -> Secret | None:

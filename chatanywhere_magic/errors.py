@@ -52,6 +52,8 @@ class ChatError(Exception):
         The provider's id of the request, to quote to its support.
     retry_after : float, optional
         Seconds after which the provider says that it may be asked again.
+    retryable : bool, optional
+        Where this one differs from its class.
 
     Attributes
     ----------
@@ -72,12 +74,15 @@ class ChatError(Exception):
         server_message: str = "",
         request_id: str | None = None,
         retry_after: float | None = None,
+        retryable: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.server_message = server_message
         self.request_id = request_id
         self.retry_after = retry_after
+        if retryable is not None:
+            self.retryable = retryable
 
     def _render_traceback_(self) -> list[str]:
         """Show one line in IPython: our frames help nobody, and verbose ones could show a key."""

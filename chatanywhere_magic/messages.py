@@ -34,6 +34,16 @@ class Reasoning:
 
 
 @dataclass(frozen=True)
+class ToolCall:
+    """A call that the model asks for, whole: its pieces are put together before it is yielded."""
+
+    id: str
+    name: str
+    arguments: str
+    """JSON as the model wrote it."""
+
+
+@dataclass(frozen=True)
 class Usage:
     """Token counts as the provider reported them; ``None`` where it did not."""
 
@@ -66,7 +76,7 @@ class Notice:
     text: str
 
 
-Delta = Text | Reasoning | Usage | Finish | ModelName | Notice
+Delta = Text | Reasoning | ToolCall | Usage | Finish | ModelName | Notice
 DeltaGenerator = AsyncGenerator[Delta, None]
 
 

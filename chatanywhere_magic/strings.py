@@ -67,6 +67,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "В строке %%chat могут стоять только параметры, а {rest!r} не параметр. Напишите вопрос строкой ниже, а модель укажите через -m.",
         "%%chat 这一行只接受选项，{rest!r} 不是选项。请把问题写在下一行；用 -m 指定模型。",
     ),
+    "error.chatanywhere_length": (
+        "The conversation is longer than the 4,096 tokens that {host} takes from a free key. Begin a new one with %chat_new, or ask aside with --no-history.{said}",
+        "Беседа длиннее 4096 токенов, которые {host} принимает с бесплатным ключом. Начните новую: %chat_new, или спросите отдельно: --no-history.{said}",
+        "对话超过了 {host} 免费密钥允许的 4096 个词元。用 %chat_new 开始新对话，或用 --no-history 单独提问。{said}",
+    ),
     "error.connect_timeout": (
         "{host} could not be reached within {seconds:g} s. Check the address and the network, or name another provider with -p.",
         "Не удалось соединиться с {host} за {seconds:g} с. Проверьте адрес и сеть или укажите другой источник через -p.",
@@ -86,6 +91,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{host} cut the connection in the middle of the answer; what came is kept. Ask again.",
         "{host} оборвал соединение посреди ответа; полученное сохранено. Спросите ещё раз.",
         "{host} 在回答途中断开了连接；已收到的内容已保留。请重新提问。",
+    ),
+    "error.daily_quota": (
+        "Today's requests at {host} are used up. Name another model with -m, wait until tomorrow, or use the embedded model with -p local.{said}",
+        "Сегодняшние запросы к {host} исчерпаны. Укажите другую модель через -m, подождите до завтра или используйте встроенную: -p local.{said}",
+        "今天对 {host} 的请求次数已用完。请用 -m 换模型、明天再试，或用 -p local 使用内置模型。{said}",
     ),
     "error.disconnected": (
         "{host} closed the connection without an answer. Ask again in a moment.",
@@ -162,6 +172,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "--max-tokens принимает число от 1, а не {value}.",
         "--max-tokens 应为不小于 1 的数，而不是 {value}。",
     ),
+    "error.model_characters": (
+        "{model} is no model's name: it holds characters that cannot be printed. Check -m.",
+        "{model} не имя модели: в нём непечатаемые символы. Проверьте -m.",
+        "{model} 不是有效的模型名：含有不可打印字符。请检查 -m。",
+    ),
     "error.no_arguments": (
         "%{magic} takes no arguments, and {line!r} is one.",
         "%{magic} не принимает аргументов, а {line!r} им является.",
@@ -196,6 +211,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{option} needs a value after it.",
         "После {option} нужно значение.",
         "{option} 后面需要一个值。",
+    ),
+    "error.overloaded": (
+        "{host} has too much to do just now (status {status}). Ask again in a moment, or name another model with -m.{said}",
+        "{host} сейчас перегружен (статус {status}). Спросите ещё раз чуть позже или укажите другую модель через -m.{said}",
+        "{host} 当前过载（状态 {status}）。请稍后重试，或用 -m 换一个模型。{said}",
     ),
     "error.panel_needs_notebook": (
         "The panel needs a notebook, and this is a terminal. Here, ask with %chat.",
@@ -262,6 +282,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{host} перенаправляет на другой адрес (статус {status}), а ключ дальше не передаётся. Укажите конечный базовый адрес.",
         "{host} 重定向到了其他地址（状态 {status}），密钥不会随之转发。请把基础地址设为最终地址。",
     ),
+    "error.refusal": (
+        "The model declined to answer: “{words}” Rephrase the question.",
+        "Модель отказалась отвечать: «{words}» Переформулируйте вопрос.",
+        "模型拒绝回答：“{words}”。请换一种问法。",
+    ),
     "error.script_empty": (
         'The scripted provider has no answer left. Queue one: Scripted.queue("…").',
         'У сценария не осталось ответов. Добавьте: Scripted.queue("…").',
@@ -277,6 +302,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         " Ответ сервера: «{words}»",
         " 服务器说：“{words}”",
     ),
+    "error.stream": (
+        "{host} reported a failure in the middle of the answer; what came is kept. Ask again.{said}",
+        "{host} сообщил о сбое посреди ответа; полученное сохранено. Спросите ещё раз.{said}",
+        "{host} 在回答途中报告了故障；已收到的内容已保留。请重新提问。{said}",
+    ),
     "error.temperature": (
         "The temperature is a number from 0 to {limit:g}, not {value}.",
         "Температура — число от 0 до {limit:g}, а не {value}.",
@@ -286,6 +316,16 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "The secure connection to {host} failed: {reason}. Check the address and this machine's clock and certificates.",
         "Защищённое соединение с {host} не удалось: {reason}. Проверьте адрес, часы и сертификаты этой машины.",
         "与 {host} 的安全连接失败：{reason}。请检查地址以及本机的时钟和证书。",
+    ),
+    "error.too_large": (
+        "The question is larger than {host} takes (status {status}). Shorten it, or begin a new conversation with %chat_new.{said}",
+        "Запрос больше, чем принимает {host} (статус {status}). Сократите его или начните новую беседу: %chat_new.{said}",
+        "问题超过了 {host} 允许的大小（状态 {status}）。请缩短，或用 %chat_new 开始新对话。{said}",
+    ),
+    "error.tool_calls": (
+        "The model wants to call a tool ({names}) instead of answering, and there is none here. Ask again, or name another model with -m.",
+        "Модель хочет вызвать инструмент ({names}) вместо ответа, а здесь их нет. Спросите ещё раз или укажите другую модель через -m.",
+        "模型想调用工具（{names}）而不是回答，而这里没有工具。请重新提问，或用 -m 换一个模型。",
     ),
     "error.total_timeout": (
         "The answer from {host} was not finished within {seconds:g} s; what came is kept. Raise the timeout.",
@@ -382,6 +422,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "модель читает беседу, {percent} % …",
         "模型正在读取对话，{percent}% …",
     ),
+    "notice.retrying": (
+        "{why}; asking again in {seconds} s …",
+        "{why}; повтор через {seconds} с …",
+        "{why}；{seconds} 秒后重试 …",
+    ),
     "notice.stopped": (
         "Stopped: {count}.",
         "Остановлено: {count}.",
@@ -461,5 +506,35 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "waiting for the answer … {seconds} s",
         "ожидание ответа … {seconds} с",
         "等待回答 … {seconds} 秒",
+    ),
+    "tls.expired": (
+        "its certificate has expired",
+        "срок его сертификата истёк",
+        "其证书已过期",
+    ),
+    "tls.self_signed": (
+        "its certificate is self-signed",
+        "его сертификат самоподписанный",
+        "其证书是自签名的",
+    ),
+    "tls.unknown_issuer": (
+        "its certificate comes from an issuer that is not known here",
+        "его сертификат выдан неизвестным здесь центром",
+        "其证书的颁发者在此处未知",
+    ),
+    "tls.wrong_host": (
+        "its certificate is for another host",
+        "его сертификат выдан для другого узла",
+        "其证书属于其他主机",
+    ),
+    "why.failed": (
+        "No answer",
+        "Нет ответа",
+        "没有回答",
+    ),
+    "why.rate_limit": (
+        "Too many requests",
+        "Слишком много запросов",
+        "请求过多",
     ),
 }

@@ -6,7 +6,10 @@ import asyncio
 import json
 import re
 import time
-from contextlib import asynccontextmanager, suppress
+import zlib
+from contextlib import aclosing, asynccontextmanager, suppress
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -14,23 +17,31 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from ..errors import (
-    APIError,
     AuthenticationError,
     BadRequestError,
     ChatError,
     ConfigurationError,
     ConnectionFailedError,
+    ContentFilterError,
     ContextLengthError,
+    DNSError,
     IncompleteError,
     NotFoundError,
+    OverloadedError,
     PermissionDeniedError,
     ProtocolError,
+    ProxyError,
     QuotaError,
     RateLimitError,
+    RedirectError,
     ServerError,
+    StreamError,
     TimeoutExceededError,
+    TLSError,
+    TooLargeError,
 )
 from ..strings import text
+from ._retry import retry_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -40,9 +51,23 @@ if TYPE_CHECKING:
 CONNECT_SECONDS: Final = 15.0
 IDLE_SECONDS: Final = 120.0
 """Longest silence while waiting for the next bytes."""
+WATCH_SECONDS: Final = 0.5
+"""Between two looks at whether a silent connection is still there."""
 MAX_ERROR_BYTES: Final = 65_536
 MAX_SERVER_WORDS: Final = 2_000
 MAX_CODE_WORDS: Final = 40
+# X509_V_ERR_… of OpenSSL's x509_vfy.h.
+_CERTIFICATE_PROBLEMS: Final = {
+    10: "tls.expired",
+    18: "tls.self_signed",
+    19: "tls.self_signed",
+    20: "tls.unknown_issuer",
+    21: "tls.unknown_issuer",
+    62: "tls.wrong_host",
+    64: "tls.wrong_host",
+}
+_DAILY: Final = re.compile(r"per day|daily|\brpd\b|\bday\b|24 ?h|当日|每日|每天|今日|天的?限", re.IGNORECASE)
+_BALANCE: Final = re.compile(r"insufficient|balance|余额|quota|billing", re.IGNORECASE)
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -87,8 +112,24 @@ def proxy_for(url: str) -> str | None:
     return getproxies().get(parts.scheme)
 
 
+class Deadline:
+    """A time limit over several tries, in seconds from now; None for none."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = seconds
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    def left(self) -> float | None:
+        """Return the seconds that are left, or None without a limit; never 0, which means no limit to aiohttp."""
+        return None if self._end is None else max(self._end - time.monotonic(), 1e-3)
+
+    def is_over(self) -> bool:
+        """Whether the time is up."""
+        return self._end is not None and time.monotonic() >= self._end
+
+
 class Stream:
-    """An open answer: its status, headers, and body in chunks with a watchdog on each read."""
+    """An open answer: its type, and its body in chunks with a watchdog over the reads."""
 
     def __init__(self, response: aiohttp.ClientResponse, idle: float) -> None:
         self._response = response
@@ -97,40 +138,106 @@ class Stream:
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Yield the body's bytes as they arrive, decompressed, never empty."""
+        inflate = Inflater(self._response.headers.get("Content-Encoding", ""))
+        async with aclosing(self._raw_chunks()) as raw_chunks:
+            async for raw in raw_chunks:
+                if chunk := inflate.feed(raw):
+                    yield chunk
+        inflate.finish()
+
+    async def _raw_chunks(self) -> AsyncGenerator[bytes, None]:
         content = self._response.content
         loop = asyncio.get_running_loop()
         heard = loop.time()
         silent = False
-
         watchdog: asyncio.TimerHandle
 
         def watch() -> None:
             nonlocal watchdog, silent
-            left = heard + self._idle - loop.time()
-            silent = left <= 0
-            if silent:
+            quiet = loop.time() - heard
+            silent = quiet >= self._idle
+            connection = self._response.connection
+            transport = connection.transport if connection is not None else None
+            is_lost = transport is None or transport.is_closing()
+            if silent or (is_lost and quiet >= WATCH_SECONDS):
                 self._response.close()  # wakes the reader, whatever aiohttp's parser is stuck in
             else:
-                watchdog = loop.call_later(left, watch)
+                watchdog = loop.call_later(min(self._idle - quiet, WATCH_SECONDS), watch)
 
         # aiohttp's own sock_read does not fire when its parser is stuck on a bad chunk size. And not wait_for()
         # around each read, which until Python 3.12 swallows a cancellation that comes together with a chunk.
-        watchdog = loop.call_later(self._idle, watch)
+        watchdog = loop.call_later(min(self._idle, WATCH_SECONDS), watch)
         try:
             while chunk := await content.readany():
                 heard = loop.time()
                 yield chunk
+                await asyncio.sleep(0)  # or a server that is always ahead would leave the loop to nobody else
         except (aiohttp.ClientError, RuntimeError) as caught:
             # What came before the failure lies in the buffer still, and aiohttp would not give it out.
             if left := content._read_nowait(-1):  # noqa: SLF001
                 yield left
             if silent:
                 raise asyncio.TimeoutError from None
-            if isinstance(caught, RuntimeError):  # aiohttp's word for bad framing, sometimes
+            if isinstance(caught, RuntimeError | aiohttp.ClientConnectionError):  # its word for bad framing, at times
                 raise aiohttp.ClientPayloadError from None
             raise
         finally:
             watchdog.cancel()
+
+
+class Inflater:
+    """A body's ``Content-Encoding`` undone, piece by piece.
+
+    aiohttp does so too, but takes a gzip body that ends too early for a whole one.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding.strip().lower()
+        self._inflate: Any = None
+        if self._encoding in {"gzip", "x-gzip"}:
+            self._inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        elif self._encoding == "br" and (module := brotli()):
+            self._brotli = module.Decompressor()
+        elif self._encoding not in {"", "identity", "deflate"}:
+            raise aiohttp.ClientPayloadError
+
+    def feed(self, raw: bytes) -> bytes:
+        """Return what `raw` adds to the body.
+
+        Raises
+        ------
+        aiohttp.ClientPayloadError
+            If it is not what the header said.
+        """
+        if self._encoding == "deflate" and self._inflate is None:
+            # Meant is zlib's format (RFC 9110, 8.4.1.2); some servers send the bare one.
+            self._inflate = zlib.decompressobj(zlib.MAX_WBITS if raw[0] & 0xF == 8 else -zlib.MAX_WBITS)  # noqa: PLR2004
+        try:
+            if self._encoding == "br":
+                return bytes(self._brotli.process(raw))
+            return self._inflate.decompress(raw) if self._inflate is not None else raw
+        except Exception:  # noqa: BLE001 - zlib.error, or brotli's own
+            raise aiohttp.ClientPayloadError from None
+
+    def finish(self) -> None:
+        """Raise ``aiohttp.ClientPayloadError`` if the body ended too early."""
+        if (self._inflate is not None and not self._inflate.eof) or (
+            self._encoding == "br" and not self._brotli.is_finished()
+        ):
+            raise aiohttp.ClientPayloadError
+
+
+def brotli() -> Any:
+    """Return the module that reads Brotli, or None if there is none."""
+    for name in ("brotli", "brotlicffi"):
+        if find_spec(name):
+            return import_module(name)
+    return None
+
+
+def accepted_encodings() -> str:
+    """Return the value of ``Accept-Encoding``: only what can be read here."""
+    return "gzip, deflate, br" if brotli() else "gzip, deflate"
 
 
 @asynccontextmanager
@@ -141,7 +248,7 @@ async def post_stream(  # noqa: PLR0913 - one place where a request's parts meet
     headers: Mapping[str, str],
     secret: Secret | None = None,
     proxy: str | None = None,
-    total: float | None = None,
+    total: Deadline | None = None,
     idle: float = IDLE_SECONDS,
     socket_path: str | None = None,
 ) -> AsyncGenerator[Stream, None]:
@@ -155,8 +262,8 @@ async def post_stream(  # noqa: PLR0913 - one place where a request's parts meet
         Sent as ``Authorization: Bearer``, and redacted from whatever the server echoes.
     proxy : str, optional
         Proxy URL; by default the environment's.
-    total : float, optional
-        Seconds for everything, from connecting to the last byte.
+    total : Deadline, optional
+        The moment by which everything must be over, from connecting to the last byte.
     idle : float
         Seconds of silence allowed at a time.
     socket_path : str, optional
@@ -169,37 +276,40 @@ async def post_stream(  # noqa: PLR0913 - one place where a request's parts meet
     """
     host = host_of(url)
     connector = aiohttp.UnixConnector(socket_path, force_close=True) if socket_path else None
-    timeout = aiohttp.ClientTimeout(total=total, sock_connect=CONNECT_SECONDS, sock_read=idle)
+    total = total or Deadline(None)
+    timeout = aiohttp.ClientTimeout(total=total.left(), sock_connect=CONNECT_SECONDS, sock_read=idle)
     async with (
         _translated_errors(url, secret, total=total, idle=idle),
         # Cookies of one question have no place in the next.
-        aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
+        aiohttp.ClientSession(
+            connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+        ) as session,
         session.post(
             url,
             data=_encode(body),
-            headers=_with_key({"Content-Type": "application/json", **headers}, secret),
+            headers=_with_key(
+                {"Content-Type": "application/json", "Accept-Encoding": accepted_encodings(), **headers}, secret
+            ),
             proxy=None if socket_path else _checked_proxy(proxy or proxy_for(url)),
             allow_redirects=False,  # a key must not follow one
         ) as response,
     ):
-        if response.status != 200:  # noqa: PLR2004 - the one status that carries an answer
+        if not 200 <= response.status < 300:  # noqa: PLR2004 - HTTP's own numbers
             raise await _refusal(response, host, secret)
         yield Stream(response, idle)
 
 
 @asynccontextmanager
 async def _translated_errors(
-    url: str, secret: Secret | None, *, total: float | None, idle: float
+    url: str, secret: Secret | None, *, total: Deadline, idle: float
 ) -> AsyncGenerator[None, None]:
     """Turn whatever aiohttp or the operating system raises inside into one of our errors."""
-    started = time.monotonic()
     try:
         yield
     except ChatError:
         raise
     except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as caught:
-        ended = total is not None and time.monotonic() - started >= total
-        error = _translate(caught, url, secret, total=total if ended else None, idle=idle)
+        error = _translate(caught, url, secret, total=total.seconds if total.is_over() else None, idle=idle)
     else:
         return
     # Raised outside the handler, and with nothing chained: the frames and the repr of aiohttp's own hold the headers.
@@ -211,15 +321,17 @@ def _translate(caught: Exception, url: str, secret: Secret | None, *, total: flo
     host = host_of(url)
     if isinstance(caught, asyncio.TimeoutError):
         return _timeout(caught, host, total=total, idle=idle)
-    reason = _words(caught, secret)
-    if isinstance(caught, aiohttp.ClientConnectorError):
+    reason = printable_words(caught, secret)
+    if isinstance(caught, aiohttp.ClientConnectorCertificateError):
+        reason = _certificate_problem(caught) or reason
+    elif isinstance(caught, aiohttp.ClientConnectorError):
         reason = caught.os_error.strerror or type(caught.os_error).__name__
     kinds: tuple[tuple[type[Exception], type[ChatError], str], ...] = (
-        (aiohttp.ClientProxyConnectionError, ConnectionFailedError, "error.proxy"),
-        (aiohttp.ClientHttpProxyError, ConnectionFailedError, "error.proxy_refused"),
-        (aiohttp.ClientConnectorDNSError, ConnectionFailedError, "error.dns"),
-        (aiohttp.ClientConnectorCertificateError, ConnectionFailedError, "error.tls"),
-        (aiohttp.ClientSSLError, ConnectionFailedError, "error.tls"),
+        (aiohttp.ClientProxyConnectionError, ProxyError, "error.proxy"),
+        (aiohttp.ClientHttpProxyError, ProxyError, "error.proxy_refused"),
+        (aiohttp.ClientConnectorDNSError, DNSError, "error.dns"),
+        (aiohttp.ClientConnectorCertificateError, TLSError, "error.tls"),
+        (aiohttp.ClientSSLError, TLSError, "error.tls"),
         (aiohttp.ClientConnectorError, ConnectionFailedError, "error.unreachable"),
         (aiohttp.ClientPayloadError, IncompleteError, "error.cut"),
         (aiohttp.ServerDisconnectedError, ConnectionFailedError, "error.disconnected"),
@@ -231,6 +343,12 @@ def _translate(caught: Exception, url: str, secret: Secret | None, *, total: flo
     ours, key = next((ours, key) for foreign, ours, key in kinds if isinstance(caught, foreign))
     status = getattr(caught, "status", "")
     return ours(text(key, host=host, reason=reason, status=status, source="URL", url=without_password(url)))
+
+
+def _certificate_problem(caught: aiohttp.ClientConnectorCertificateError) -> str:
+    """Say in a word what is wrong with a certificate, where OpenSSL's code for it is a common one."""
+    code = getattr(caught.certificate_error, "verify_code", None)
+    return text(_CERTIFICATE_PROBLEMS[code]) if code in _CERTIFICATE_PROBLEMS else ""
 
 
 def _checked_proxy(proxy: str | None) -> str | None:
@@ -246,7 +364,7 @@ def _with_key(headers: dict[str, str], secret: Secret | None) -> dict[str, str]:
     return {**headers, "Authorization": f"Bearer {secret.reveal()}"} if secret else headers
 
 
-def _words(caught: object, secret: Secret | None) -> str:
+def printable_words(caught: object, secret: Secret | None) -> str:
     """Return foreign text as one printable, redacted, bounded line."""
     words = str(caught)
     if secret:
@@ -258,16 +376,19 @@ def _timeout(caught: BaseException, host: str, *, total: float | None, idle: flo
     if isinstance(caught, aiohttp.ConnectionTimeoutError):
         return TimeoutExceededError(text("error.connect_timeout", host=host, seconds=CONNECT_SECONDS))
     if total is not None:
-        return TimeoutExceededError(text("error.total_timeout", host=host, seconds=total))
-    return TimeoutExceededError(text("error.idle_timeout", host=host, seconds=idle))
+        return TimeoutExceededError(text("error.total_timeout", host=host, seconds=total), retryable=False)
+    return TimeoutExceededError(text("error.idle_timeout", host=host, seconds=idle), retryable=False)
 
 
 async def _refusal(response: aiohttp.ClientResponse, host: str, secret: Secret | None) -> ChatError:
     raw = bytearray()
 
     async def read() -> None:
-        while len(raw) < MAX_ERROR_BYTES and (chunk := await response.content.readany()):
-            raw.extend(chunk)
+        async with aclosing(Stream(response, CONNECT_SECONDS).chunks()) as chunks:
+            async for chunk in chunks:
+                raw.extend(chunk)
+                if len(raw) >= MAX_ERROR_BYTES:
+                    return
 
     with suppress(aiohttp.ClientError, asyncio.TimeoutError):
         await asyncio.wait_for(read(), CONNECT_SECONDS)
@@ -282,6 +403,7 @@ async def _refusal(response: aiohttp.ClientResponse, host: str, secret: Secret |
         status=response.status,
         secret=secret,
         request_id=response.headers.get("x-request-id"),
+        wait=retry_after(response.headers),
     )
 
 
@@ -292,6 +414,7 @@ def api_error(
     status: int | None = None,
     secret: Secret | None = None,
     request_id: str | None = None,
+    wait: float | None = None,
 ) -> ChatError:
     """Turn a server's refusal, in a status or in the middle of a stream, into our error.
 
@@ -302,11 +425,11 @@ def api_error(
     host : str
         Who said it.
     status : int, optional
-        The HTTP status, or the one that the body names.
+        The HTTP status; without it, the failure came inside a stream, and may name one.
     """
     error = detail.get("error", detail) if isinstance(detail, dict) else detail
     fields: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
-    words = _words(fields.get("message") or fields.get("detail") or "", secret)
+    words = printable_words(fields.get("message") or fields.get("detail") or "", secret)
     marks = f"{fields.get('type')} {fields.get('code')}".lower()
     if status is None:
         # In a stream: 429, "429" and "403 FORBIDDEN" all occur.
@@ -314,31 +437,61 @@ def api_error(
         status = int(known[0]) if known else None
     kind, key = _classify(status, marks, words.lower())
     said = text("error.server_said", words=words) if words else ""
-    shown = status or _words(fields.get("code") or fields.get("type") or "?", secret)[:MAX_CODE_WORDS]
+    shown = status or printable_words(fields.get("code") or fields.get("type") or "?", secret)[:MAX_CODE_WORDS]
     message = text(key, host=host, status=shown, said=said).strip()
-    return kind(message, status=status, server_message=words, request_id=request_id)
+    return kind(
+        message,
+        status=status,
+        server_message=words,
+        request_id=request_id,
+        retry_after=wait,
+        retryable=True if status in _RETRYABLE_STATUSES else None,
+    )
 
 
-def _classify(status: int | None, marks: str, words: str) -> tuple[type[APIError], str]:  # noqa: PLR0911 - a table of cases
-    # ChatAnywhere answers 403 for prompts over the free key's 4,096 tokens.
-    if (
-        "context_length" in marks
-        or "exceed_context_size" in marks
-        or ("chatanywhere_error" in marks and "4096" in words)
-    ):
+def _classify(  # noqa: PLR0911 - a list of cases
+    status: int | None, marks: str, words: str
+) -> tuple[type[ChatError], str]:
+    """Return our class and text for a refusal: by what it says where that is more exact than its status."""
+    if "context_length" in marks or "exceed_context_size" in marks:
         return ContextLengthError, "error.context_length"
-    if status == 401:  # noqa: PLR2004 - HTTP's own numbers say more than names for them
-        return AuthenticationError, "error.authentication"
-    if status == 402 or "insufficient_quota" in marks:  # noqa: PLR2004
+    if "chatanywhere_error" in marks and "4096" in words:
+        return ContextLengthError, "error.chatanywhere_length"
+    if "insufficient" in marks or (status in {402, 403, 429} and _BALANCE.search(words) and "minute" not in words):
         return QuotaError, "error.quota"
-    if status == 403:  # noqa: PLR2004
-        return PermissionDeniedError, "error.permission"
-    if status == 404 or "model_not_found" in marks:  # noqa: PLR2004
+    if status == 429 and _DAILY.search(words):  # noqa: PLR2004 - as in the table
+        return QuotaError, "error.daily_quota"
+    if "model_not_found" in marks:
         return NotFoundError, "error.not_found"
-    if status == 429:  # noqa: PLR2004
-        return RateLimitError, "error.rate_limit"
-    if status is not None and 300 <= status < 400:  # noqa: PLR2004
-        return APIError, "error.redirect"
-    if status is None or status >= 500:  # noqa: PLR2004
-        return ServerError, "error.server"
-    return BadRequestError, "error.bad_request"
+    if status is None:
+        kinds = ((kind, key) for mark, kind, key in _BY_MARK if mark in marks)
+        return next(kinds, (StreamError, "error.stream"))
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status < 400:  # noqa: PLR2004 - what is left below are redirects
+        return RedirectError, "error.redirect"
+    return (ServerError, "error.server") if status >= 500 else (BadRequestError, "error.bad_request")  # noqa: PLR2004
+
+
+_RETRYABLE_STATUSES: Final = frozenset({408, 409})
+_BY_STATUS: Final[dict[int, tuple[type[ChatError], str]]] = {
+    401: (AuthenticationError, "error.authentication"),
+    402: (QuotaError, "error.quota"),
+    403: (PermissionDeniedError, "error.permission"),
+    404: (NotFoundError, "error.not_found"),
+    407: (ProxyError, "error.proxy_refused"),
+    408: (TimeoutExceededError, "error.server"),
+    413: (TooLargeError, "error.too_large"),
+    429: (RateLimitError, "error.rate_limit"),
+    503: (OverloadedError, "error.overloaded"),
+    529: (OverloadedError, "error.overloaded"),
+}
+# In a stream the HTTP status is spent; these are the types that servers name instead.
+_BY_MARK: Final[tuple[tuple[str, type[ChatError], str], ...]] = (
+    ("rate_limit", RateLimitError, "error.rate_limit"),
+    ("overloaded", OverloadedError, "error.overloaded"),
+    ("authentication", AuthenticationError, "error.authentication"),
+    ("invalid_api_key", AuthenticationError, "error.authentication"),
+    ("permission", PermissionDeniedError, "error.permission"),
+    ("content_filter", ContentFilterError, "error.content_filter"),
+)

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import json
 import os
 import re
 import secrets
 import string
-from contextlib import aclosing
-from importlib.util import find_spec
+from contextlib import aclosing, suppress
 from typing import Any, Final
 
-from ..errors import ConfigurationError, EmptyAnswerError, ProtocolError
-from ..messages import AsyncResult, Messages, encodable
+from ..errors import ChatError, ConfigurationError, EmptyAnswerError, IncompleteError, ProtocolError
+from ..messages import AsyncResult, DeltaGenerator, Finish, Messages, Text, encodable
 from ..strings import text
-from ._http import IDLE_SECONDS, check_url, host_of, post_stream
+from ._http import IDLE_SECONDS, Deadline, accepted_encodings, api_error, check_url, host_of, post_stream
+from ._retry import MAX_RETRIES, with_retries
 from .base import AsyncGeneratorProvider
 from .openai import OpenAI
 
 _WEB_URL: Final = "https://chatanywhere.cn"
+_FALLBACK_VARIABLE: Final = "CHATANYWHERE_FALLBACK_URL"
 _WEB_URL_VARIABLE: Final = "CHATANYWHERE_WEB_URL"
 _MODEL_NUMBER: Final = "61490748"
 """The service's own number for gpt-3.5-turbo, the one model that it had."""
 _ID_CHARACTERS: Final = string.ascii_letters + string.digits
 _ID_LENGTH: Final = 18
+PAGE_CHARACTERS: Final = 16
+"""Characters by which a web page is known for one."""
 _HTML_PAGE: Final = re.compile(r"\s*<(?:!doctype|html)\b", re.IGNORECASE)
 """What a page of a domain that changed hands begins with. An answer may be HTML too, but is no page."""
 
@@ -63,7 +67,7 @@ class ChatAnywhere(AsyncGeneratorProvider):
     @classmethod
     async def create_async_generator(
         cls,
-        model: str,  # noqa: ARG003 - the endpoint has one model
+        model: str,
         messages: Messages,
         proxy: str | None = None,
         timeout: float | None = 120,
@@ -76,8 +80,9 @@ class ChatAnywhere(AsyncGeneratorProvider):
         ----------
         **kwargs
             ``conversation_id`` (str) keeps one id over the questions of a conversation; by default each
-            call begins a new one. ``idle_timeout`` (float, 120) is the silence allowed, in seconds. Others
-            are ignored: the protocol has no place for them.
+            call begins a new one. ``idle_timeout`` (float, 120) is the silence allowed, in seconds.
+            ``max_retries`` (int, 2) is the number of further tries after a failure that may pass, as long as
+            the answer has not begun. Others are ignored: the protocol has no place for them.
 
         Yields
         ------
@@ -89,6 +94,34 @@ class ChatAnywhere(AsyncGeneratorProvider):
         ChatError
             In one of its kinds; ``IncompleteError`` if the connection is cut.
         """
+        deltas = cls.create_delta_generator(
+            model, messages, proxy=proxy, timeout=timeout, temperature=temperature, **kwargs
+        )
+        async with aclosing(deltas):
+            async for delta in deltas:
+                if isinstance(delta, Text):
+                    yield delta.text
+
+    @classmethod
+    async def create_delta_generator(  # noqa: PLR0913 - the contract's parameters, and three more
+        cls,
+        model: str,  # noqa: ARG003 - the endpoint has one model
+        messages: Messages,
+        proxy: str | None = None,
+        timeout: float | None = 120,
+        temperature: float = 0.5,
+        *,
+        idle_timeout: float = IDLE_SECONDS,
+        max_retries: int = MAX_RETRIES,
+        conversation_id: str = "",
+        **kwargs: Any,  # noqa: ARG003 - the protocol has no place for more
+    ) -> DeltaGenerator:
+        """Ask, and yield the answer as typed deltas; parameters and errors are those of its text.
+
+        Yields
+        ------
+        Text, Finish or Notice
+        """
         own = os.environ.get(_WEB_URL_VARIABLE, "").strip() if cls.url == _WEB_URL else ""
         base_url = check_url(own or cls.url, _WEB_URL_VARIABLE if own else "url")
         if not messages:
@@ -96,36 +129,77 @@ class ChatAnywhere(AsyncGeneratorProvider):
         history = [{**message, "content": encodable(message["content"])} for message in messages]
         body = {
             "list": history,
-            "id": _web_id(str(kwargs.get("conversation_id") or "")),
+            "id": _web_id(conversation_id),
             "title": history[-1]["content"],
             "prompt": "",
             "temperature": temperature,
             "models": _MODEL_NUMBER,
             "continuous": True,
         }
-        decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-        request = post_stream(
-            f"{base_url}/v1/chat/gpt/",
-            body,
-            headers=_browser_headers(base_url),
-            proxy=proxy,
-            total=timeout,
-            idle=kwargs.get("idle_timeout", IDLE_SECONDS),
-        )
-        host = host_of(base_url)
-        answered = False
+        deadline = Deadline(timeout)
+
+        def ask(_before: ChatError | None) -> DeltaGenerator:
+            return _stream_text(base_url, body, proxy=proxy, total=deadline, idle=idle_timeout)
+
+        async with aclosing(with_retries(ask, max_retries)) as deltas:
+            async for delta in deltas:
+                yield delta
+
+
+async def _stream_text(
+    base_url: str, body: dict[str, Any], *, proxy: str | None, total: Deadline, idle: float
+) -> DeltaGenerator:
+    """POST a question and yield its answer; the end of the body is the end of the answer."""
+    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    host = host_of(base_url)
+    request = post_stream(
+        f"{base_url}/v1/chat/gpt/",
+        body,
+        headers=_browser_headers(base_url),
+        proxy=proxy,
+        total=total,
+        idle=idle,
+    )
+    answered = False
+    held = ""  # the beginning, until it is clear that it is one of an answer
+    try:
         async with request as stream, aclosing(stream.chunks()) as chunks:
             async for chunk in chunks:
-                if words := decode(chunk):
-                    if not answered and stream.content_type == "text/html" and _HTML_PAGE.match(words):
-                        raise ProtocolError(text("error.protocol", host=host, reason=stream.content_type))
+                held += decode(chunk)
+                if held and (answered or not _may_be_no_answer(held, stream.content_type)):
                     answered = True
-                    yield words
-        if words := decode(b"", True):  # noqa: FBT003 - the codec takes `final` by position only
-            answered = True
-            yield words
-        if not answered:
-            raise EmptyAnswerError(text("error.empty_answer", host=host))
+                    yield Text(held)
+                    held = ""
+            if not answered:
+                _check_answer(held, stream.content_type, host)
+    except IncompleteError:
+        if held:
+            yield Text(held)
+        raise
+    if held := held + decode(b"", True):  # noqa: FBT003 - the codec takes `final` by position only
+        answered = True
+        yield Text(held)
+    if not answered:
+        raise EmptyAnswerError(text("error.empty_answer", host=host))
+    yield Finish("stop")
+
+
+def _may_be_no_answer(beginning: str, content_type: str) -> bool:
+    """Whether what came so far may still turn out a web page, or an error that a status should have told."""
+    start = beginning.lstrip()
+    if content_type == "text/html":
+        return len(start) < PAGE_CHARACTERS or bool(_HTML_PAGE.match(start))
+    return content_type == "application/json" and start.startswith("{")
+
+
+def _check_answer(body: str, content_type: str, host: str) -> None:
+    if content_type == "text/html" and _HTML_PAGE.match(body):
+        raise ProtocolError(text("error.protocol", host=host, reason=content_type))
+    if content_type == "application/json":
+        with suppress(ValueError):
+            detail = json.loads(body)
+            if isinstance(detail, dict) and detail.get("error"):
+                raise api_error(detail, host=host)
 
 
 def _web_id(conversation_id: str) -> str:
@@ -138,13 +212,11 @@ def _web_id(conversation_id: str) -> str:
 
 
 def _browser_headers(base_url: str) -> dict[str, str]:
-    # Brotli is named only if it can be read: aiohttp fails on a body that it cannot decompress.
-    brotli = ", br" if find_spec("brotli") or find_spec("brotlicffi") else ""
     return {
         "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 Firefox/119.0",
         "Accept": "application/json, text/plain, */*",
         "Accept-Language": "de,en-US;q=0.7,en;q=0.3",
-        "Accept-Encoding": f"gzip, deflate{brotli}",
+        "Accept-Encoding": accepted_encodings(),
         "Content-Type": "application/json",
         "Referer": f"{base_url}/",
         "Origin": base_url,
@@ -172,3 +244,9 @@ class ChatAnywhereAPI(OpenAI):
     url_variable = "CHATANYWHERE_BASE_URL"
     model_variable = "CHATANYWHERE_MODEL"
     key_required = True
+
+    @classmethod
+    def _fallback(cls) -> tuple[str, ...]:
+        """Return the other host, if the person said with ``CHATANYWHERE_FALLBACK_URL`` that the key is for it too."""
+        own = os.environ.get(_FALLBACK_VARIABLE, "").strip()
+        return (check_url(own, _FALLBACK_VARIABLE),) if own else ()

@@ -30,7 +30,7 @@ from ..credentials import Secret
 from ..errors import ConfigurationError
 from ..messages import DeltaGenerator, Messages, ModelName, Notice
 from ..strings import text
-from ._http import IDLE_SECONDS
+from ._http import IDLE_SECONDS, Deadline
 from .base import AsyncGeneratorProvider
 from .openai import request_body, stream_completion
 
@@ -120,7 +120,7 @@ class Local(AsyncGeneratorProvider):
             f"{server.url}/v1/chat/completions",
             request_body(path.stem, messages, temperature, {**DEFAULTS, **kwargs}),
             secret=server.secret,
-            total=timeout,
+            total=Deadline(timeout),
             idle=idle_timeout,
             socket_path=server.socket_path,
         )

@@ -5,10 +5,12 @@ Wire format: https://platform.openai.com/docs/api-reference/chat-streaming
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
+from collections import deque
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from .. import credentials
 from ..errors import (
@@ -19,8 +21,12 @@ from ..errors import (
     EmptyAnswerError,
     IncompleteError,
     ProtocolError,
+    RefusalError,
+    StreamError,
+    UnsupportedError,
 )
 from ..messages import (
+    Delta,
     DeltaGenerator,
     Finish,
     Messages,
@@ -28,25 +34,29 @@ from ..messages import (
     Notice,
     Reasoning,
     Text,
+    ToolCall,
     Usage,
     encodable,
 )
 from ..strings import text
 from ._http import (
     IDLE_SECONDS,
+    Deadline,
     Stream,
     api_error,
     check_url,
     host_of,
     is_loopback,
     post_stream,
+    printable_words,
     without_password,
 )
-from ._sse import EventDecoder
+from ._retry import MAX_RETRIES, with_retries
+from ._sse import Event, EventDecoder
 from .base import AsyncGeneratorProvider
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncGenerator, Iterable, Iterator
 
     from ..credentials import Secret
 
@@ -80,15 +90,24 @@ class OpenAI(AsyncGeneratorProvider):
         return any(os.environ.get(variable, "").strip() for variable in variables)
 
     @classmethod
-    def check(cls, model: str = "") -> None:  # noqa: ARG003 - only the server knows its models
+    def check(cls, model: str = "") -> None:
         """See whether there is an address and, where one is needed, a key.
+
+        Which models there are, only the server knows.
 
         Raises
         ------
         ConfigurationError
             If not.
         """
+        if not model.isprintable():
+            raise ConfigurationError(text("error.model_characters", model=repr(model)))
         cls._secret(cls.base_url())
+
+    @classmethod
+    def _fallback(cls) -> tuple[str, ...]:
+        """Return further addresses for the same key, to try when the first cannot be reached."""
+        return ()
 
     @classmethod
     def base_url(cls) -> str:
@@ -116,7 +135,7 @@ class OpenAI(AsyncGeneratorProvider):
         return secret
 
     @classmethod
-    async def create_delta_generator(
+    async def create_delta_generator(  # noqa: PLR0913 - the contract's parameters, and three more
         cls,
         model: str,
         messages: Messages,
@@ -125,6 +144,7 @@ class OpenAI(AsyncGeneratorProvider):
         temperature: float = 0.5,
         *,
         idle_timeout: float = IDLE_SECONDS,
+        max_retries: int = MAX_RETRIES,
         conversation_id: str = "",  # noqa: ARG003 - the protocol has no place for it
         **kwargs: Any,
     ) -> DeltaGenerator:
@@ -134,28 +154,36 @@ class OpenAI(AsyncGeneratorProvider):
         ----------
         idle_timeout : float, default 120
             Seconds of silence allowed at a time.
+        max_retries : int, default 2
+            Further tries after a failure that may pass, as long as the answer has not begun.
         **kwargs
             Further fields of the request's body, such as ``max_tokens`` or ``seed``.
 
         Yields
         ------
-        Text, Reasoning, Usage, Finish or ModelName
+        Text, Reasoning, ToolCall, Usage, Finish, ModelName or Notice
         """
         base_url = cls.base_url()
-        deltas = stream_completion(
-            f"{base_url}/chat/completions",
-            request_body(
-                model or os.environ.get(cls.model_variable, "").strip() or cls.default_model,
-                messages,
-                temperature,
-                kwargs,
-            ),
-            secret=cls._secret(base_url),
-            proxy=proxy,
-            total=timeout,
-            idle=idle_timeout,
-        )
-        async with aclosing(deltas):
+        cls.check(model)
+        model = model or os.environ.get(cls.model_variable, "").strip() or cls.default_model
+        body = request_body(model, messages, temperature, kwargs)
+        secret = cls._secret(base_url)
+        addresses = deque([base_url, *cls._fallback()])
+        deadline = Deadline(timeout)
+
+        def ask(before: ChatError | None) -> DeltaGenerator:
+            if isinstance(before, ConnectionFailedError):
+                addresses.rotate(-1)
+            return stream_completion(
+                f"{addresses[0]}/chat/completions",
+                body,
+                secret=secret,
+                proxy=proxy,
+                total=deadline,
+                idle=idle_timeout,
+            )
+
+        async with aclosing(with_retries(ask, max_retries)) as deltas:
             async for delta in deltas:
                 yield delta
 
@@ -178,7 +206,7 @@ async def stream_completion(
     *,
     secret: Secret | None,
     proxy: str | None = None,
-    total: float | None = None,
+    total: Deadline | None = None,
     idle: float = IDLE_SECONDS,
     socket_path: str | None = None,
 ) -> DeltaGenerator:
@@ -189,7 +217,7 @@ async def stream_completion(
 
     Yields
     ------
-    Text, Reasoning, Usage, Finish, ModelName or Notice
+    Text, Reasoning, ToolCall, Usage, Finish, ModelName or Notice
 
     Raises
     ------
@@ -216,34 +244,56 @@ async def stream_completion(
         # After the finish reason nothing of the answer can be missing, at most the usage.
         if not reader.finished:
             raise
-    yield reader.finish()
+    for delta in reader.finish():
+        yield delta
 
 
 async def _read(stream: Stream, reader: _CompletionReader, host: str) -> DeltaGenerator:
-    if stream.content_type == "text/html":  # a front page or a log-in page, with a status that says all is well
-        raise ProtocolError(text("error.protocol", host=host, reason=stream.content_type))
-    if stream.content_type == "application/json":
-        for delta in reader.read_object(await _whole_body(stream)):
-            yield delta
-        return
-    decoder = EventDecoder()
     async with aclosing(stream.chunks()) as chunks:
+        beginning = b""
         async for chunk in chunks:
-            for event in decoder.feed(chunk):
-                for delta in reader.read(event.data):
-                    yield delta
+            beginning += chunk
+            if beginning.strip():
+                break
+        form = _form(beginning, stream.content_type)
+        if form == "page":
+            raise ProtocolError(text("error.protocol", host=host, reason=stream.content_type))
+        if form == "object":
+            body = beginning + b"".join([chunk async for chunk in chunks])
+            for delta in reader.read_object(body.decode("utf-8-sig", "replace")):
+                yield delta
+            return
+        decoder = EventDecoder()
+        async for piece in _with_first(beginning, chunks):
+            for delta in _read_events(decoder.feed(piece), reader):
+                yield delta
             if reader.done:
                 return
     # What the end of the body cuts through is no event; that the answer is incomplete is said by `finish`.
     with suppress(ProtocolError):
-        for event in decoder.feed(b"", final=True):
-            for delta in reader.read(event.data):
-                yield delta
+        for delta in _read_events(decoder.feed(b"", final=True), reader):
+            yield delta
 
 
-async def _whole_body(stream: Stream) -> str:
-    async with aclosing(stream.chunks()) as chunks:
-        return b"".join([chunk async for chunk in chunks]).decode("utf-8", "replace")
+def _form(beginning: bytes, content_type: str) -> Literal["page", "object", "events"]:
+    """Tell what a body is by what it begins with: servers label any of the three with the type of another."""
+    start = beginning.lstrip().removeprefix(codecs.BOM_UTF8).lstrip()
+    if start[:1] in {b"{", b"["}:
+        return "object"
+    if start[:1] == b"<" or (content_type == "text/html" and not start.startswith((b"data", b"event", b":"))):
+        return "page"  # a front page or a log-in page, with a status that says all is well
+    return "events"
+
+
+def _read_events(events: Iterable[Event], reader: _CompletionReader) -> Iterator[Delta]:
+    for event in events:
+        yield from reader.read(event)
+
+
+async def _with_first(first: bytes, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    yield first
+    async for chunk in chunks:
+        yield chunk
 
 
 class _CompletionReader:
@@ -254,7 +304,10 @@ class _CompletionReader:
         self._host = host
         self._secret = secret
         self._finish_reason = ""
+        self._has_events = False
         self._has_text = False
+        self._refusal = ""
+        self._tool_calls: dict[int, dict[str, str]] = {}
         self._half = ""
         self._model = ""
 
@@ -263,16 +316,19 @@ class _CompletionReader:
         """Whether the server gave a finish reason."""
         return bool(self._finish_reason)
 
-    def read(self, data: str) -> Iterator[Text | Reasoning | Usage | ModelName | Notice]:
+    def read(self, event: Event) -> Iterator[Delta]:
         """Read one event."""
-        if self.done or not data.strip():  # an event without data keeps the connection alive
+        data = event.data.strip()
+        if self.done or not data:  # an event without data keeps the connection alive
             return
-        if data.strip() == _DONE:
+        if data == _DONE:
             self.done = True
-            return
-        yield from self.read_object(data)
+        elif event.name == "error":
+            raise api_error(_parsed(data), host=self._host, secret=self._secret)
+        else:
+            yield from self.read_object(event.data)
 
-    def read_object(self, data: str) -> Iterator[Text | Reasoning | Usage | ModelName | Notice]:
+    def read_object(self, data: str) -> Iterator[Delta]:
         """Read one JSON object: a chunk of a stream, or a whole completion where no stream was to be had."""
         try:
             chunk = json.loads(data)
@@ -280,7 +336,8 @@ class _CompletionReader:
             raise self._protocol_error("JSON", data) from None
         if not isinstance(chunk, dict):
             raise self._protocol_error("object", data)
-        if chunk.get("error"):
+        self._has_events = True
+        if chunk.get("error") or chunk.get("object") == "error":
             raise api_error(chunk, host=self._host, secret=self._secret)
         if (model := chunk.get("model")) and isinstance(model, str) and model != self._model:
             self._model = model
@@ -296,17 +353,36 @@ class _CompletionReader:
         if isinstance(usage, dict):
             yield Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
 
-    def _read_choice(self, choice: dict[str, Any]) -> Iterator[Text | Reasoning]:
+    def _read_choice(self, choice: dict[str, Any]) -> Iterator[Delta]:
         delta = choice.get("delta") or choice.get("message")
         if isinstance(delta, dict):
             reasoning = delta.get("reasoning_content") or delta.get("reasoning")
             if isinstance(reasoning, str) and reasoning:
                 yield Reasoning(encodable(reasoning))
+            self._refusal += _content_text(delta.get("refusal"))
+            self._take_tool_calls(delta.get("tool_calls"))
+            if function := delta.get("function_call"):  # how it was before there were several
+                self._take_tool_calls([{"function": function}])
             if content := self._whole(_content_text(delta.get("content"))):
                 self._has_text = True
                 yield Text(content)
-        if isinstance(reason := choice.get("finish_reason"), str):
+        if isinstance(reason := choice.get("finish_reason"), str) and reason:
             self._finish_reason = reason
+
+    def _take_tool_calls(self, calls: object) -> None:
+        """Put the pieces of tool calls together: the name comes first, then its arguments bit by bit."""
+        for place, call in enumerate(calls if isinstance(calls, list) else ()):
+            if not isinstance(call, dict):
+                continue
+            index = _count(call.get("index"))
+            known = self._tool_calls.setdefault(
+                place if index is None else index, {"id": "", "name": "", "arguments": ""}
+            )
+            function = call.get("function")
+            fields = {"id": call.get("id"), **(function if isinstance(function, dict) else {})}
+            for field, value in known.items():
+                if isinstance(piece := fields.get(field), str):
+                    known[field] = value + piece if field == "arguments" else piece
 
     def _whole(self, words: str) -> str:
         """Return `words` in whole characters: servers that count in UTF-16 split an emoji between two chunks."""
@@ -314,22 +390,44 @@ class _CompletionReader:
         self._half = words[-1:] if "\ud800" <= words[-1:] <= "\udbff" else ""
         return encodable(words.removesuffix(self._half))
 
-    def finish(self) -> Finish:
-        """Return the finish, or raise if the answer that was read is not a good one."""
-        error: ChatError
-        if not self._finish_reason:
+    def finish(self) -> Iterator[Delta]:
+        """Yield what remains and the finish, or raise if the answer that was read is not a good one."""
+        error: ChatError | None = None
+        if not self._has_events:
+            error = EmptyAnswerError(text("error.empty_answer", host=self._host))
+        elif not self._finish_reason:
             error = IncompleteError(text("error.incomplete", host=self._host))
         elif self._finish_reason == "content_filter":
             error = ContentFilterError(text("error.content_filter", host=self._host))
+        elif self._finish_reason == "error":  # gateways, when the model behind them fails
+            error = StreamError(text("error.stream", host=self._host, said=""))
+        elif self._refusal:
+            error = RefusalError(text("error.refusal", words=self._shown(self._refusal)))
+        elif self._tool_calls and not self._has_text:
+            names = ", ".join(call["name"] for call in self._tool_calls.values())
+            error = UnsupportedError(text("error.tool_calls", names=self._shown(names)))
         elif not self._has_text:
             error = EmptyAnswerError(text("error.empty_answer", host=self._host))
-        else:
-            return Finish(self._finish_reason)
-        raise error
+        for call in self._tool_calls.values():
+            yield ToolCall(**call)
+        if error is not None:
+            raise error
+        yield Finish(self._finish_reason)
+
+    def _shown(self, words: str) -> str:
+        """Return the model's or the server's words as one printable line."""
+        return printable_words(words, self._secret)
 
     def _protocol_error(self, expected: str, data: str) -> ProtocolError:
-        shown = self._secret.redact(data) if self._secret else data
-        return ProtocolError(text("error.bad_event", host=self._host, expected=expected, data=repr(shown[:80])))
+        shown = repr(self._shown(data)[:80])
+        return ProtocolError(text("error.bad_event", host=self._host, expected=expected, data=shown))
+
+
+def _parsed(data: str) -> object:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return data
 
 
 def _content_text(content: object) -> str:

@@ -113,8 +113,10 @@ class Request:
 
     @property
     def messages(self) -> list[dict[str, str]]:
-        """The conversation that was sent, in either protocol."""
-        messages: list[dict[str, str]] = self.json["list" if self.path == WEB_PATH else "messages"]
+        """The conversation that was sent, in either protocol; empty where the body has none."""
+        if not isinstance(self.json, dict):
+            return []
+        messages: list[dict[str, str]] = self.json.get("list" if self.path == WEB_PATH else "messages", [])
         return messages
 
 
@@ -303,7 +305,7 @@ class LocalServer:
             await asyncio.sleep(answer.delay)
         if not answer.drop:
             # What is written has to be on its way: closing throws away what still waits here.
-            while request.transport is not None and request.transport.get_write_buffer_size():
+            while request.transport is not None and request.transport.get_write_buffer_size():  # noqa: ASYNC110 - no event tells
                 await asyncio.sleep(_TICK_SECONDS)
             await asyncio.sleep(_TICK_SECONDS)
             await _held(answer)

@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from chatanywhere_magic import strings
 from chatanywhere_magic.providers import base
-from tests.support.server import LocalServer
+from chatanywhere_magic.testing.server import LocalServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,11 +22,13 @@ from chatanywhere_magic.errors import (
     IncompleteError,
     ProtocolError,
     RateLimitError,
+    RedirectError,
     ServerError,
     TimeoutExceededError,
+    TLSError,
 )
 from chatanywhere_magic.messages import Message, Text
-from tests.support.server import WEB_PATH, Answer, LocalServer
+from chatanywhere_magic.testing.server import WEB_PATH, Answer, LocalServer
 from tests.unit.helpers import ask, assert_for_people, outcome_of, user
 
 
@@ -260,11 +262,11 @@ def test_nobody_there(closed_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_tls_where_tls_is_expected(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATANYWHERE_WEB_URL", server.url.replace("http:", "https:"))
-    assert_for_people(ask(ChatAnywhere).error, ConnectionFailedError, "secure connection")
+    assert_for_people(ask(ChatAnywhere).error, TLSError, "secure connection")
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(500, ServerError), (502, ServerError), (429, RateLimitError), (302, APIError)]
+    ("status", "kind"), [(500, ServerError), (502, ServerError), (429, RateLimitError), (302, RedirectError)]
 )
 def test_a_refusal(web: LocalServer, status: int, kind: type[APIError]) -> None:
     web.queue(Answer(status=status, raw=[b"<html><body>Sorry!</body></html>"]))

@@ -27,16 +27,20 @@ from chatanywhere_magic.errors import (
     EmptyAnswerError,
     IncompleteError,
     NotFoundError,
+    OverloadedError,
     PermissionDeniedError,
     ProtocolError,
     QuotaError,
     RateLimitError,
+    RedirectError,
     ServerError,
+    StreamError,
     TimeoutExceededError,
 )
 from chatanywhere_magic.messages import Finish, Message, ModelName, Text, Usage
+from chatanywhere_magic.providers._sse import Event
 from chatanywhere_magic.providers.openai import _CompletionReader
-from tests.support.server import COMPLETIONS_PATH, Answer, LocalServer
+from chatanywhere_magic.testing.server import COMPLETIONS_PATH, Answer, LocalServer
 from tests.unit.helpers import Outcome, ask, assert_for_people, outcome_of, user
 
 if TYPE_CHECKING:
@@ -236,7 +240,7 @@ def test_what_only_looks_like_this_machine_gets_no_key(host: str, monkeypatch: p
 def test_no_redirect_is_followed(api: LocalServer, status: int) -> None:
     with LocalServer() as elsewhere:
         api.queue(Answer(status=status, raw=[b""], headers={"Location": f"{elsewhere.api_url}/chat/completions"}))
-        assert_for_people(ask(OpenAI).error, APIError, "redirect", str(status))
+        assert_for_people(ask(OpenAI).error, RedirectError, "redirect", str(status))
         assert not elsewhere.requests
 
 
@@ -396,8 +400,8 @@ def test_usage_that_is_no_number_is_no_usage(api: LocalServer) -> None:
         (429, error_body("Rate limit reached", "requests"), RateLimitError),
         (429, error_body("You exceeded your current quota", "insufficient_quota"), QuotaError),
         (500, error_body("The server had an error"), ServerError),
-        (503, b'{"detail": "overloaded"}', ServerError),
-        (503, b"plain words", ServerError),
+        (503, b'{"detail": "overloaded"}', OverloadedError),
+        (503, b"plain words", OverloadedError),
         (520, b"<html><title>cloud</title></html>", ServerError),
         (500, b"", ServerError),
         (500, b"[]", ServerError),
@@ -441,9 +445,9 @@ def test_a_refusal_of_many_words_is_shown_in_part(api: LocalServer) -> None:
 @pytest.mark.parametrize(
     ("error", "kind", "status"),
     [
-        ({"message": "boom"}, ServerError, None),
-        ("boom", ServerError, None),
-        ({"message": "boom", "type": "server_error", "code": None}, ServerError, None),
+        ({"message": "boom"}, StreamError, None),
+        ("boom", StreamError, None),
+        ({"message": "boom", "type": "server_error", "code": None}, StreamError, None),
         ({"message": "boom", "code": 429}, RateLimitError, 429),
         ({"message": "boom", "code": "429"}, RateLimitError, 429),
         ({"message": "boom 4096", "type": "chatanywhere_error", "code": "403 FORBIDDEN"}, ContextLengthError, 403),
@@ -567,7 +571,7 @@ def test_no_json_at_all_can_do_worse_than_our_own_errors(values: list[object]) -
     reader = _CompletionReader("host", None)
     with suppress(ChatError):
         for value in values:
-            for delta in reader.read(json.dumps(value)):
+            for delta in reader.read(Event("message", json.dumps(value))):
                 assert not isinstance(delta, Text) or delta.text.encode()
         reader.finish()
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chatanywhere_magic import ChatAnywhere, OpenAI
-from chatanywhere_magic.errors import ConfigurationError, ConnectionFailedError
+from chatanywhere_magic.errors import ConfigurationError, ProxyError
 from chatanywhere_magic.providers._http import proxy_for
-from tests.support.server import Answer
+from chatanywhere_magic.testing.server import Answer
 from tests.unit.helpers import ask, assert_for_people
 
 if TYPE_CHECKING:
-    from tests.support.server import LocalServer
+    from chatanywhere_magic.testing.server import LocalServer
 
 
 class Elsewhere(ChatAnywhere):
@@ -75,7 +75,7 @@ def test_a_question_goes_through_the_proxy_of_the_environment(
 
 
 def test_a_proxy_that_is_not_there(closed_url: str) -> None:
-    assert_for_people(ask(Elsewhere, proxy=closed_url).error, ConnectionFailedError, "proxy", "chat.invalid")
+    assert_for_people(ask(Elsewhere, proxy=closed_url).error, ProxyError, "proxy", "chat.invalid")
 
 
 def test_a_proxy_that_refuses(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_a_proxy_that_refuses(server: LocalServer, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("OPENAI_API_KEY", key)
     server.queue(Answer(status=407, raw=[b""]))
     error = ask(OpenAI, proxy=server.url.replace("//", "//me:hunter22@")).error
-    assert_for_people(error, ConnectionFailedError, "proxy", "407")
+    assert_for_people(error, ProxyError, "proxy", "407")
     assert "hunter22" not in str(error)
     assert server.requests[0].method == "CONNECT"
     assert key not in str(server.requests[0].headers)

@@ -14,7 +14,7 @@ from chatanywhere_magic.messages import Text
 from tests.unit.helpers import ask
 
 if TYPE_CHECKING:
-    from tests.support.server import LocalServer
+    from chatanywhere_magic.testing.server import LocalServer
 
 
 @pytest.fixture(autouse=True)
