@@ -81,6 +81,9 @@ class ChatSession(Configurable):
     idle_timeout = traitlets.Float(
         120.0, help="Seconds of silence after which an answer is given up. Default: 120."
     ).tag(config=True)
+    max_retries = traitlets.Int(
+        2, min=0, help="Further tries after a failure that may pass, before the answer has begun. Default: 2."
+    ).tag(config=True)
     proxy = traitlets.Unicode("", help="URL of an HTTP proxy. Default: the environment's (HTTPS_PROXY, NO_PROXY).").tag(
         config=True
     )
@@ -365,6 +368,7 @@ class ChatSession(Configurable):
             timeout=self.timeout,
             temperature=request.temperature,
             idle_timeout=self.idle_timeout,
+            max_retries=self.max_retries,
             conversation_id=thread.id,
             **request.params,
         )

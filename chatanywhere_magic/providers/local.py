@@ -80,7 +80,7 @@ class Local(AsyncGeneratorProvider):
         find_model(model)
 
     @classmethod
-    async def create_delta_generator(
+    async def create_delta_generator(  # noqa: PLR0913 - the contract's parameters, and three more
         cls,
         model: str,
         messages: Messages,
@@ -89,6 +89,7 @@ class Local(AsyncGeneratorProvider):
         temperature: float = 0.5,
         *,
         idle_timeout: float = IDLE_SECONDS,
+        max_retries: int = 0,  # noqa: ARG003 - what fails here fails again
         conversation_id: str = "",  # noqa: ARG003 - the protocol has no place for it
         **kwargs: Any,
     ) -> DeltaGenerator:
