@@ -30,6 +30,10 @@ METADATA_VERSION: Final = 1
 class Painter(Protocol):
     """What shows a turn while it runs and when it is over."""
 
+    def get_ready(self) -> None:
+        """Load what painting needs; called while the first text is awaited."""
+        ...
+
     def paint(self, version: Version, notice: str) -> int:
         """Show the turn as it stands, and return how many bytes that took."""
         ...
@@ -54,12 +58,15 @@ def follow(live: LiveTurn, painter: Painter, changed: threading.Event) -> None:
     changed : threading.Event
         Set by a listener of `live` at every change.
     """
+    painter.get_ready()
     while not live.is_over:
-        # Before the first text, wake at its arrival or once a second for the seconds waited.
+        # Once a second at least, for the seconds waited.
         changed.wait(1.0)
         changed.clear()
-        size = painter.paint(live.version, live.notice)
-        live.done.wait(max(PAINT_SECONDS, size / PAINT_BYTES_PER_SECOND))
+        version = live.version
+        size = painter.paint(version, live.notice)
+        if version.answer or version.reasoning:
+            live.done.wait(max(PAINT_SECONDS, size / PAINT_BYTES_PER_SECOND))
 
 
 class NotebookPainter:
@@ -71,6 +78,10 @@ class NotebookPainter:
         self._handle = DisplayHandle()
         self._shown = False
         self._footer = footer
+
+    def get_ready(self) -> None:
+        """Load the Markdown renderer."""
+        markdown.to_html("")
 
     def paint(self, version: Version, notice: str) -> int:
         """Show the text so far; before there is any, what is being waited for."""
@@ -108,6 +119,9 @@ class TerminalPainter:
     def __init__(self, *, footer: bool) -> None:
         self._footer = footer
         self._printed = 0
+
+    def get_ready(self) -> None:
+        """Do nothing: a terminal shows text as it is."""
 
     def paint(self, version: Version, notice: str) -> int:  # noqa: ARG002 - a terminal shows text only
         """Print what has come since the last time."""
