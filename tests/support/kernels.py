@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 from jupyter_client.kernelspec import KernelSpecManager
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 Output = dict[str, Any]
 Message = dict[str, Any]
+
+PYTHON: Final = os.environ.get("CHATANYWHERE_TEST_PYTHON") or sys.executable
+"""The interpreter whose ipykernel is tested; another one shows how another version of it behaves."""
 
 
 @dataclass
@@ -61,6 +65,10 @@ class Result:
     """Size on the wire of all IOPub messages."""
     arrivals: list[tuple[float, str]] = field(default_factory=list)
     """``time.perf_counter()`` and type of each IOPub message."""
+    sent: list[tuple[float, str]] = field(default_factory=list)
+    """When the kernel made each IOPub message, in seconds since the epoch, and its type."""
+    payload: list[dict[str, Any]] = field(default_factory=list)
+    """What the reply asks the front end to do, such as opening the pager with a help text."""
     idle: bool = False
     clear_on_next: bool = False
 
@@ -88,6 +96,20 @@ class Result:
 
     def _stream(self, name: str) -> str:
         return "".join(output["text"] for output in self.outputs if output.get("name") == name)
+
+
+def manager_options(directory: Path, python: str = PYTHON) -> dict[str, Any]:
+    """Return what a kernel manager of any class needs to start `python`'s kernel, with its files in `directory`."""
+    spec = directory / "kernels" / "tested" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec.write_text(json.dumps({"argv": argv, "display_name": "tested", "language": "python"}))
+    specs = KernelSpecManager(kernel_dirs=[str(directory / "kernels")], ensure_native_kernel=False)
+    return {
+        "kernel_name": "tested",
+        "kernel_spec_manager": specs,
+        "connection_file": str(directory / "connection.json"),
+    }
 
 
 class Running:
@@ -142,7 +164,7 @@ class Kernel:
         home: Path | None = None,
         *,
         env: Mapping[str, str] | None = None,
-        python: str = sys.executable,
+        python: str = PYTHON,
         cwd: Path | None = None,
     ) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="kernel-")
@@ -150,17 +172,7 @@ class Kernel:
         own = Path(self._temporary.name)
         self.home = home or own / "home"
         self.home.mkdir(parents=True, exist_ok=True)
-        spec = own / "kernels" / "tested" / "kernel.json"
-        spec.parent.mkdir(parents=True)
-        argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        spec.write_text(json.dumps({"argv": argv, "display_name": "tested", "language": "python"}))
-        self._manager = KernelManager(
-            kernel_name="tested",
-            kernel_spec_manager=KernelSpecManager(
-                kernel_dirs=[str(own / "kernels")], ensure_native_kernel=False
-            ),
-            connection_file=str(own / "connection.json"),
-        )
+        self._manager = KernelManager(**manager_options(own, python))
         # Open as long as the kernel may be restarted.
         self._log = (own / "log.txt").open("ab")
         self._results: dict[str, Result] = {}
@@ -222,6 +234,14 @@ class Kernel:
         """Execute `code` and wait for its end."""
         return self.start(code, cell_id=cell_id).wait(timeout)
 
+    def wait_until(self, condition: Callable[[], bool], timeout: float = 10.0) -> None:
+        """Read until `condition` holds: for what belongs to no execution, such as the state of widgets."""
+        end = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > end:
+                raise TimeoutError(f"not within {timeout} s; widgets: {self.widgets}\n{self.log}")
+            self.read(0.1)
+
     def send_comm(self, comm_id: str, data: dict[str, Any]) -> None:
         """Send a widget message, such as a click: ``{"method": "custom", "content": {"event": "click"}}``."""
         content = {"comm_id": comm_id, "data": data}
@@ -277,6 +297,7 @@ class Kernel:
         result = self._results.get(message["parent_header"].get("msg_id", ""))
         if result and message["msg_type"] == "execute_reply":
             result.status = message["content"]["status"]
+            result.payload = message["content"].get("payload", [])
 
     def _take(self, message: Message, size: int) -> None:
         kind: str = message["msg_type"]
@@ -284,6 +305,7 @@ class Kernel:
         result = self._results.get(message["parent_header"].get("msg_id", ""), self.orphans)
         result.bytes += size
         result.arrivals.append((time.perf_counter(), kind))
+        result.sent.append((message["header"]["date"].timestamp(), kind))
         if kind == "status":
             result.idle = content["execution_state"] == "idle"
         elif kind == "clear_output":

@@ -30,8 +30,9 @@ WAITING_ROOMS = {"engine", "live", "session", "providers.local", *FRONT_ENDS}
 TREES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): ast.parse(path.read_text(encoding="utf-8"))
     for path in sorted(PACKAGE.rglob("*.py"))
-    if path.name != "__init__.py"
+    if path.name != "__init__.py" and "testing" not in path.relative_to(PACKAGE).parts
 }
+"""All modules but the conformance kit, which stands beside the layers and is imported by none of them."""
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 
 
@@ -84,6 +85,10 @@ def test_imports_point_down_only() -> None:
         if LEVEL[room(name)] > LEVEL[room(module)]
     }
     assert upwards == set()
+
+
+def test_the_conformance_kit_is_no_part_of_the_product() -> None:
+    assert {module for module in TREES if any(room(name) == "testing" for name in own_imports(module))} == set()
 
 
 def test_nothing_imports_the_package_as_a_whole() -> None:

@@ -1,0 +1,80 @@
+"""What a person sees of an execution, and what the kernel remembers of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+    from tests.support.kernels import Display, Kernel, Result
+
+COMPLAINTS = re.compile(
+    r"unclosed|never retrieved|never awaited|was destroyed|Traceback|Exception ignored", re.IGNORECASE
+)
+
+
+class Turn(NamedTuple):
+    """A turn of the conversation: its selected version."""
+
+    question: str
+    answer: str
+    status: str
+
+
+def the_answer(result: Result) -> Display:
+    """Return the one output that the execution left behind."""
+    kinds = [output["output_type"] for output in result.outputs]
+    assert kinds == ["display_data"], result.outputs
+    (display,) = result.displays.values()
+    return display
+
+
+def text_so_far(result: Result) -> str:
+    """Return what the last answer shows as plain text at this moment; `""` while there is none."""
+    displays = list(result.displays.values())
+    plain: str = displays[-1].data["text/plain"] if displays else ""
+    return plain
+
+
+def the_error_line(result: Result) -> str:
+    """Return the one line that the execution failed with."""
+    assert result.status == "error", result
+    (error,) = result.errors
+    assert len(error.traceback) == 1, error.traceback
+    (line,) = error.traceback
+    assert "\n" not in line.strip(), line
+    assert not result.stderr, result.stderr
+    return line
+
+
+def evaluate(kernel: Kernel, expression: str) -> Any:
+    """Return the value of `expression` in the kernel, which must be something that JSON can hold."""
+    result = kernel.run(f"print(__import__('json').dumps({expression}))")
+    assert result.status == "ok", result
+    return json.loads(result.stdout)
+
+
+def turns(kernel: Kernel) -> list[Turn]:
+    """Return the conversation as the kernel has it."""
+    fields = ", ".join(f"turn.current.{name}" for name in Turn._fields)
+    return [Turn(*turn) for turn in evaluate(kernel, f"[({fields}) for turn in chat.conversation.turns]")]
+
+
+def everything_written(kernel: Kernel) -> str:
+    """Return all that the kernel wrote to standard error, wherever that ended up."""
+    results = [*kernel._results.values(), kernel.orphans]
+    return "".join([kernel.log, *(result.stderr for result in results)])
+
+
+def complaints(kernel: Kernel) -> set[str]:
+    """Return the lines that tell of something left open."""
+    return {line for line in everything_written(kernel).splitlines() if COMPLAINTS.search(line)}
+
+
+def assert_nothing_left_open(kernel: Kernel, known: AbstractSet[str] = frozenset()) -> None:
+    """Fail if a turn is still on its way, or if there are other complaints than those that are `known`."""
+    assert evaluate(kernel, "[__import__('gc').collect() and 0, len(chat.live)]") == [0, 0]
+    assert not complaints(kernel) - known, everything_written(kernel)
