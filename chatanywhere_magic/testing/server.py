@@ -110,6 +110,12 @@ class Request:
     closed_at: float | None = None
     """``time.monotonic()`` of that."""
     cut_by_server: bool = False
+    answered: bool = False
+    """Whether the whole answer went out."""
+
+    def header(self, name: str) -> str:
+        """Return a header whatever its capitals; ``""`` if it was not sent."""
+        return next((value for key, value in self.headers.items() if key.lower() == name.lower()), "")
 
     @property
     def messages(self) -> list[dict[str, str]]:
@@ -261,19 +267,22 @@ class LocalServer:
                 _close(request, reset=answer.reset)
                 return response
             await response.prepare(request)
-            await self._send(request, response, answer, body)
+            await self._send(request, response, answer, body, received)
             if answer.cut or answer.reset:
                 received.cut_by_server = True
                 _close(request, reset=answer.reset)
-        except (asyncio.CancelledError, ConnectionError):
+        except (asyncio.CancelledError, ConnectionError) as gone:
             stopping = self._stopping is None or self._stopping.is_set()
             if not stopping and not received.cut_by_server:
                 received.closed_at = time.monotonic()
                 received.closed_by_client.set()
-            raise
+            if isinstance(gone, asyncio.CancelledError):
+                raise
         return response
 
-    async def _send(self, request: web.BaseRequest, response: web.StreamResponse, answer: Answer, body: _Body) -> None:
+    async def _send(
+        self, request: web.BaseRequest, response: web.StreamResponse, answer: Answer, body: _Body, received: Request
+    ) -> None:
         for head in body.begin:
             await response.write(head)
         hold_after = len(body.pieces) if answer.hold_after is None else answer.hold_after
@@ -296,6 +305,7 @@ class LocalServer:
         if not answer.cut and not answer.reset:
             # In one piece: a client may rightly go away at the last word of the protocol.
             await response.write_eof(b"".join(body.end))
+            received.answered = True
 
     async def _send_wire(self, request: web.BaseRequest, answer: Answer) -> None:
         for piece in () if answer.drop else answer.wire or ():
