@@ -149,19 +149,21 @@ class Stream:
         content = self._response.content
         loop = asyncio.get_running_loop()
         heard = loop.time()
-        silent = False
+        silent = was_lost = False
         watchdog: asyncio.TimerHandle
 
         def watch() -> None:
-            nonlocal watchdog, silent
+            nonlocal watchdog, silent, was_lost
             quiet = loop.time() - heard
             silent = quiet >= self._idle
             connection = self._response.connection
             transport = connection.transport if connection is not None else None
-            is_lost = transport is None or transport.is_closing()
-            if silent or (is_lost and quiet >= WATCH_SECONDS):
+            # Seen twice, for the end of a good body loses the connection too, a moment before it is read.
+            is_lost = not content.is_eof() and (transport is None or transport.is_closing())
+            if silent or (is_lost and was_lost):
                 self._response.close()  # wakes the reader, whatever aiohttp's parser is stuck in
             else:
+                was_lost = is_lost
                 watchdog = loop.call_later(min(self._idle - quiet, WATCH_SECONDS), watch)
 
         # aiohttp's own sock_read does not fire when its parser is stuck on a bad chunk size. And not wait_for()
