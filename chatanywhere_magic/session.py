@@ -236,7 +236,7 @@ class ChatSession(Configurable):
         live = self.prepare(prompt, **options)
         try:
             with _kept_awake():
-                await asyncio.wrap_future(self.start(live))
+                await asyncio.shield(asyncio.wrap_future(self.start(live)))  # stopped once, below
         finally:
             live.cancel()
         return live.reply()
