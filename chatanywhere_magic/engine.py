@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
     from concurrent.futures import Future
 
 T = TypeVar("T")
@@ -24,13 +24,18 @@ else:
 class EngineLoop(_BaseLoop):
     """A loop class of our own, so that nest-asyncio can make it re-entrant without touching anybody else's."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_close: list[Callable[[], Awaitable[None]]] = []
+        """Run before the loop is closed: whoever keeps something open on it, such as connections, says so here."""
+
 
 class Engine:
     """A daemon thread with an :class:`EngineLoop`, started by the first :meth:`submit`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: EngineLoop | None = None
         self._thread: threading.Thread | None = None
 
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -72,7 +77,7 @@ class Engine:
         thread.join(STOP_SECONDS)
 
 
-def _run(loop: asyncio.AbstractEventLoop) -> None:
+def _run(loop: EngineLoop) -> None:
     asyncio.set_event_loop(loop)
     workers = ThreadPoolExecutor(thread_name_prefix="chatanywhere-worker")
     loop.set_default_executor(workers)
@@ -82,6 +87,8 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
         for task in tasks:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        for close in loop.at_close:
+            loop.run_until_complete(close())
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
         # Not the loop's own shutdown of it, which starts a thread: at the interpreter's exit there can be none.

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
+from weakref import WeakKeyDictionary
 
 import aiohttp
 
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 CONNECT_SECONDS: Final = 15.0
 IDLE_SECONDS: Final = 120.0
 """Longest silence while waiting for the next bytes."""
+KEEP_SECONDS: Final = 60.0
+"""An unused connection is kept this long."""
 WATCH_SECONDS: Final = 0.5
 """Between two looks at whether a silent connection is still there."""
 MAX_ERROR_BYTES: Final = 65_536
@@ -73,14 +76,16 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 def check_url(url: str, source: str) -> str:
     """Return `url` without a trailing slash, or raise ``ConfigurationError`` if it is no http(s) URL."""
+    url = url.strip()
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(url)
         fine = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        fine = fine and url.isprintable() and " " not in url
     except ValueError:  # a port or an IPv6 address that is none
         fine = False
     if not fine:
         raise ConfigurationError(text("error.url", source=source, url=without_password(url)))
-    return url.strip().rstrip("/")
+    return url.rstrip("/")
 
 
 def without_password(url: str) -> str:
@@ -277,16 +282,11 @@ async def post_stream(  # noqa: PLR0913 - one place where a request's parts meet
         Every failure, in its kind; nothing of aiohttp or the operating system escapes.
     """
     host = host_of(url)
-    connector = aiohttp.UnixConnector(socket_path, force_close=True) if socket_path else None
     total = total or Deadline(None)
-    timeout = aiohttp.ClientTimeout(total=total.left(), sock_connect=CONNECT_SECONDS, sock_read=idle)
     async with (
         _translated_errors(url, secret, total=total, idle=idle),
-        # Cookies of one question have no place in the next.
-        aiohttp.ClientSession(
-            connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
-        ) as session,
-        session.post(
+        _client(socket_path) as client,
+        client.post(
             url,
             data=_encode(body),
             headers=_with_key(
@@ -294,11 +294,39 @@ async def post_stream(  # noqa: PLR0913 - one place where a request's parts meet
             ),
             proxy=None if socket_path else _checked_proxy(proxy or proxy_for(url)),
             allow_redirects=False,  # a key must not follow one
+            timeout=aiohttp.ClientTimeout(total=total.left(), sock_connect=CONNECT_SECONDS, sock_read=idle),
         ) as response,
     ):
         if not 200 <= response.status < 300:  # noqa: PLR2004 - HTTP's own numbers
             raise await _refusal(response, host, secret)
         yield Stream(response, idle)
+
+
+@asynccontextmanager
+async def _client(socket_path: str | None) -> AsyncGenerator[aiohttp.ClientSession, None]:
+    """Open a client; on a loop that tells when it closes, such as the engine's, one for all requests.
+
+    So connections are used again from one question to the next.
+    """
+    loop = asyncio.get_running_loop()
+    closers = getattr(loop, "at_close", None)
+    if closers is None or socket_path is not None:
+        async with _new_client(aiohttp.UnixConnector(socket_path, force_close=True) if socket_path else None) as client:
+            yield client
+        return
+    kept = _kept.get(loop)
+    if kept is None or kept.closed:
+        kept = _kept[loop] = _new_client(aiohttp.TCPConnector(keepalive_timeout=KEEP_SECONDS))
+        closers.append(kept.close)
+    yield kept
+
+
+def _new_client(connector: aiohttp.BaseConnector | None) -> aiohttp.ClientSession:
+    # Cookies of one question have no place in the next.
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
+
+
+_kept: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = WeakKeyDictionary()
 
 
 @asynccontextmanager

@@ -167,8 +167,8 @@ class OpenAI(AsyncGeneratorProvider):
         cls.check(model)
         model = model or os.environ.get(cls.model_variable, "").strip() or cls.default_model
         body = request_body(model, messages, temperature, kwargs)
-        secret = cls._secret(base_url)
         addresses = deque([base_url, *cls._fallback()])
+        secret, *_ = [cls._secret(address) for address in addresses]  # none may be one where a key must not go
         deadline = Deadline(timeout)
 
         def ask(before: ChatError | None) -> DeltaGenerator:
