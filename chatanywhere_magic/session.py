@@ -81,6 +81,12 @@ class ChatSession(Configurable):
     idle_timeout = traitlets.Float(
         120.0, help="Seconds of silence after which an answer is given up. Default: 120."
     ).tag(config=True)
+    first_timeout = traitlets.Float(
+        None, allow_none=True, help="Seconds until the first of an answer. Default: as idle_timeout."
+    ).tag(config=True)
+    ca_bundle = traitlets.Unicode(
+        "", help="A file of certificates to trust. Default: the system's, or what SSL_CERT_FILE names."
+    ).tag(config=True)
     max_retries = traitlets.Int(
         2, min=0, help="Further tries after a failure that may pass, before the answer has begun. Default: 2."
     ).tag(config=True)
@@ -367,7 +373,9 @@ class ChatSession(Configurable):
             proxy=self.proxy or None,
             timeout=self.timeout,
             temperature=request.temperature,
+            first_timeout=self.first_timeout,
             idle_timeout=self.idle_timeout,
+            ca_bundle=self.ca_bundle,
             max_retries=self.max_retries,
             conversation_id=thread.id,
             **request.params,

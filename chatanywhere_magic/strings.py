@@ -62,6 +62,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{host} не принял запрос (статус {status}).{said}",
         "{host} 不接受该请求（状态 {status}）。{said}",
     ),
+    "error.ca_bundle": (
+        "{path} holds no certificates that can be read. Check ChatSession.ca_bundle: it names a PEM file.",
+        "В {path} нет читаемых сертификатов. Проверьте ChatSession.ca_bundle: это файл PEM.",
+        "无法从 {path} 读取证书。请检查 ChatSession.ca_bundle：应为 PEM 文件。",
+    ),
     "error.cell_line": (
         "The %%chat line takes options only, and {rest!r} is none. Write the prompt below it, or name a model with -m.",
         "В строке %%chat могут стоять только параметры, а {rest!r} не параметр. Напишите вопрос строкой ниже, а модель укажите через -m.",

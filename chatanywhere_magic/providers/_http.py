@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 import time
 import zlib
 from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -133,12 +136,40 @@ class Deadline:
         return self._end is not None and time.monotonic() >= self._end
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How long may be waited, and whose certificates are trusted.
+
+    Parameters
+    ----------
+    total : Deadline
+        The moment by which everything must be over, from connecting to the last byte.
+    first : float, optional
+        Seconds until the answer's first bytes; by default as `idle`.
+    idle : float, default 120
+        Seconds of silence allowed at a time.
+    ca_bundle : str, optional
+        A file of certificates to trust instead of the system's (which ``SSL_CERT_FILE`` may name too).
+    """
+
+    total: Deadline = field(default_factory=lambda: Deadline(None))
+    first: float | None = None
+    idle: float = IDLE_SECONDS
+    ca_bundle: str = ""
+
+    @property
+    def until_first(self) -> float:
+        """Seconds until the first bytes."""
+        return self.idle if self.first is None else self.first
+
+
 class Stream:
     """An open answer: its type, and its body in chunks with a watchdog over the reads."""
 
-    def __init__(self, response: aiohttp.ClientResponse, idle: float) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, limits: Limits) -> None:
         self._response = response
-        self._idle = idle
+        self._idle = limits.until_first
+        self._idle_later = limits.idle
         self.content_type = response.content_type
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
@@ -177,6 +208,7 @@ class Stream:
         try:
             while chunk := await content.readany():
                 heard = loop.time()
+                self._idle = self._idle_later
                 yield chunk
                 await asyncio.sleep(0)  # or a server that is always ahead would leave the loop to nobody else
         except (aiohttp.ClientError, RuntimeError) as caught:
@@ -184,7 +216,7 @@ class Stream:
             if left := content._read_nowait(-1):  # noqa: SLF001
                 yield left
             if silent:
-                raise asyncio.TimeoutError from None
+                raise asyncio.TimeoutError(self._idle) from None
             if isinstance(caught, RuntimeError | aiohttp.ClientConnectionError):  # its word for bad framing, at times
                 raise aiohttp.ClientPayloadError from None
             raise
@@ -205,6 +237,8 @@ class Inflater:
             self._inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
         elif self._encoding == "br" and (module := brotli()):
             self._brotli = module.Decompressor()
+        elif self._encoding == "zstd" and find_spec("zstandard"):
+            self._inflate = import_module("zstandard").ZstdDecompressor().decompressobj()
         elif self._encoding not in {"", "identity", "deflate"}:
             raise aiohttp.ClientPayloadError
 
@@ -244,19 +278,18 @@ def brotli() -> Any:
 
 def accepted_encodings() -> str:
     """Return the value of ``Accept-Encoding``: only what can be read here."""
-    return "gzip, deflate, br" if brotli() else "gzip, deflate"
+    return f"gzip, deflate{', br' if brotli() else ''}{', zstd' if find_spec('zstandard') else ''}"
 
 
 @asynccontextmanager
-async def post_stream(  # noqa: PLR0913 - one place where a request's parts meet
+async def post_stream(
     url: str,
     body: Mapping[str, Any],
     *,
     headers: Mapping[str, str],
     secret: Secret | None = None,
     proxy: str | None = None,
-    total: Deadline | None = None,
-    idle: float = IDLE_SECONDS,
+    limits: Limits | None = None,
     socket_path: str | None = None,
 ) -> AsyncGenerator[Stream, None]:
     """POST `body` as JSON and open the answer for reading; closing it closes the connection.
@@ -269,10 +302,8 @@ async def post_stream(  # noqa: PLR0913 - one place where a request's parts meet
         Sent as ``Authorization: Bearer``, and redacted from whatever the server echoes.
     proxy : str, optional
         Proxy URL; by default the environment's.
-    total : Deadline, optional
-        The moment by which everything must be over, from connecting to the last byte.
-    idle : float
-        Seconds of silence allowed at a time.
+    limits : Limits, optional
+        Time limits and trusted certificates.
     socket_path : str, optional
         Talk over this Unix socket instead of the network.
 
@@ -282,9 +313,10 @@ async def post_stream(  # noqa: PLR0913 - one place where a request's parts meet
         Every failure, in its kind; nothing of aiohttp or the operating system escapes.
     """
     host = host_of(url)
-    total = total or Deadline(None)
+    limits = limits or Limits()
+    left, first = limits.total.left(), limits.until_first
     async with (
-        _translated_errors(url, secret, total=total, idle=idle),
+        _translated_errors(url, secret, limits),
         _client(socket_path) as client,
         client.post(
             url,
@@ -294,12 +326,21 @@ async def post_stream(  # noqa: PLR0913 - one place where a request's parts meet
             ),
             proxy=None if socket_path else _checked_proxy(proxy or proxy_for(url)),
             allow_redirects=False,  # a key must not follow one
-            timeout=aiohttp.ClientTimeout(total=total.left(), sock_connect=CONNECT_SECONDS, sock_read=idle),
+            timeout=aiohttp.ClientTimeout(total=left, sock_connect=CONNECT_SECONDS, sock_read=max(first, limits.idle)),
+            ssl=_trusted(limits.ca_bundle) if limits.ca_bundle else True,
         ) as response,
     ):
         if not 200 <= response.status < 300:  # noqa: PLR2004 - HTTP's own numbers
             raise await _refusal(response, host, secret)
-        yield Stream(response, idle)
+        yield Stream(response, limits)
+
+
+@lru_cache(maxsize=8)
+def _trusted(ca_bundle: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_bundle)
+    except (OSError, ssl.SSLError):
+        raise ConfigurationError(text("error.ca_bundle", path=ca_bundle)) from None
 
 
 @asynccontextmanager
@@ -330,27 +371,25 @@ _kept: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = Wea
 
 
 @asynccontextmanager
-async def _translated_errors(
-    url: str, secret: Secret | None, *, total: Deadline, idle: float
-) -> AsyncGenerator[None, None]:
+async def _translated_errors(url: str, secret: Secret | None, limits: Limits) -> AsyncGenerator[None, None]:
     """Turn whatever aiohttp or the operating system raises inside into one of our errors."""
     try:
         yield
     except ChatError:
         raise
     except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as caught:
-        error = _translate(caught, url, secret, total=total.seconds if total.is_over() else None, idle=idle)
+        error = _translate(caught, url, secret, limits)
     else:
         return
     # Raised outside the handler, and with nothing chained: the frames and the repr of aiohttp's own hold the headers.
     raise error from None
 
 
-def _translate(caught: Exception, url: str, secret: Secret | None, *, total: float | None, idle: float) -> ChatError:
+def _translate(caught: Exception, url: str, secret: Secret | None, limits: Limits) -> ChatError:
     """Return our error for a foreign one; the most specific kinds stand first."""
     host = host_of(url)
     if isinstance(caught, asyncio.TimeoutError):
-        return _timeout(caught, host, total=total, idle=idle)
+        return _timeout(caught, host, limits)
     reason = printable_words(caught, secret)
     if isinstance(caught, aiohttp.ClientConnectorCertificateError):
         reason = _certificate_problem(caught) or reason
@@ -402,19 +441,22 @@ def printable_words(caught: object, secret: Secret | None) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in words).split())[:MAX_SERVER_WORDS]
 
 
-def _timeout(caught: BaseException, host: str, *, total: float | None, idle: float) -> ChatError:
+def _timeout(caught: BaseException, host: str, limits: Limits) -> ChatError:
     if isinstance(caught, aiohttp.ConnectionTimeoutError):
         return TimeoutExceededError(text("error.connect_timeout", host=host, seconds=CONNECT_SECONDS))
-    if total is not None:
-        return TimeoutExceededError(text("error.total_timeout", host=host, seconds=total), retryable=False)
-    return TimeoutExceededError(text("error.idle_timeout", host=host, seconds=idle), retryable=False)
+    if limits.total.is_over():
+        message = text("error.total_timeout", host=host, seconds=limits.total.seconds)
+    else:
+        seconds = caught.args[0] if caught.args and isinstance(caught.args[0], float) else limits.until_first
+        message = text("error.idle_timeout", host=host, seconds=seconds)
+    return TimeoutExceededError(message, retryable=False)
 
 
 async def _refusal(response: aiohttp.ClientResponse, host: str, secret: Secret | None) -> ChatError:
     raw = bytearray()
 
     async def read() -> None:
-        async with aclosing(Stream(response, CONNECT_SECONDS).chunks()) as chunks:
+        async with aclosing(Stream(response, Limits(idle=CONNECT_SECONDS)).chunks()) as chunks:
             async for chunk in chunks:
                 raw.extend(chunk)
                 if len(raw) >= MAX_ERROR_BYTES:

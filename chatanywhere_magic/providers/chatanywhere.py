@@ -15,7 +15,7 @@ from typing import Any, Final
 from ..errors import ChatError, ConfigurationError, EmptyAnswerError, IncompleteError, ProtocolError
 from ..messages import AsyncResult, DeltaGenerator, Finish, Messages, Text, encodable
 from ..strings import text
-from ._http import IDLE_SECONDS, Deadline, accepted_encodings, api_error, check_url, host_of, post_stream
+from ._http import IDLE_SECONDS, Deadline, Limits, accepted_encodings, api_error, check_url, host_of, post_stream
 from ._retry import MAX_RETRIES, with_retries
 from .base import AsyncGeneratorProvider
 from .openai import OpenAI
@@ -111,7 +111,9 @@ class ChatAnywhere(AsyncGeneratorProvider):
         timeout: float | None = 120,
         temperature: float = 0.5,
         *,
+        first_timeout: float | None = None,
         idle_timeout: float = IDLE_SECONDS,
+        ca_bundle: str = "",
         max_retries: int = MAX_RETRIES,
         conversation_id: str = "",
         **kwargs: Any,  # noqa: ARG003 - the protocol has no place for more
@@ -136,19 +138,17 @@ class ChatAnywhere(AsyncGeneratorProvider):
             "models": _MODEL_NUMBER,
             "continuous": True,
         }
-        deadline = Deadline(timeout)
+        limits = Limits(Deadline(timeout), first_timeout, idle_timeout, ca_bundle)
 
         def ask(_before: ChatError | None) -> DeltaGenerator:
-            return _stream_text(base_url, body, proxy=proxy, total=deadline, idle=idle_timeout)
+            return _stream_text(base_url, body, proxy=proxy, limits=limits)
 
         async with aclosing(with_retries(ask, max_retries)) as deltas:
             async for delta in deltas:
                 yield delta
 
 
-async def _stream_text(
-    base_url: str, body: dict[str, Any], *, proxy: str | None, total: Deadline, idle: float
-) -> DeltaGenerator:
+async def _stream_text(base_url: str, body: dict[str, Any], *, proxy: str | None, limits: Limits) -> DeltaGenerator:
     """POST a question and yield its answer; the end of the body is the end of the answer."""
     decode = codecs.getincrementaldecoder("utf-8")("replace").decode
     host = host_of(base_url)
@@ -157,8 +157,7 @@ async def _stream_text(
         body,
         headers=_browser_headers(base_url),
         proxy=proxy,
-        total=total,
-        idle=idle,
+        limits=limits,
     )
     answered = False
     held = ""  # the beginning, until it is clear that it is one of an answer

@@ -30,7 +30,7 @@ from ..credentials import Secret
 from ..errors import ConfigurationError
 from ..messages import DeltaGenerator, Messages, ModelName, Notice
 from ..strings import text
-from ._http import IDLE_SECONDS, Deadline
+from ._http import IDLE_SECONDS, Deadline, Limits
 from .base import AsyncGeneratorProvider
 from .openai import request_body, stream_completion
 
@@ -88,7 +88,9 @@ class Local(AsyncGeneratorProvider):
         timeout: float | None = 120,
         temperature: float = 0.5,
         *,
+        first_timeout: float | None = None,
         idle_timeout: float = IDLE_SECONDS,
+        ca_bundle: str = "",  # noqa: ARG003 - nothing leaves the machine
         max_retries: int = 0,  # noqa: ARG003 - what fails here fails again
         conversation_id: str = "",  # noqa: ARG003 - the protocol has no place for it
         **kwargs: Any,
@@ -121,8 +123,7 @@ class Local(AsyncGeneratorProvider):
             f"{server.url}/v1/chat/completions",
             request_body(path.stem, messages, temperature, {**DEFAULTS, **kwargs}),
             secret=server.secret,
-            total=Deadline(timeout),
-            idle=idle_timeout,
+            limits=Limits(Deadline(timeout), first_timeout, idle_timeout),
             socket_path=server.socket_path,
         )
         async with aclosing(deltas):

@@ -42,6 +42,7 @@ from ..strings import text
 from ._http import (
     IDLE_SECONDS,
     Deadline,
+    Limits,
     Stream,
     api_error,
     check_url,
@@ -143,7 +144,9 @@ class OpenAI(AsyncGeneratorProvider):
         timeout: float | None = 120,
         temperature: float = 0.5,
         *,
+        first_timeout: float | None = None,
         idle_timeout: float = IDLE_SECONDS,
+        ca_bundle: str = "",
         max_retries: int = MAX_RETRIES,
         conversation_id: str = "",  # noqa: ARG003 - the protocol has no place for it
         **kwargs: Any,
@@ -152,8 +155,12 @@ class OpenAI(AsyncGeneratorProvider):
 
         Parameters
         ----------
+        first_timeout : float, optional
+            Seconds until the answer's first bytes; by default as `idle_timeout`.
         idle_timeout : float, default 120
             Seconds of silence allowed at a time.
+        ca_bundle : str, optional
+            A file of certificates to trust instead of the system's.
         max_retries : int, default 2
             Further tries after a failure that may pass, as long as the answer has not begun.
         **kwargs
@@ -169,7 +176,7 @@ class OpenAI(AsyncGeneratorProvider):
         body = request_body(model, messages, temperature, kwargs)
         addresses = deque([base_url, *cls._fallback()])
         secret, *_ = [cls._secret(address) for address in addresses]  # none may be one where a key must not go
-        deadline = Deadline(timeout)
+        limits = Limits(Deadline(timeout), first_timeout, idle_timeout, ca_bundle)
 
         def ask(before: ChatError | None) -> DeltaGenerator:
             if isinstance(before, ConnectionFailedError):
@@ -179,8 +186,7 @@ class OpenAI(AsyncGeneratorProvider):
                 body,
                 secret=secret,
                 proxy=proxy,
-                total=deadline,
-                idle=idle_timeout,
+                limits=limits,
             )
 
         async with aclosing(with_retries(ask, max_retries)) as deltas:
@@ -206,8 +212,7 @@ async def stream_completion(
     *,
     secret: Secret | None,
     proxy: str | None = None,
-    total: Deadline | None = None,
-    idle: float = IDLE_SECONDS,
+    limits: Limits | None = None,
     socket_path: str | None = None,
 ) -> DeltaGenerator:
     """POST a chat completion and yield its deltas.
@@ -232,8 +237,7 @@ async def stream_completion(
         headers={"Accept": "text/event-stream"},
         secret=secret,
         proxy=proxy,
-        total=total,
-        idle=idle,
+        limits=limits,
         socket_path=socket_path,
     )
     try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from chatanywhere_magic import ChatAnywhereAPI
+from chatanywhere_magic import ChatAnywhereAPI, OpenAI
 from chatanywhere_magic.errors import (
     AuthenticationError,
     ChatError,
@@ -86,6 +87,22 @@ def test_a_time_limit_is_not_waited_out_twice() -> None:
 def test_a_server_is_waited_for_as_long_as_it_asks_but_not_for_ever() -> None:
     assert pause_before(1, RateLimitError("…", retry_after=4.0)) == 4.0
     assert pause_before(1, RateLimitError("…", retry_after=LONGEST_ASKED_PAUSE_SECONDS + 1)) is None
+
+
+def test_the_first_text_may_have_a_limit_of_its_own(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", server.api_url)
+    never = threading.Event()
+    server.queue(Answer(text=["Late."], hold=never, hold_after=0))
+    error = ask(OpenAI, first_timeout=0.2, idle_timeout=60.0).error
+    assert isinstance(error, TimeoutExceededError)
+    assert "0.2 s" in str(error)
+    server.queue(Answer(text=["Slow ", "but ", "sure."], delay=0.3))
+    assert ask(OpenAI, first_timeout=5.0, idle_timeout=2.0).text == "Slow but sure."
+    server.queue(Answer(text=["Half", " and never whole."], hold=never, hold_after=1))
+    outcome = ask(OpenAI, first_timeout=60.0, idle_timeout=0.2)
+    assert outcome.text == "Half"
+    assert isinstance(outcome.error, TimeoutExceededError)
+    assert len(server.requests) == 3
 
 
 def test_the_person_sees_that_it_is_tried_again(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
