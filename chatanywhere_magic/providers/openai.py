@@ -156,7 +156,7 @@ class OpenAI(AsyncGeneratorProvider):
         Parameters
         ----------
         first_timeout : float, optional
-            Seconds until the answer's first bytes; by default as `idle_timeout`.
+            Seconds from the headers to the first bytes of the answer; by default as `idle_timeout`.
         idle_timeout : float, default 120
             Seconds of silence allowed at a time.
         ca_bundle : str, optional

@@ -92,7 +92,7 @@ def test_a_server_is_waited_for_as_long_as_it_asks_but_not_for_ever() -> None:
 def test_the_first_text_may_have_a_limit_of_its_own(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", server.api_url)
     never = threading.Event()
-    server.queue(Answer(text=["Late."], hold=never, hold_after=0))
+    server.queue(Answer(raw=[b"Late."], hold=never, hold_after=0))
     error = ask(OpenAI, first_timeout=0.2, idle_timeout=60.0).error
     assert isinstance(error, TimeoutExceededError)
     assert "0.2 s" in str(error)
