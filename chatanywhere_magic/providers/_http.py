@@ -73,7 +73,7 @@ _CERTIFICATE_PROBLEMS: Final = {
     64: "tls.wrong_host",
 }
 _DAILY: Final = re.compile(r"per day|daily|\brpd\b|\bday\b|24 ?h|当日|每日|每天|今日|天的?限", re.IGNORECASE)
-_BALANCE: Final = re.compile(r"insufficient|balance|余额|quota|billing", re.IGNORECASE)
+_BALANCE: Final = re.compile(r"balance|余额|quota|billing|insufficient[ _](?:funds|credit)", re.IGNORECASE)
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -215,7 +215,8 @@ class Stream:
             # What came before the failure lies in the buffer still, and aiohttp would not give it out.
             if left := content._read_nowait(-1):  # noqa: SLF001
                 yield left
-            if silent:
+            # aiohttp's own limit, for the headers, may be the first to notice.
+            if silent or isinstance(caught, asyncio.TimeoutError):
                 raise asyncio.TimeoutError(self._idle) from None
             if isinstance(caught, RuntimeError | aiohttp.ClientConnectionError):  # its word for bad framing, at times
                 raise aiohttp.ClientPayloadError from None
@@ -447,7 +448,9 @@ def _timeout(caught: BaseException, host: str, limits: Limits) -> ChatError:
     if limits.total.is_over():
         message = text("error.total_timeout", host=host, seconds=limits.total.seconds)
     else:
-        seconds = caught.args[0] if caught.args and isinstance(caught.args[0], float) else limits.until_first
+        # From the body's watchdog with its limit; from aiohttp while the headers were awaited.
+        told = caught.args[0] if caught.args else None
+        seconds = told if isinstance(told, int | float) else max(limits.until_first, limits.idle)
         message = text("error.idle_timeout", host=host, seconds=seconds)
     return TimeoutExceededError(message, retryable=False)
 
@@ -529,7 +532,9 @@ def _classify(  # noqa: PLR0911 - a list of cases
         return ContextLengthError, "error.context_length"
     if "chatanywhere_error" in marks and "4096" in words:
         return ContextLengthError, "error.chatanywhere_length"
-    if "insufficient" in marks or (status in {402, 403, 429} and _BALANCE.search(words) and "minute" not in words):
+    if re.search(r"insufficient_\w*(?:quota|balance|funds|credit)", marks) or (
+        status in {402, 403, 429} and _BALANCE.search(words) and "minute" not in words
+    ):
         return QuotaError, "error.quota"
     if status == 429 and _DAILY.search(words):  # noqa: PLR2004 - as in the table
         return QuotaError, "error.daily_quota"

@@ -399,6 +399,12 @@ def test_usage_that_is_no_number_is_no_usage(api: LocalServer) -> None:
         (404, error_body("The model `x` does not exist", code="model_not_found"), NotFoundError),
         (429, error_body("Rate limit reached", "requests"), RateLimitError),
         (429, error_body("You exceeded your current quota", "insufficient_quota"), QuotaError),
+        (
+            403,
+            error_body("You have insufficient permissions for this operation.", "insufficient_permissions"),
+            PermissionDeniedError,
+        ),
+        (402, error_body("Insufficient Balance"), QuotaError),
         (500, error_body("The server had an error"), ServerError),
         (503, b'{"detail": "overloaded"}', OverloadedError),
         (503, b"plain words", OverloadedError),

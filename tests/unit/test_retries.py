@@ -105,6 +105,16 @@ def test_the_first_text_may_have_a_limit_of_its_own(server: LocalServer, monkeyp
     assert len(server.requests) == 3
 
 
+def test_the_limit_that_was_reached_is_the_one_that_is_named(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", server.api_url)
+    server.queue(Answer(text=["Half", " and never whole."], hold=threading.Event(), hold_after=1))
+    error = ask(OpenAI, first_timeout=60, idle_timeout=1).error
+    assert isinstance(error, TimeoutExceededError)
+    assert "silent for 1 s" in str(error)
+
+
 def test_the_person_sees_that_it_is_tried_again(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATANYWHERE_API_KEY", "sk-made-up")
     monkeypatch.setenv("CHATANYWHERE_BASE_URL", server.api_url)
