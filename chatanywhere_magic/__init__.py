@@ -83,9 +83,9 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Add the magics to `shell`; called by ``%load_ext chatanywhere_magic``."""
-    import_module(".magic", __name__).load(shell)
+    import_module(".magics.extension", __name__).load(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Take the magics out of `shell` again and stop what runs; the conversation is kept."""
-    import_module(".magic", __name__).unload(shell)
+    import_module(".magics.extension", __name__).unload(shell)

@@ -1,0 +1,1 @@
+"""The magics that a person types, one module a family."""

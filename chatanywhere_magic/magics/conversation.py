@@ -1,0 +1,38 @@
+"""The magics of the conversation itself: beginning, stopping, and everything else that asks nothing."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from IPython.core.magic import Magics, line_magic, magics_class
+
+from ..strings import text
+from .options import expect_nothing
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from ..session import ChatSession
+
+
+@magics_class
+class ConversationMagics(Magics):
+    """What a person does with the conversation as a whole."""
+
+    def __init__(self, shell: InteractiveShell, session: ChatSession) -> None:
+        super().__init__(shell)
+        self.session = session
+
+    @line_magic
+    def chat_new(self, line: str) -> None:
+        """Begin a new conversation."""
+        expect_nothing("chat_new", line)
+        self.session.new()
+        sys.stdout.write(text("notice.new_conversation") + "\n")
+
+    @line_magic
+    def chat_stop(self, line: str) -> None:
+        """Stop every answer that is on its way, such as one asked in a panel. Text that came is kept."""
+        expect_nothing("chat_stop", line)
+        sys.stdout.write(text("notice.stopped", count=self.session.stop()) + "\n")

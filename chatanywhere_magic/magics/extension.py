@@ -1,0 +1,71 @@
+"""The magics: what ``%load_ext chatanywhere_magic`` adds to a shell and ``%unload_ext`` takes away again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import ConfigurationError
+from ..session import get_session
+from ..strings import text
+from .chat import ChatMagics
+from .conversation import ConversationMagics
+from .panel import PanelMagics
+from .transform import keep_question_marks
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.core.magic import Magics
+
+_CLASSES: Final = (ChatMagics, ConversationMagics, PanelMagics)
+
+_loaded: dict[int, list[Magics]] = {}
+"""What this module added, by shell."""
+
+
+def load(shell: InteractiveShell) -> None:
+    """Add the magics, the input transformer and the session's traits to `shell`.
+
+    Raises
+    ------
+    ConfigurationError
+        If another extension already owns one of the magics.
+    """
+    if id(shell) in _loaded:
+        return
+    for kind, name in _names():
+        if name in shell.magics_manager.magics[kind]:
+            raise ConfigurationError(text("error.magic_taken"))
+    session = get_session()
+    chat = ChatMagics(shell, session)
+    added: list[Magics] = [chat, *(kind(shell, session) for kind in _CLASSES if kind is not ChatMagics)]
+    shell.register_magics(*added)
+    shell.events.register("pre_run_cell", chat.begin_cell)
+    shell.input_transformers_cleanup.append(keep_question_marks)
+    # IPython annotates the list with InteractiveShell; it holds whatever %config can set.
+    configurables: list[Any] = shell.configurables
+    configurables.append(session)
+    session.update_config(shell.config)
+    _loaded[id(shell)] = added
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take away what :func:`load` added and stop what runs. The conversation is kept for the next load."""
+    added = _loaded.pop(id(shell), None)
+    if added is None:
+        return
+    for kind, name in _names():
+        shell.magics_manager.magics[kind].pop(name, None)
+    configurables: list[Any] = shell.configurables
+    for magics in added:
+        shell.magics_manager.registry.pop(type(magics).__name__, None)
+        configurables.remove(magics)
+        if isinstance(magics, ChatMagics):
+            shell.events.unregister("pre_run_cell", magics.begin_cell)
+            configurables.remove(magics.session)
+            magics.session.close()
+    shell.input_transformers_cleanup.remove(keep_question_marks)
+
+
+def _names() -> list[tuple[str, str]]:
+    """Return every magic of this package as ``("line" or "cell", name)``."""
+    return [(kind, name) for owner in _CLASSES for kind, names in owner.magics.items() for name in names]
