@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from .messages import Message, Messages, Usage
+from .messages import Attachment, Message, Messages, Usage, user_content
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +57,8 @@ class Version:
     error: str = ""
     timing: Timing = field(default_factory=Timing)
     origin: Origin = field(default_factory=Origin)
+    attachments: tuple[Attachment, ...] = ()
+    """What went to the model beside the question."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,6 @@ def _as_messages(versions: Sequence[Version]) -> Messages:
     messages: Messages = []
     for version in versions:
         if version.status in SENT and version.answer:
-            messages.append(Message(role="user", content=version.question))
+            messages.append(Message(role="user", content=user_content(version.question, version.attachments)))
             messages.append(Message(role="assistant", content=version.answer))
     return messages

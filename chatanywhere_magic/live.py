@@ -13,7 +13,20 @@ from typing import TYPE_CHECKING, Any, Final
 from .conversation import Origin, Status, Timing, Version
 from .engine import STOP_SECONDS
 from .errors import ChatError, ChatInterrupted
-from .messages import Delta, Finish, Message, Messages, ModelName, Notice, Reasoning, Text, Usage, encodable
+from .messages import (
+    Attachment,
+    Delta,
+    Finish,
+    Message,
+    Messages,
+    ModelName,
+    Notice,
+    Reasoning,
+    Text,
+    Usage,
+    encodable,
+    user_content,
+)
 from .strings import text
 
 if TYPE_CHECKING:
@@ -71,12 +84,13 @@ class Request:
     append: bool
     origin: Origin
     params: dict[str, Any]
+    attachments: tuple[Attachment, ...] = ()
 
     def messages(self, earlier: Messages) -> Messages:
         """Return everything that is sent."""
         system = [Message(role="system", content=self.system)] if self.system else []
         known = earlier if self.provider.supports_message_history else []
-        return [*system, *known, Message(role="user", content=self.prompt)]
+        return [*system, *known, Message(role="user", content=user_content(self.prompt, self.attachments))]
 
 
 class Interrupts:
@@ -138,6 +152,7 @@ class LiveTurn:
             model=request.model or request.provider.default_model,
             timing=Timing(started=time.time()),
             origin=request.origin,
+            attachments=request.attachments,
         )
         self.asked_inside: list[LiveTurn] = []
         """Questions that this turn's provider asks in its turn."""

@@ -2,21 +2,51 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Content = str | list[dict[str, Any]]
+"""A message's text; or, where a picture goes with it, a list of parts as OpenAI's protocol writes them."""
 
 
 class Message(TypedDict):
     """One message as every provider takes it (the field's ``{"role", "content"}`` form)."""
 
     role: Literal["system", "user", "assistant"]
-    content: str
+    content: Content
 
 
 Messages = list[Message]
 AsyncResult = AsyncGenerator[str, None]
 """What :meth:`AsyncGeneratorProvider.create_async_generator` returns: text chunks as they arrive."""
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """What goes to the model beside the question: a variable's summary, a file, a picture.
+
+    Parameters
+    ----------
+    name : str
+        What the person called it: ``@df``, ``photo.png``.
+    kind : "text" or "image"
+        Which of the following fields hold it.
+    text : str
+        What the model reads, for a text.
+    media_type, data : str
+        For a picture: ``image/png`` and the like, and its bytes in base64.
+    """
+
+    name: str
+    kind: Literal["text", "image"] = "text"
+    text: str = ""
+    media_type: str = ""
+    data: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,3 +116,46 @@ def encodable(text: str) -> str:
     A cell can hold half of a surrogate pair, which neither JSON over UTF-8 nor a database can carry.
     """
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def user_content(question: str, attachments: Iterable[Attachment] = ()) -> Content:
+    """Return what the model is sent of a question with its attachments.
+
+    Texts follow the question, each under its name; pictures are parts of their own
+    (https://platform.openai.com/docs/guides/images-vision).
+    """
+    attachments = tuple(attachments)
+    words = "\n\n".join([question, *(_as_text(each) for each in attachments if each.kind == "text")])
+    images = [each for each in attachments if each.kind == "image"]
+    if not images:
+        return words
+    return [
+        {"type": "text", "text": words},
+        *(
+            {"type": "image_url", "image_url": {"url": f"data:{image.media_type};base64,{image.data}"}}
+            for image in images
+        ),
+    ]
+
+
+def _as_text(attachment: Attachment) -> str:
+    # Longer than any fence inside, or the text could end its own quotation.
+    longest = max((len(run) for run in re.findall("`+", attachment.text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{attachment.name}:\n{fence}\n{attachment.text}\n{fence}"
+
+
+def encodable_content(content: Content) -> Content:
+    """Return a message's content with lone surrogates as U+FFFD; see :func:`encodable`."""
+    if isinstance(content, str):
+        return encodable(content)
+    return [
+        {**part, "text": encodable(part["text"])} if isinstance(part.get("text"), str) else part for part in content
+    ]
+
+
+def content_text(content: Content) -> str:
+    """Return the text of a message's content, without its pictures."""
+    if isinstance(content, str):
+        return content
+    return "".join(part["text"] for part in content if isinstance(part.get("text"), str))

@@ -22,8 +22,10 @@ from .providers.base import Provider, choose_provider, get_provider, wrap
 from .strings import set_language, text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from concurrent.futures import Future
+
+    from .messages import Attachment
 
 _log = logging.getLogger(__name__)
 
@@ -126,6 +128,7 @@ class ChatSession(Configurable):
         history: bool = True,
         append: bool = False,
         origin: Origin | None = None,
+        attachments: Iterable[Attachment] = (),
         **params: Any,
     ) -> LiveTurn:
         """Check a question without asking it yet; nothing is sent or recorded.
@@ -150,6 +153,8 @@ class ChatSession(Configurable):
             True adds a turn even where `origin` already has one.
         origin : Origin, optional
             Where it was asked.
+        attachments : iterable of Attachment, optional
+            What goes to the model beside the prompt.
         **params
             Further parameters for the provider.
 
@@ -185,6 +190,7 @@ class ChatSession(Configurable):
                 append=append,
                 origin=origin or Origin(),
                 params=params,
+                attachments=tuple(attachments),
             )
         )
 

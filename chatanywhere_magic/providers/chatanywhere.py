@@ -13,7 +13,7 @@ from contextlib import aclosing, suppress
 from typing import Any, Final
 
 from ..errors import ChatError, ConfigurationError, EmptyAnswerError, IncompleteError, ProtocolError
-from ..messages import AsyncResult, DeltaGenerator, Finish, Messages, Text, encodable
+from ..messages import AsyncResult, DeltaGenerator, Finish, Messages, Text, content_text, encodable
 from ..strings import text
 from ._http import IDLE_SECONDS, Deadline, Limits, accepted_encodings, api_error, check_url, host_of, post_stream
 from ._retry import MAX_RETRIES, with_retries
@@ -128,7 +128,7 @@ class ChatAnywhere(AsyncGeneratorProvider):
         base_url = check_url(own or cls.url, _WEB_URL_VARIABLE if own else "url")
         if not messages:
             raise ConfigurationError(text("error.empty_prompt"))
-        history = [{**message, "content": encodable(message["content"])} for message in messages]
+        history = [{**message, "content": encodable(content_text(message["content"]))} for message in messages]
         body = {
             "list": history,
             "id": _web_id(conversation_id),

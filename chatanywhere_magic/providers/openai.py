@@ -37,6 +37,7 @@ from ..messages import (
     ToolCall,
     Usage,
     encodable,
+    encodable_content,
 )
 from ..strings import text
 from ._http import (
@@ -198,7 +199,7 @@ def request_body(model: str, messages: Messages, temperature: float, extra: dict
     """Return the JSON body of a streamed chat completion."""
     return {
         "model": model,
-        "messages": [{**message, "content": encodable(message["content"])} for message in messages],
+        "messages": [{**message, "content": encodable_content(message["content"])} for message in messages],
         "temperature": temperature,
         "stream": True,
         "stream_options": {"include_usage": True},

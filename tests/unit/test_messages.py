@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatanywhere_magic.messages import encodable
+from chatanywhere_magic.messages import Attachment, content_text, encodable, encodable_content, user_content
 
 
 @given(st.text())
@@ -35,3 +35,30 @@ def test_any_string_at_all_can_be_encoded_afterwards(text: str) -> None:
 )
 def test_halves_of_characters_are_joined_or_replaced(text: str, expected: str) -> None:
     assert encodable(text) == expected
+
+
+def test_a_question_alone_is_sent_as_it_is() -> None:
+    assert user_content("Why?") == "Why?"
+
+
+def test_texts_follow_the_question_under_their_names() -> None:
+    sent = user_content("Explain @x", [Attachment("@x", text="1"), Attachment("@y", text="2")])
+    assert sent == "Explain @x\n\n@x:\n```\n1\n```\n\n@y:\n```\n2\n```"
+
+
+def test_a_text_cannot_end_its_own_quotation() -> None:
+    assert user_content("?", [Attachment("a", text="```\nout")]) == "?\n\na:\n````\n```\nout\n````"
+
+
+def test_pictures_are_parts_beside_the_text() -> None:
+    sent = user_content("What is it?", [Attachment("p.png", "image", media_type="image/png", data="QUJD")])
+    assert sent == [
+        {"type": "text", "text": "What is it?"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD"}},
+    ]
+    assert content_text(sent) == "What is it?"
+
+
+def test_halves_of_surrogate_pairs_are_replaced_in_parts_too() -> None:
+    parts = [{"type": "text", "text": "a\ud83d"}, {"type": "image_url", "image_url": {"url": "data:"}}]
+    assert encodable_content(parts) == [{"type": "text", "text": "a\ufffd"}, parts[1]]
