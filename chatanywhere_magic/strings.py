@@ -42,6 +42,26 @@ def text(key: str, /, **fields: object) -> str:
 
 
 TABLE: Final[dict[str, tuple[str, str, str]]] = {
+    "about.chat": (
+        "Ask the model. The answer streams into the cell, and the question becomes a turn of the conversation.",
+        "Спросить модель. Ответ появляется в ячейке, вопрос становится репликой беседы.",
+        "向模型提问。回答会流式显示在单元格中，问题成为对话的一轮。",
+    ),
+    "about.chat_new": (
+        "Begin a new conversation.",
+        "Начать новую беседу.",
+        "开始新对话。",
+    ),
+    "about.chat_panel": (
+        "Open a chat panel below this cell, on the same conversation.",
+        "Открыть под ячейкой панель чата с той же беседой.",
+        "在此单元格下方打开聊天面板，使用同一对话。",
+    ),
+    "about.chat_stop": (
+        "Stop every answer that is on its way, such as one asked in a panel. Text that came is kept.",
+        "Остановить все ответы, которые ещё идут, например заданные в панели. Полученный текст сохраняется.",
+        "停止所有正在生成的回答（例如在面板中提出的）。已收到的文本会保留。",
+    ),
     "answer.image": (
         "image: {label}",
         "изображение: {label}",
@@ -203,14 +223,14 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{host} 没有这个模型或地址（状态 {status}）。请检查 -m 后的名称和基础地址。{said}",
     ),
     "error.option": (
-        "{message}. %chat --help lists the options.",
-        "{message}. Список параметров: %chat --help.",
-        "{message}。用 %chat --help 查看选项。",
+        "{message}. %{magic} --help lists the options.",
+        "{message}. Список параметров: %{magic} --help.",
+        "{message}。用 %{magic} --help 查看选项。",
     ),
     "error.option_unknown": (
-        "There is no option {option}.{hint} %chat --help lists them; put -- before a prompt that begins with a dash.",
-        "Параметра {option} нет.{hint} Список: %chat --help; перед вопросом, который начинается с дефиса, поставьте --.",
-        "没有选项 {option}。{hint} 用 %chat --help 查看选项；若问题以连字符开头，请在前面加 --。",
+        "There is no option {option}.{hint} %{magic} --help lists them; put -- before text that begins with a dash.",
+        "Параметра {option} нет.{hint} Список: %{magic} --help; перед текстом, который начинается с дефиса, поставьте --.",
+        "没有选项 {option}。{hint} 用 %{magic} --help 查看选项；若文本以连字符开头，请在前面加 --。",
     ),
     "error.option_value": (
         "{option} needs a value after it.",
@@ -347,6 +367,16 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{source} — не адрес: {url!r}. Пример: https://host/v1.",
         "{source} 不是有效地址：{url!r}。应形如 https://host/v1。",
     ),
+    "error.word_missing": (
+        "%{magic} needs a {word} after it. %{magic} --help shows how.",
+        "После %{magic} нужно указать {word}. Справка: %{magic} --help.",
+        "%{magic} 后面需要 {word}。用 %{magic} --help 查看用法。",
+    ),
+    "error.words_extra": (
+        "%{magic} has no place for {line!r}. %{magic} --help shows what it takes.",
+        "%{magic} не принимает {line!r}. Справка: %{magic} --help.",
+        "%{magic} 不接受 {line!r}。用 %{magic} --help 查看用法。",
+    ),
     "footer.rate": (
         "{rate} tokens/s",
         "{rate} токенов/с",
@@ -386,6 +416,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "ask aside: the conversation is neither sent nor changed",
         "спросить отдельно: беседа не отправляется и не меняется",
         "单独提问：既不发送也不改变对话",
+    ),
+    "help.options": (
+        "[options]",
+        "[параметры]",
+        "[选项]",
     ),
     "help.provider": (
         "who answers: chatanywhere, openai, local, chatanywhere-web",

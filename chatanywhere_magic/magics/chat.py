@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
@@ -12,16 +11,43 @@ from ..conversation import Origin
 from ..display import follow, painter_for
 from ..errors import UsageError
 from ..live import Interrupts
+from ..session import MAX_TEMPERATURE
 from ..strings import text
-from .options import parse_line, parser
+from .options import Namespace, Option, Options, takes
 
 if TYPE_CHECKING:
-    import argparse
-
     from IPython.core.interactiveshell import ExecutionInfo, InteractiveShell
 
     from ..live import LiveTurn
     from ..session import ChatSession
+
+
+def _temperature(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise UsageError(text("error.temperature", value=value, limit=MAX_TEMPERATURE)) from None
+
+
+def _max_tokens(value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise UsageError(text("error.max_tokens", value=value)) from None
+
+
+_CHAT: Final = Options(
+    "chat",
+    "about.chat",
+    Option(("-m", "--model"), "help.model", "MODEL", str),
+    Option(("-p", "--provider"), "help.provider", "PROVIDER", str),
+    Option(("-s", "--system"), "help.system", "TEXT", str),
+    Option(("-t", "--temperature"), "help.temperature", "0…2", _temperature),
+    Option(("--max-tokens",), "help.max_tokens", "N", _max_tokens),
+    Option(("--append",), "help.append"),
+    Option(("--no-history",), "help.no_history"),
+    usage="help.usage",
+)
 
 
 @magics_class
@@ -42,42 +68,33 @@ class ChatMagics(Magics):
 
     @no_var_expand  # braces and dollars in a prompt are the prompt's
     @line_magic("chat")  # type: ignore[arg-type]  # IPython annotates its decorator with Never
-    def chat_line(self, line: str) -> None:
+    @takes(_CHAT)
+    def chat_line(self, given: Namespace) -> None:
         """Ask the model: ``%chat [options] PROMPT``. ``%chat --help`` lists the options."""
-        options, prompt = parse_line(line)
-        if options.help:
-            self._print_help()
-        else:
-            self._ask(options, prompt)
+        self._ask(given, given.prompt)
 
     @no_var_expand
     @cell_magic("chat")  # type: ignore[arg-type]  # as above
-    def chat_cell(self, line: str, cell: str) -> None:
+    @takes(_CHAT)
+    def chat_cell(self, given: Namespace, cell: str) -> None:
         """Ask the model what stands in the cell: ``%%chat [options]``, then the prompt below."""
-        options, rest = parse_line(line)
-        if options.help:
-            self._print_help()
-            return
-        if rest:
-            raise UsageError(text("error.cell_line", rest=rest))
-        self._ask(options, cell.removesuffix("\n"))
+        if given.prompt:
+            raise UsageError(text("error.cell_line", rest=given.prompt))
+        self._ask(given, cell.removesuffix("\n"))
 
-    def _print_help(self) -> None:
-        sys.stdout.write(parser().format_help())
-
-    def _ask(self, options: argparse.Namespace, prompt: str) -> None:
+    def _ask(self, given: Namespace, prompt: str) -> None:
         if not prompt.strip():
             raise UsageError(text("error.empty_prompt"))
         with Interrupts() as interrupts:
             live = self.session.prepare(
                 prompt,
-                provider=options.provider,
-                model=options.model or "",
-                system=options.system,
-                temperature=options.temperature,
-                max_tokens=options.max_tokens,
-                history=not options.no_history,
-                append=options.append,
+                provider=given.provider,
+                model=given.model or "",
+                system=given.system,
+                temperature=given.temperature,
+                max_tokens=given.max_tokens,
+                history=not given.no_history,
+                append=given.append,
                 origin=Origin("cell", self._cell_id, self._asked),
             )
             interrupts.stop(live)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from IPython.core.magic import Magics, line_magic, magics_class
 
 from ..strings import text
-from .options import expect_nothing
+from .options import Namespace, Options, takes
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -25,14 +25,14 @@ class ConversationMagics(Magics):
         self.session = session
 
     @line_magic
-    def chat_new(self, line: str) -> None:
+    @takes(Options("chat_new", "about.chat_new"))
+    def chat_new(self, _given: Namespace) -> None:
         """Begin a new conversation."""
-        expect_nothing("chat_new", line)
         self.session.new()
         sys.stdout.write(text("notice.new_conversation") + "\n")
 
     @line_magic
-    def chat_stop(self, line: str) -> None:
+    @takes(Options("chat_stop", "about.chat_stop"))
+    def chat_stop(self, _given: Namespace) -> None:
         """Stop every answer that is on its way, such as one asked in a panel. Text that came is kept."""
-        expect_nothing("chat_stop", line)
         sys.stdout.write(text("notice.stopped", count=self.session.stop()) + "\n")

@@ -1,4 +1,16 @@
-"""The line of ``%chat`` and ``%%chat``: its options, and the prompt behind them as it was typed."""
+"""A magic's line: its options as a shell reads them, and behind them words, or a prompt as it was typed.
+
+A magic declares what it takes and is called with what was given::
+
+    _EXPORT = Options("chat_export", "about.chat_export", Option(("--force",), "help.force"), words=("FILE",))
+
+    @line_magic
+    @takes(_EXPORT)
+    def chat_export(self, given: Namespace) -> None:
+        ...  # given.force, given.words
+
+``--help`` is there by itself, and so is what ``%chat_export?`` shows.
+"""
 
 from __future__ import annotations
 
@@ -7,95 +19,227 @@ import io
 import re
 import shlex
 import sys
+from argparse import Namespace
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Final, NoReturn
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import UsageError
-from ..session import MAX_TEMPERATURE
 from ..strings import text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Namespace", "Option", "Options", "takes"]
 
 
 @dataclass(frozen=True)
-class _Option:
-    """One option of ``%chat``: its spellings, its help, and how its value is read (None for a flag)."""
+class Option:
+    """One option.
+
+    Parameters
+    ----------
+    flags : tuple of str
+        Its spellings, the short one first.
+    help : str
+        The key of its help text.
+    metavar : str
+        What stands for its value in the help.
+    type : callable, optional
+        How its value is read from a string; it may raise ``UsageError``. None makes the option a flag.
+    repeat : bool
+        Whether it may be given several times; its value is a list then.
+    """
 
     flags: tuple[str, ...]
     help: str
     metavar: str = ""
-    type: Any = None
+    type: Callable[[str], Any] | None = None
+    repeat: bool = False
 
 
-def _temperature(value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        raise UsageError(text("error.temperature", value=value, limit=MAX_TEMPERATURE)) from None
+class Options:
+    """What one magic takes.
 
+    Parameters
+    ----------
+    magic : str
+        Its name.
+    about : str
+        The key of the text that says what it does.
+    *options : Option
+        Its options; ``--help`` is added.
+    words : tuple of str
+        What it takes beside options, as the usage line shows it: ``FILE``, ``[NAME]`` if it may be left out,
+        ``[WORD …]`` for any number of them.
+    usage : str
+        The key of a usage line of its own, for a magic that takes a prompt instead of words.
+    """
 
-def _max_tokens(value: str) -> int:
-    try:
-        return int(value)
-    except ValueError:
-        raise UsageError(text("error.max_tokens", value=value)) from None
+    def __init__(self, magic: str, about: str, *options: Option, words: tuple[str, ...] = (), usage: str = "") -> None:
+        self.magic = magic
+        self.options = (*options, Option(("-h", "--help"), "help.help"))
+        self.flags = {flag: option for option in self.options for flag in option.flags}
+        self._about = about
+        self._words = words
+        self._usage = usage
 
+    @property
+    def takes_prompt(self) -> bool:
+        """Whether what follows the options is a prompt."""
+        return bool(self._usage)
 
-_OPTIONS: Final = (
-    _Option(("-m", "--model"), "help.model", "MODEL", str),
-    _Option(("-p", "--provider"), "help.provider", "PROVIDER", str),
-    _Option(("-s", "--system"), "help.system", "TEXT", str),
-    _Option(("-t", "--temperature"), "help.temperature", "0…2", _temperature),
-    _Option(("--max-tokens",), "help.max_tokens", "N", _max_tokens),
-    _Option(("--append",), "help.append"),
-    _Option(("--no-history",), "help.no_history"),
-    _Option(("-h", "--help"), "help.help"),
-)
-_FLAGS: Final = {flag: option for option in _OPTIONS for flag in option.flags}
+    def help(self) -> str:
+        """Return the help, in the person's language."""
+        return self._parser().format_help()
+
+    def read(self, line: str) -> Namespace:
+        """Return what was given on the line: each option, and beside them ``words``, or the ``prompt``.
+
+        Raises
+        ------
+        UsageError
+            If an option is unknown, lacks its value or has one that cannot be read; if there are too few words
+            or too many.
+        """
+        if self.takes_prompt:
+            options, prompt = self._split(line)
+            return self._parser().parse_args(options, Namespace(prompt=prompt))
+        options, words = self._sort(line)
+        given = self._parser().parse_args(options, Namespace(words=words))
+        if not given.help:
+            self._check_words(words)
+        return given
+
+    def _split(self, line: str) -> tuple[list[str], str]:
+        """Return the options at the beginning of the line, and the prompt, exactly as it was typed.
+
+        The prompt begins at the first word that is no option, or after ``--``.
+        """
+        options: list[str] = []
+        rest = line.lstrip()
+        while _begins_with_option(rest):
+            word, rest = _next_word(rest)
+            if word == "--":
+                break
+            option, rest = self._take_option(word, rest)
+            options.append(option)
+        return options, rest.rstrip("\r\n")
+
+    def _sort(self, line: str) -> tuple[list[str], list[str]]:
+        """Return the options of a line, wherever they stand, and the other words."""
+        options: list[str] = []
+        words: list[str] = []
+        rest = line.strip()
+        ended = False
+        while rest:
+            is_option = _begins_with_option(rest) and not ended
+            word, rest = _next_word(rest)
+            if is_option and word == "--":
+                ended = True
+            elif is_option:
+                option, rest = self._take_option(word, rest)
+                options.append(option)
+            else:
+                words.append(word)
+        return options, words
+
+    def _take_option(self, word: str, rest: str) -> tuple[str, str]:
+        """Return the option that `word` is, with its value if that stands in `rest`, and what is left of `rest`."""
+        name = word.split("=", 1)[0] if word.startswith("--") else word[:2]
+        option = self.flags.get(name)
+        # Behind one dash a whole name is meant as one, not as a short option with the rest for its value.
+        if option is None or (name != word and f"-{word.split('=', 1)[0]}" in self.flags):
+            raise UsageError(text("error.option_unknown", option=word, hint=self._hint(word), magic=self.magic))
+        if option.type is None or word != name:
+            return word, rest
+        if not rest:
+            raise UsageError(text("error.option_value", option=word))
+        value, rest = _next_word(rest)
+        # Joined, so that a value that is empty or begins with a dash is not taken for something else.
+        return f"{option.flags[-1]}={value}", rest
+
+    def _hint(self, word: str) -> str:
+        name = word.split("=", 1)[0]
+        for meant in (name.swapcase(), f"-{name}"):
+            if meant in self.flags:
+                return text("hint.did_you_mean", name=meant)
+        long = [flag for flag in self.flags if flag.startswith("--")]
+        close = get_close_matches(f"--{name.lstrip('-')}", long, n=1) if len(name.lstrip("-")) > 1 else []
+        return text("hint.did_you_mean", name=close[0]) if close else ""
+
+    def _check_words(self, words: list[str]) -> None:
+        needed = [word for word in self._words if not word.startswith("[")]
+        if len(words) < len(needed):
+            raise UsageError(text("error.word_missing", magic=self.magic, word=needed[len(words)]))
+        if self._words and "…" in self._words[-1]:
+            return
+        if extra := words[len(self._words) :]:
+            key = "error.words_extra" if self._words else "error.no_arguments"
+            raise UsageError(text(key, magic=self.magic, line=" ".join(extra)))
+
+    def _parser(self) -> argparse.ArgumentParser:
+        usage = text(self._usage) if self._usage else " ".join([f"%{self.magic}", text("help.options"), *self._words])
+        parser = _Parser(
+            usage=usage.replace("%", "%%"),
+            description=text(self._about),
+            add_help=False,
+            allow_abbrev=False,
+        )
+        parser.magic = self.magic
+        for option in self.options:
+            about = text(option.help).replace("%", "%%")
+            if option.type is None:
+                parser.add_argument(*option.flags, action="store_true", help=about)
+            else:
+                action = "append" if option.repeat else "store"
+                default: list[Any] | None = [] if option.repeat else None
+                parser.add_argument(
+                    *option.flags,
+                    action=action,
+                    default=default,
+                    type=option.type,
+                    metavar=option.metavar,
+                    help=about,
+                )
+        return parser
 
 
 class _Parser(argparse.ArgumentParser):
     """argparse that raises our one-line error instead of printing and exiting."""
 
+    magic = ""
+
     def error(self, message: str) -> NoReturn:
-        raise UsageError(text("error.option", message=message))
+        raise UsageError(text("error.option", message=message, magic=self.magic))
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the options, whose help is in the person's language."""
-    parser = _Parser(usage=text("help.usage").replace("%", "%%"), add_help=False, allow_abbrev=False)
-    for option in _OPTIONS:
-        if option.type is None:
-            parser.add_argument(*option.flags, action="store_true", help=text(option.help))
-        else:
-            parser.add_argument(*option.flags, type=option.type, metavar=option.metavar, help=text(option.help))
-    return parser
+def takes(options: Options) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Have a magic called with what its line gives, instead of with the line; ``--help`` shows its help.
 
-
-def parse_line(line: str) -> tuple[argparse.Namespace, str]:
-    """Split a magic's line into its options and the prompt, which is left exactly as it was typed.
-
-    Options stand first and are read as a shell reads words; the prompt begins at the first word that is no
-    option, or after ``--``.
-
-    Raises
-    ------
-    UsageError
-        If an option is unknown, lacks its value or has one that cannot be read.
+    Stands below ``line_magic`` and ``cell_magic``. What ``%magic?`` shows is the help, too.
     """
-    words: list[str] = []
-    rest = line.lstrip()
-    while rest.startswith("-") and not re.match(r"-(?:[\s\d.]|$)", rest):
-        word, rest = _next_word(rest)
-        if word == "--":
-            break
-        words.append(word)
-        if _needs_value(word):
-            if not rest:
-                raise UsageError(text("error.option_value", option=word))
-            value, rest = _next_word(rest)
-            # Joined, so that a value that is empty or begins with a dash is not taken for something else.
-            words[-1] = f"{_FLAGS[word].flags[-1]}={value}"
-    return parser().parse_args(words), rest.rstrip("\r\n")
+
+    def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def magic(self: Any, line: str, *cell: str) -> Any:
+            given = options.read(line)
+            if given.help:
+                sys.stdout.write(options.help())
+                return None
+            return method(self, given, *cell)
+
+        # IPython asks for this one before it looks at the docstring, and completion for the options.
+        magic.getdoc = options.help  # type: ignore[attr-defined]
+        magic.options = options  # type: ignore[attr-defined]
+        return magic
+
+    return decorate
+
+
+def _begins_with_option(line: str) -> bool:
+    return line.startswith("-") and not re.match(r"-(?:[\s\d.]|$)", line)
 
 
 def _next_word(line: str) -> tuple[str, str]:
@@ -110,16 +254,6 @@ def _next_word(line: str) -> tuple[str, str]:
     except ValueError:
         raise UsageError(text("error.quote", line=line)) from None
     return word or "", stream.read().lstrip()
-
-
-def _needs_value(word: str) -> bool:
-    name = word.split("=", 1)[0] if word.startswith("--") else word[:2]
-    option = _FLAGS.get(name)
-    if option is None:
-        close = get_close_matches(word, _FLAGS, n=1)
-        hint = text("hint.did_you_mean", name=close[0]) if close else ""
-        raise UsageError(text("error.option_unknown", option=word, hint=hint))
-    return option.type is not None and word == name
 
 
 def expect_nothing(magic: str, line: str) -> None:

@@ -8,7 +8,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 
 from ..errors import ConfigurationError
 from ..strings import text
-from .options import expect_nothing
+from .options import Namespace, Options, takes
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -26,9 +26,9 @@ class PanelMagics(Magics):
         self.session = session
 
     @line_magic
-    def chat_panel(self, line: str) -> None:
+    @takes(Options("chat_panel", "about.chat_panel"))
+    def chat_panel(self, _given: Namespace) -> None:
         """Open a chat panel below this cell, on the same conversation."""
-        expect_nothing("chat_panel", line)
         if not hasattr(self._shell, "kernel"):
             raise ConfigurationError(text("error.panel_needs_notebook"))
         from IPython.display import display
