@@ -10,13 +10,15 @@ from ..strings import text
 from .chat import ChatMagics
 from .conversation import ConversationMagics
 from .panel import PanelMagics
-from .transform import keep_question_marks
+from .transform import CellAsTyped, keep_lines_as_typed
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.core.magic import Magics
 
 _CLASSES: Final = (ChatMagics, ConversationMagics, PanelMagics)
+
+_cell_as_typed: Final = CellAsTyped()
 
 _loaded: dict[int, list[Magics]] = {}
 """What this module added, by shell."""
@@ -40,7 +42,8 @@ def load(shell: InteractiveShell) -> None:
     added: list[Magics] = [chat, *(kind(shell, session) for kind in _CLASSES if kind is not ChatMagics)]
     shell.register_magics(*added)
     shell.events.register("pre_run_cell", chat.begin_cell)
-    shell.input_transformers_cleanup.append(keep_question_marks)
+    shell.input_transformers_cleanup.insert(0, _cell_as_typed)
+    shell.input_transformers_cleanup.append(keep_lines_as_typed)
     # IPython annotates the list with InteractiveShell; it holds whatever %config can set.
     configurables: list[Any] = shell.configurables
     configurables.append(session)
@@ -63,7 +66,8 @@ def unload(shell: InteractiveShell) -> None:
             shell.events.unregister("pre_run_cell", magics.begin_cell)
             configurables.remove(magics.session)
             magics.session.close()
-    shell.input_transformers_cleanup.remove(keep_question_marks)
+    for transformer in (_cell_as_typed, keep_lines_as_typed):
+        shell.input_transformers_cleanup.remove(transformer)
 
 
 def _names() -> list[tuple[str, str]]:

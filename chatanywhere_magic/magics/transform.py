@@ -1,30 +1,85 @@
-"""What IPython would do to a prompt before the magic sees it, kept from happening."""
+r"""What IPython would do to a prompt before the magic sees it, kept from happening.
+
+IPython takes a line's ``?`` for a call for help, strips ``>>>`` and ``In [1]:`` from what looks pasted, dedents, and
+empties lines of blanks. A prompt is no code: each ``%chat`` and ``%%chat`` becomes a plain call, with the prompt as
+a string, before any of that.
+
+A line that ends in a backslash goes on in the next one, joined by a space, as for every IPython magic; in a
+``%%chat`` body a backslash is a backslash.
+"""
 
 from __future__ import annotations
 
 import re
+import tokenize
+from typing import TYPE_CHECKING, Final
 
 from IPython.core.inputtransformer2 import make_tokens_by_line
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def keep_question_marks(lines: list[str]) -> list[str]:
-    """Rewrite ``%chat What is a list?`` before IPython takes its end for a request for help on ``list``.
+_CELL: Final = re.compile(r"%%chat(?:\s+(.*?))?\s*")
+_LINE: Final = re.compile(r"(^\s*|=\s*)%chat\s+(?=\S)")
+
+
+class CellAsTyped:
+    """Rewrites a ``%%chat`` cell; runs before everything that IPython does to a cell."""
+
+    has_side_effects = True
+    """Has IPython leave this out when it asks whether a cell is complete: it must see that it is a cell magic."""
+
+    def __call__(self, lines: list[str]) -> list[str]:
+        """Return `lines` with a ``%%chat`` cell as a call of the magic."""
+        first = next((row for row, line in enumerate(lines) if line.strip()), None)
+        match = _CELL.fullmatch(lines[first]) if first is not None else None
+        if first is None or match is None:
+            return lines
+        body = "".join(lines[first + 1 :])
+        return [f"get_ipython().run_cell_magic('chat', {match[1] or ''!r}, {body!r})\n"]
+
+
+def keep_lines_as_typed(lines: list[str]) -> list[str]:
+    """Rewrite ``%chat What is a list?`` and ``answer = %chat What is a list?``, wherever they are statements.
 
     ``%chat?`` and ``%chat??`` stay what they are: help on the magic.
     """
+    if lines and lines[0].startswith("%%"):
+        return lines  # the body is that magic's, be it a file to write or a program in another language
     lines = list(lines)
-    for row, line in enumerate(lines):
-        match = re.fullmatch(r"(\s*)%chat\s+(\S.*?)\s*", line)
-        # Each becomes a call, whatever its end, so that brackets left open in a prompt do not reach the next line.
-        if match and not match[2].endswith("\\") and _begins_statement([*lines[:row], f"{match[1]}pass\n"]):
-            lines[row] = f"{match[1]}get_ipython().run_line_magic('chat', {match[2]!r})\n"
+    for row in range(len(lines)):
+        for match in _LINE.finditer(lines[row]):
+            before = lines[row][: match.end(1)]
+            if _is_statement(lines[:row], before):
+                end = _last_row(lines, row)
+                prompt = _joined([lines[row][match.end() :], *lines[row + 1 : end + 1]])
+                lines[row] = f"{before}get_ipython().run_line_magic('chat', {prompt!r})\n"
+                # Left empty, not out: the lines below keep their numbers in tracebacks.
+                lines[row + 1 : end + 1] = ["\n"] * (end - row)
+                break
     return lines
 
 
-def _begins_statement(lines: list[str]) -> bool:
-    """Whether the last of `lines`, a lone ``pass``, is a statement and not inside a string or brackets."""
+def _is_statement(earlier: Sequence[str], before: str) -> bool:
+    """Whether what follows `before` is a statement of its own or what is assigned, and not in a string or brackets."""
+    lines = [*earlier, f"{before}pass\n"]
     for statement in make_tokens_by_line(lines):
         words = [token for token in statement if token.string.strip()]
-        if words and words[0].start[0] == len(lines):
-            return bool(words[0].string == "pass")
+        if not words or words[-1].string != "pass" or words[-1].end[0] != len(lines):
+            continue
+        if any(word.type == tokenize.ERRORTOKEN for word in words):
+            return False  # a string that is not closed yet
+        names = [word.string for word in words]
+        is_closed = sum(name in {"(", "[", "{"} for name in names) == sum(name in {")", "]", "}"} for name in names)
+        return names == ["pass"] or (names[-2] == "=" and is_closed)
     return False
+
+
+def _last_row(lines: Sequence[str], row: int) -> int:
+    while lines[row].endswith("\\\n") and row + 1 < len(lines):
+        row += 1
+    return row
+
+
+def _joined(pieces: Sequence[str]) -> str:
+    return " ".join([*(piece.removesuffix("\\\n").strip() for piece in pieces[:-1]), pieces[-1].strip()])

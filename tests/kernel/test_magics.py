@@ -246,7 +246,27 @@ class TestPrompts:
             "--help is an option",
         ]
 
-    @pytest.mark.parametrize("question", ["%chat?", "%chat??", "?%chat", "%%chat?"])
+    def test_pasted_sessions_stay_as_typed(self, kernel: Kernel, server: LocalServer) -> None:
+        body = ">>> a = [1,\n...      2]\n>>> a\nIn [3]: a?\n   \n%timeit a\n!ls;"
+        the_answer(kernel.run(f"%%chat\n{body}"))
+        assert server.requests[0].messages[-1]["content"] == body
+
+    def test_a_question_is_one_wherever_it_stands(self, kernel: Kernel, server: LocalServer) -> None:
+        code = """
+        def ask():
+            if True:
+                %chat What is a list?
+            answer = %chat What is a dict?
+
+        ask()
+        %chat What is \\
+              a set?
+        """
+        assert kernel.run(code).status == "ok"
+        asked = [request.messages[-1]["content"] for request in server.requests]
+        assert asked == ["What is a list?", "What is a dict?", "What is a set?"]
+
+    @pytest.mark.parametrize("question", ["%chat?", "%chat??", "?%chat", "%%chat?", "%%chat??"])
     def test_help_on_the_magic_stays_help(self, kernel: Kernel, server: LocalServer, question: str) -> None:
         result = kernel.run(question)
         (page,) = result.payload

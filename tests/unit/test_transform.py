@@ -1,0 +1,155 @@
+"""Prompts reach the magic as they were typed, past everything that IPython does to a cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from IPython.core.inputtransformer2 import TransformerManager
+
+from chatanywhere_magic.magics.transform import CellAsTyped, keep_lines_as_typed
+
+LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+anything_on_a_line = st.text(st.characters(exclude_characters=LINE_ENDS) | st.sampled_from("?!%$@{}[]()'\"\\;#`"))
+# What a person writes after the magic: it begins and ends with something, and is not continued on the next line.
+prompts = anything_on_a_line.map(str.strip).filter(lambda prompt: prompt and not prompt.endswith("\\"))
+
+
+class Shell:
+    """Notes what the magics are called with."""
+
+    def __init__(self) -> None:
+        self.manager = TransformerManager()
+        self.manager.cleanup_transforms.insert(0, CellAsTyped())
+        self.manager.cleanup_transforms.append(keep_lines_as_typed)
+        self.calls: list[tuple[str, ...]] = []
+        self.names: dict[str, Any] = {"get_ipython": lambda: self}
+
+    def run(self, cell: str) -> list[tuple[str, ...]]:
+        exec(self.manager.transform_cell(cell), self.names)  # noqa: S102 - IPython executes what it has transformed
+        return self.calls
+
+    def run_line_magic(self, name: str, line: str) -> str:
+        self.calls.append((name, line))
+        return f"answer {len(self.calls)}"
+
+    def run_cell_magic(self, name: str, line: str, cell: str) -> None:
+        self.calls.append((name, line, cell))
+
+
+def asked(cell: str) -> list[tuple[str, ...]]:
+    return Shell().run(cell)
+
+
+@given(prompts)
+def test_any_line_arrives_as_typed(prompt: str) -> None:
+    assert asked(f"%chat {prompt}") == [("chat", prompt)]
+
+
+@given(prompts)
+def test_any_line_arrives_as_typed_where_its_answer_is_kept(prompt: str) -> None:
+    shell = Shell()
+    assert shell.run(f"answer = %chat {prompt}") == [("chat", prompt)]
+    assert shell.names["answer"] == "answer 1"
+
+
+@given(st.lists(prompts, min_size=2, max_size=4))
+def test_no_line_reaches_into_the_next(lines: list[str]) -> None:
+    cell = "\n".join(f"%chat {line}\nx = %chat {line}" for line in lines)
+    assert asked(cell) == [("chat", line) for line in lines for _ in range(2)]
+
+
+@given(st.text(st.characters() | st.sampled_from("?!%$@{}[]()'\"\\;#`\n\t ")))
+def test_any_body_arrives_as_typed(body: str) -> None:
+    typed = body if body.endswith("\n") or not body else body + "\n"  # IPython’s own, taken off again by the magic
+    assert asked(f"%%chat -m x\n{body}") == [("chat", "-m x", typed)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        ">>> a = [1, 2]\n>>> a\n[1, 2]\nWhy?\n",
+        "In [1]: a\nOut[1]: 3\n",
+        "...: what is this?\n",
+        "    indented\n   \n\t\n  less\n\n",
+        "%%time\n%chat What?\n!rm -rf /\n",
+        "%%chat\nWhat is this?\n",
+        "len?\n",
+        "?len\n",
+        "a = 1;\n",
+        "ends in a backslash \\\nand goes on \\\n",
+    ],
+)
+def test_nothing_in_a_body_is_taken_for_ipythons_syntax(body: str) -> None:
+    assert asked(f"%%chat\n{body}") == [("chat", "", body)]
+    assert asked(f"\n \n%%chat \t -q\n{body}") == [("chat", "-q", body)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "lines"),
+    [
+        ("def f():\n    return 1\nif True:\n    %chat Why?\n    x = %chat And why?\n", ["Why?", "And why?"]),
+        ("for i in range(2):\n\tanswer = %chat Again?\n", ["Again?", "Again?"]),
+        ("a = b = %chat What is a list?", ["What is a list?"]),
+        ("a = {}; a['x?'] = %chat What is a list?", ["What is a list?"]),
+        ("x: dict[str, int] = %chat What is a list?", ["What is a list?"]),
+        ("x=%chat What is a list?", ["What is a list?"]),
+        ("x = \\\n  %chat What is a list?", ["What is a list?"]),
+        ("%chat a = %chat b?", ["a = %chat b?"]),
+        ("%chat\u3000列表是什么?", ["列表是什么?"]),
+        (">>> %chat What is a list?", ["What is a list?"]),
+        ("    %chat What?\n    %chat Why?", ["What?", "Why?"]),
+        ("x = (1,\n     2)\n%chat What?\n%chat Why? # not a comment", ["What?", "Why? # not a comment"]),
+        ("x = %chat one \\\n  and \\\n  two?\n%chat three", ["one and two?", "three"]),
+        ("%chat a path C:\\dir\\", ["a path C:\\dir\\"]),
+        ("%chat a\x00b", ["a\x00b"]),
+    ],
+)
+def test_statements_and_assignments_anywhere(cell: str, lines: list[str]) -> None:
+    assert asked(cell) == [("chat", line) for line in lines]
+
+
+def test_lines_keep_their_numbers() -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        asked("%chat one \\\n two \\\n three\n1 / 0")
+    assert caught.traceback[-1].lineno == 3  # counted from 0
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ("x = '''\n%chat what?\n'''", "\n%chat what?\n"),
+        ("x = '= %chat what?'", "= %chat what?"),
+        ("x = '''\n= %chat what?'''", "\n= %chat what?"),
+        ("x = [\n'%chat what?']", ["%chat what?"]),
+        ("x = 1 # = %chat what?", 1),
+        ("x = dict(a='=%chat b')", {"a": "=%chat b"}),
+    ],
+)
+def test_what_stands_in_strings_and_comments_is_left_alone(cell: str, value: object) -> None:
+    shell = Shell()
+    assert shell.run(cell) == []
+    assert shell.names["x"] == value
+
+
+def test_the_bodies_of_other_magics_are_left_alone() -> None:
+    assert asked("%%writefile notes.py\n%chat What?\nx = %chat Why?\n") == [
+        ("writefile", "notes.py", "%chat What?\nx = %chat Why?\n")
+    ]
+
+
+@pytest.mark.parametrize("cell", ["%chat?", "%chat??", "?%chat", "??%chat", "%%chat?", "%%chat??"])
+def test_help_stays_help(cell: str) -> None:
+    ((magic, about),) = asked(cell)
+    assert magic.startswith("pinfo")
+    assert about in {"%chat", "%%chat"}
+
+
+def test_a_cell_is_complete_when_a_blank_line_ends_it() -> None:
+    """In a terminal: Enter after the first line must not ask already."""
+    manager = Shell().manager
+    assert manager.check_complete("%%chat\nWhat is a list?")[0] == "incomplete"
+    assert manager.check_complete("%%chat\nWhat is a list?\n\n")[0] == "complete"
+    assert manager.check_complete("x = %chat What is a list?")[0] == "complete"
