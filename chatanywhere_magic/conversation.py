@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .messages import Attachment, Message, Messages, Usage, user_content
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
 Status = Literal["queued", "streaming", "complete", "interrupted", "failed"]
 SENT: Final = frozenset({"complete", "interrupted"})
 """Statuses whose question and answer are part of what the next turn is sent."""
+ENDED: Final = frozenset({"complete", "interrupted", "failed"})
+"""Statuses of what is no longer on its way."""
+NAME_LENGTH: Final = 60
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,33 @@ class Version:
     origin: Origin = field(default_factory=Origin)
     attachments: tuple[Attachment, ...] = ()
     """What went to the model beside the question."""
+    system: str = ""
+    temperature: float | None = None
+    parameters: tuple[tuple[str, Any], ...] = ()
+    """Further parameters of the request, by name, as JSON values."""
+    history: bool = True
+    """False for a question aside, which neither sees nor changes the conversation."""
+    left_out: int = 0
+    """How many turns of the conversation were left out of what was sent, to keep it under the limit."""
+    summary: str = ""
+    """What was sent in their place, where they were summarised."""
+    replayed: bool = False
+    """Whether the answer is that of an earlier, equal request."""
+    fingerprint: str = ""
+    """What tells the request from others: provider, model, parameters and messages, as a digest."""
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether later questions are sent this one with its answer."""
+        return self.status in SENT and bool(self.answer)
+
+    @property
+    def messages(self) -> Messages:
+        """The question and its answer, as a model is sent them."""
+        return [
+            Message(role="user", content=user_content(self.question, self.attachments)),
+            Message(role="assistant", content=self.answer),
+        ]
 
 
 @dataclass(frozen=True)
@@ -67,6 +97,10 @@ class Turn:
 
     versions: tuple[Version, ...]
     selected: int = 0
+    pinned: bool = False
+    """Never left out of what is sent."""
+    hidden: int = 0
+    """Which undo, delete or clear hid it, counted up in the conversation; 0 while it is shown."""
 
     @property
     def current(self) -> Version:
@@ -74,54 +108,130 @@ class Turn:
         return self.versions[self.selected]
 
     def revised(self, version: Version) -> Turn:
-        """Return the turn with `version` added and selected."""
-        return Turn((*self.versions, version), len(self.versions))
+        """Return the turn with `version` added and selected; a hidden turn is shown again."""
+        return replace(self, versions=(*self.versions, version), selected=len(self.versions), hidden=0)
 
     def updated(self, version: Version, at: int) -> Turn:
         """Return the turn with the version at index `at` replaced."""
         return replace(self, versions=(*self.versions[:at], version, *self.versions[at + 1 :]))
 
+    def is_from(self, origin: Origin) -> bool:
+        """Whether one of its versions was asked from `origin`."""
+        return any(version.origin == origin for version in self.versions)
+
 
 @dataclass(frozen=True)
 class Conversation:
-    """An ordered list of turns."""
+    """An ordered list of turns. No turn ever leaves it, so that an index always means the same one; some are hidden."""
 
     turns: tuple[Turn, ...] = ()
+    title: str = ""
+    """What the person called it."""
+
+    @property
+    def visible(self) -> list[tuple[int, Turn]]:
+        """The turns that are shown, each with its index."""
+        return [(index, turn) for index, turn in enumerate(self.turns) if not turn.hidden]
+
+    @property
+    def name(self) -> str:
+        """The title, or, where there is none, how the first question begins."""
+        if self.title:
+            return self.title
+        first = next((turn.current.question for turn in self.turns if not turn.hidden), "")
+        words = " ".join(first[: 4 * NAME_LENGTH].split())
+        return words if len(words) <= NAME_LENGTH else words[: NAME_LENGTH - 1].rstrip() + "…"
 
     def find(self, origin: Origin) -> int | None:
-        """Return the index of the turn that was asked from `origin`, or None."""
+        """Return the index of the turn that was asked from `origin`, or None; of several, the last that is shown.
+
+        A turn whose cell's question was edited elsewhere is still the cell's.
+        """
         if not origin.is_place:
             return None
+        hidden = None
         for index in range(len(self.turns) - 1, -1, -1):
-            if self.turns[index].current.origin == origin:
-                return index
-        return None
+            if self.turns[index].is_from(origin):
+                if not self.turns[index].hidden:
+                    return index
+                hidden = index if hidden is None else hidden
+        return hidden
+
+    def find_cell(self, cell_id: str) -> list[int]:
+        """Return the indices of the turns that were asked from the cell, and are shown."""
+        if not cell_id:
+            return []
+        return [
+            index for index, turn in self.visible if any(version.origin.cell_id == cell_id for version in turn.versions)
+        ]
 
     def appended(self, version: Version) -> Conversation:
         """Return the conversation with a new turn at its end."""
-        return Conversation((*self.turns, Turn((version,))))
+        return replace(self, turns=(*self.turns, Turn((version,))))
 
     def with_turn(self, index: int, turn: Turn) -> Conversation:
         """Return the conversation with the turn at `index` replaced."""
-        return Conversation((*self.turns[:index], turn, *self.turns[index + 1 :]))
+        return replace(self, turns=(*self.turns[:index], turn, *self.turns[index + 1 :]))
 
-    def without(self, index: int) -> Conversation:
-        """Return the conversation without the turn at `index`."""
-        return Conversation((*self.turns[:index], *self.turns[index + 1 :]))
+    def hiding(self, indices: Iterable[int]) -> Conversation:
+        """Return the conversation with those of the turns at `indices` hidden that were shown, in one step."""
+        step = 1 + max((turn.hidden for turn in self.turns), default=0)
+        gone = set(indices)
+        return replace(
+            self,
+            turns=tuple(
+                replace(turn, hidden=step) if index in gone and not turn.hidden else turn
+                for index, turn in enumerate(self.turns)
+            ),
+        )
 
-    def messages_before(self, index: int) -> Messages:
-        """Return what a model is sent of the turns before `index`: whole turns, roles alternating.
+    def restored(self) -> Conversation:
+        """Return the conversation with the turns shown again that the last step hid."""
+        step = max((turn.hidden for turn in self.turns), default=0)
+        return replace(
+            self, turns=tuple(replace(turn, hidden=0) if turn.hidden == step else turn for turn in self.turns)
+        )
+
+    def forked(self, index: int) -> Conversation:
+        """Return a conversation of its own with the shown turns up to the one at `index`."""
+        return replace(self, turns=tuple(turn for at, turn in self.visible if at <= index)).settled()
+
+    def settled(self) -> Conversation:
+        """Return the conversation with nothing on its way: what was, is interrupted."""
+        return replace(self, turns=tuple(_settled(turn) for turn in self.turns))
+
+    def sent_before(self, index: int) -> list[tuple[int, Turn]]:
+        """Return the turns before `index` of which a model is sent question and answer, each with its index.
 
         Complete answers, and interrupted ones with the text that came; nothing of failed turns, nor of those
         stopped before their first text, since roles must alternate and there is no answer to stand there.
         """
-        return _as_messages([turn.current for turn in self.turns[:index]])
+        return [(at, turn) for at, turn in enumerate(self.turns[:index]) if not turn.hidden and turn.current.is_sent]
+
+    def messages_before(self, index: int) -> Messages:
+        """Return what a model is sent of the turns before `index`: whole turns, roles alternating."""
+        return [message for _, turn in self.sent_before(index) for message in turn.current.messages]
 
 
-def _as_messages(versions: Sequence[Version]) -> Messages:
-    messages: Messages = []
-    for version in versions:
-        if version.status in SENT and version.answer:
-            messages.append(Message(role="user", content=user_content(version.question, version.attachments)))
-            messages.append(Message(role="assistant", content=version.answer))
-    return messages
+def _settled(turn: Turn) -> Turn:
+    if all(version.status in ENDED for version in turn.versions):
+        return turn
+    return replace(
+        turn,
+        versions=tuple(
+            version if version.status in ENDED else replace(version, status="interrupted") for version in turn.versions
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A conversation as a list of them shows it."""
+
+    id: str
+    title: str
+    started: float
+    """Seconds since the epoch, as `updated`."""
+    updated: float
+    model: str
+    turns: int

@@ -54,6 +54,16 @@ class Engine:
         """Run `coroutine` on the engine; from any thread."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop())
 
+    def call(self, function: Callable[[], T]) -> T:
+        """Run `function` on the engine's thread and return what it returns; from any thread."""
+        if self.is_current_thread():
+            return function()
+
+        async def run() -> T:
+            return function()
+
+        return self.submit(run()).result()
+
     def is_current_thread(self) -> bool:
         """Whether the caller already runs on the engine."""
         return self._thread is threading.current_thread()

@@ -85,12 +85,27 @@ class Request:
     origin: Origin
     params: dict[str, Any]
     attachments: tuple[Attachment, ...] = ()
+    revises: tuple[str, int] | None = None
+    """The turn that it is to be a version of: its conversation's id, and its index there."""
+
+    @property
+    def parameters(self) -> tuple[tuple[str, Any], ...]:
+        """The further parameters as what is recorded of them: by name, and of JSON values only."""
+        return tuple(sorted((name, value) for name, value in self.params.items() if _is_plain(value)))
 
     def messages(self, earlier: Messages) -> Messages:
         """Return everything that is sent."""
         system = [Message(role="system", content=self.system)] if self.system else []
         known = earlier if self.provider.supports_message_history else []
         return [*system, *known, Message(role="user", content=user_content(self.prompt, self.attachments))]
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(name, str) and _is_plain(inner) for name, inner in value.items())
+    if isinstance(value, list | tuple):
+        return all(_is_plain(inner) for inner in value)
+    return value is None or isinstance(value, str | int | float | bool)
 
 
 class Interrupts:
@@ -143,6 +158,8 @@ class LiveTurn:
         self.request = request
         self.index: int | None = None
         """The turn's place in the conversation; None while it has none, or for a question aside."""
+        self.thread: object = None
+        """The conversation in which it has its place."""
         self.error: ChatError | None = None
         self.notice = ""
         self.done = threading.Event()
@@ -153,6 +170,10 @@ class LiveTurn:
             timing=Timing(started=time.time()),
             origin=request.origin,
             attachments=request.attachments,
+            system=request.system,
+            temperature=request.temperature,
+            parameters=request.parameters,
+            history=request.history,
         )
         self.asked_inside: list[LiveTurn] = []
         """Questions that this turn's provider asks in its turn."""

@@ -8,28 +8,28 @@ import logging
 import os
 from contextlib import aclosing, contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import traitlets
-from traitlets.config import Configurable
-
-from .conversation import Conversation, Origin, Status
+from .conversation import Conversation, Listed, Origin, Status
 from .engine import Engine
 from .errors import ChatError, ChatInterrupted, ConfigurationError, EmptyAnswerError, IncompleteError
 from .live import Interrupts, LiveTurn, Reply, Request
 from .messages import encodable
 from .providers.base import Provider, choose_provider, get_provider, wrap
-from .strings import set_language, text
+from .settings import MAX_TEMPERATURE, Settings
+from .strings import text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
+    from .conversation import Turn, Version
     from .messages import Attachment
 
 _log = logging.getLogger(__name__)
 
-MAX_TEMPERATURE: Final = 2.0
 DELTAS_BETWEEN_PAUSES: Final = 200
 """A provider that always has the next delta ready would never let the loop see a Stop."""
 WAKE_SECONDS: Final = 0.1
@@ -37,11 +37,11 @@ WAKE_SECONDS: Final = 0.1
 
 
 class _Thread:
-    """The conversation that is open: its value, its id towards the service, and its lock."""
+    """A conversation that was opened here: its value, its id, and the lock that lets its turns queue."""
 
-    def __init__(self) -> None:
-        self.conversation = Conversation()
-        self.id = os.urandom(16).hex()
+    def __init__(self, conversation: Conversation | None = None, id: str = "") -> None:  # noqa: A002 - its name
+        self.conversation = conversation or Conversation()
+        self.id = id or os.urandom(16).hex()
         self.lock = asyncio.Lock()
 
 
@@ -51,7 +51,7 @@ _asking: ContextVar[LiveTurn | None] = ContextVar("chatanywhere_asking", default
 Change = Literal["added", "changed", "reset"]
 
 
-class ChatSession(Configurable):
+class ChatSession(Settings):
     """The kernel's one conversation, and the options with which it asks.
 
     Every option is a trait: ``%config ChatSession.temperature = 0.2``, or plain assignment.
@@ -62,57 +62,17 @@ class ChatSession(Configurable):
     >>> chat.ask_sync("What is a median?")  # doctest: +SKIP
     """
 
-    provider = traitlets.Any(
-        "",
-        help="Who answers: a name (chatanywhere, openai, local, chatanywhere-web, or one that is registered), a "
-        "provider class, or an async generator function. Default: the first of these that can answer here.",
-    ).tag(config=True)
-    model = traitlets.Unicode("", help="The model's name. Default: the provider's own choice.").tag(config=True)
-    system = traitlets.Unicode("", help="The system prompt. Default: none.").tag(config=True)
-    temperature = traitlets.Float(
-        0.5, min=0.0, max=MAX_TEMPERATURE, help="Sampling temperature, 0 to 2. Default: 0.5."
-    ).tag(config=True)
-    max_tokens = traitlets.Int(
-        None, allow_none=True, min=1, help="Most tokens of an answer. Default: the provider's limit."
-    ).tag(config=True)
-    timeout = traitlets.Float(
-        None,
-        allow_none=True,
-        help="Seconds for a whole answer. Default: no limit, since long answers take long.",
-    ).tag(config=True)
-    idle_timeout = traitlets.Float(
-        120.0, help="Seconds of silence after which an answer is given up. Default: 120."
-    ).tag(config=True)
-    first_timeout = traitlets.Float(
-        None, allow_none=True, help="Seconds until the first of an answer. Default: as idle_timeout."
-    ).tag(config=True)
-    ca_bundle = traitlets.Unicode(
-        "", help="A file of certificates to trust. Default: the system's, or what SSL_CERT_FILE names."
-    ).tag(config=True)
-    max_retries = traitlets.Int(
-        2, min=0, help="Further tries after a failure that may pass, before the answer has begun. Default: 2."
-    ).tag(config=True)
-    proxy = traitlets.Unicode("", help="URL of an HTTP proxy. Default: the environment's (HTTPS_PROXY, NO_PROXY).").tag(
-        config=True
-    )
-    footer = traitlets.Bool(default_value=True, help="Show provider, model, tokens and time under each answer.").tag(
-        config=True
-    )
-    language = traitlets.Enum(
-        ["", "en", "ru", "zh"], "", help="Language of everything shown: en, ru or zh. Default: the system's."
-    ).tag(config=True)
-
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._engine = Engine()
         self._open = _Thread()
+        self._threads = {self._open.id: self._open}
+        """The conversations of this session, by id."""
+        self._askers: dict[tuple[str, str], tuple[Provider, str]] = {}
+        """Who was asked, and for which model, by the names that versions bear."""
         self._live: list[LiveTurn] = []
         self._listeners: list[Callable[[Change, LiveTurn | None], None]] = []
         atexit.register(self.close)
-
-    @traitlets.observe("language")
-    def _language_changed(self, change: dict[str, Any]) -> None:
-        set_language(change["new"])
 
     # --- asking -----------------------------------------------------------------------------------------------
 
@@ -129,6 +89,7 @@ class ChatSession(Configurable):
         append: bool = False,
         origin: Origin | None = None,
         attachments: Iterable[Attachment] = (),
+        revises: int | None = None,
         **params: Any,
     ) -> LiveTurn:
         """Check a question without asking it yet; nothing is sent or recorded.
@@ -155,13 +116,16 @@ class ChatSession(Configurable):
             Where it was asked.
         attachments : iterable of Attachment, optional
             What goes to the model beside the prompt.
+        revises : int, optional
+            The index of the turn of which this becomes a version, wherever it is asked.
         **params
             Further parameters for the provider.
 
         Raises
         ------
         ConfigurationError
-            If the prompt is empty, the provider unknown or not to be had, or an option out of range.
+            If the prompt is empty, the provider unknown or not to be had, an option out of range, or there is no
+            such turn.
         """
         prompt = encodable(prompt)
         if not prompt.strip():
@@ -179,6 +143,8 @@ class ChatSession(Configurable):
             if max_tokens < 1:
                 raise ConfigurationError(text("error.max_tokens", value=max_tokens))
             params["max_tokens"] = max_tokens
+        if revises is not None:
+            self._turn(revises)
         return LiveTurn(
             Request(
                 prompt=prompt,
@@ -191,6 +157,7 @@ class ChatSession(Configurable):
                 origin=origin or Origin(),
                 params=params,
                 attachments=tuple(attachments),
+                revises=None if revises is None else (self._open.id, revises),
             )
         )
 
@@ -318,11 +285,244 @@ class ChatSession(Configurable):
             live.cancel()
         return len(going)
 
+    # --- changing the conversation ------------------------------------------------------------------------------
+    # All of it happens on the engine's thread, whoever asks for it.
+
+    def undo(self) -> Turn | None:
+        """Hide the last turn, and return it; None if there is none. :meth:`restore` takes it back."""
+
+        def hide() -> Turn | None:
+            visible = self.conversation.visible
+            if not visible:
+                return None
+            index, turn = visible[-1]
+            self._hide([index])
+            return turn
+
+        return self._engine.call(hide)
+
+    def delete(self, index: int) -> Turn:
+        """Hide the turn at `index`, and return it; the turns around it keep their indices.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is no such turn.
+        """
+
+        def hide() -> Turn:
+            turn = self._turn(index)
+            self._hide([index])
+            return turn
+
+        return self._engine.call(hide)
+
+    def clear(self) -> int:
+        """Hide every turn, and return how many that were."""
+
+        def hide() -> int:
+            indices = [index for index, _ in self.conversation.visible]
+            self._hide(indices)
+            return len(indices)
+
+        return self._engine.call(hide)
+
+    def restore(self) -> list[int]:
+        """Take the last undo, delete or clear back, and return the indices of the turns that are shown again.
+
+        Each further call takes back the one before.
+        """
+
+        def show() -> list[int]:
+            hidden = [index for index, turn in enumerate(self.conversation.turns) if turn.hidden]
+            if hidden:
+                self._change(self.conversation.restored())
+            return [index for index in hidden if not self.conversation.turns[index].hidden]
+
+        return self._engine.call(show)
+
+    redo = restore
+
+    def _hide(self, indices: Sequence[int]) -> None:
+        for live in self.live:
+            if live.index in indices:
+                live.cancel()
+        if indices:
+            self._change(self.conversation.hiding(indices))
+
+    def retry(self, index: int | None = None, *, provider: Any = None, model: str = "") -> LiveTurn:
+        """Prepare to ask a turn's question again, in its place; by default the last one's, and the same model.
+
+        The caller starts it, as what :meth:`prepare` returns.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is no such turn, or its question cannot be asked here.
+        """
+        if index is None:
+            visible = self.conversation.visible
+            index = visible[-1][0] if visible else 0
+        version = self._turn(index).current
+        if provider is None:
+            provider, asked_for = self._asker(version)
+            model = model or asked_for
+        return self.prepare(
+            version.question,
+            provider=provider,
+            model=model,
+            system=version.system,
+            temperature=version.temperature,
+            origin=version.origin,
+            attachments=version.attachments,
+            revises=index,
+            **dict(version.parameters),
+        )
+
+    def revise(self, index: int, prompt: str, **options: Any) -> LiveTurn:
+        """Prepare to ask `prompt` in the place of the turn at `index`, whose earlier versions are kept.
+
+        Options and errors are those of :meth:`prepare`; what is not given stays as the turn had it.
+        """
+        version = self._turn(index).current
+        if "provider" not in options and "model" not in options:
+            options["provider"], options["model"] = self._asker(version)
+        kept = {
+            "system": version.system,
+            "temperature": version.temperature,
+            "origin": version.origin,
+            "attachments": version.attachments,
+            **dict(version.parameters),
+        }
+        return self.prepare(prompt, **{**kept, **options}, revises=index)
+
+    def _asker(self, version: Version) -> tuple[Any, str]:
+        """Return the provider and the model to ask for another version; the names alone may not be enough."""
+        return self._askers.get((version.provider, version.model), (version.provider, version.model))
+
+    def select(self, index: int, version: int) -> Turn:
+        """Have the turn at `index` show and send another of its versions, counted from 0.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is no such turn or version.
+        """
+
+        def choose() -> Turn:
+            turn = self._turn(index)
+            if not 0 <= version < len(turn.versions):
+                raise ConfigurationError(text("error.no_version", number=version + 1, count=len(turn.versions)))
+            return self._change_turn(index, selected=version)
+
+        return self._engine.call(choose)
+
+    def pin(self, index: int, pinned: bool = True) -> Turn:  # noqa: FBT001, FBT002 - pin(3, False) reads well
+        """Have the turn at `index` never left out of what is sent.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is no such turn.
+        """
+        return self._engine.call(lambda: self._change_turn(index, pinned=pinned))
+
+    def rename(self, title: str) -> None:
+        """Give the conversation a title; without one it is called as its first question."""
+        words = " ".join(encodable(title).split())
+        self._engine.call(lambda: self._change(replace(self.conversation, title=words)))
+
+    def fork(self, index: int | None = None) -> str:
+        """Begin a conversation of its own with the turns up to the one at `index`, and return its id.
+
+        By default with all turns. The conversation that it was made of stays as it is; what still streams in it is
+        stopped.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is no such turn.
+        """
+
+        def copy() -> str:
+            if index is not None:
+                self._turn(index)
+            source = self._snapshot()
+            self._enter(_Thread(source.forked(len(source.turns) if index is None else index)))
+            return self._open.id
+
+        return self._engine.call(copy)
+
     def new(self) -> None:
         """Begin a new conversation. What still streams in the old one is stopped."""
-        self.stop()
-        self._open = _Thread()
+        self._engine.call(lambda: self._enter(_Thread()))
+
+    @property
+    def conversation_id(self) -> str:
+        """The conversation's id: the same in every kernel, and what :meth:`switch` takes."""
+        return self._open.id
+
+    def conversations(self, search: str = "", limit: int = 50) -> list[Listed]:
+        """Return the conversations there are, those that were changed last first.
+
+        Parameters
+        ----------
+        search : str, optional
+            Words of which all stand in the title or in a question or answer.
+        limit : int, default 50
+            Most of them.
+        """
+        words = search.lower().split()
+        found = [
+            _listed(thread)
+            for thread in self._threads.values()
+            if thread.conversation.visible and all(word in _searched(thread.conversation) for word in words)
+        ]
+        return sorted(found, key=attrgetter("updated"), reverse=True)[:limit]
+
+    def switch(self, conversation_id: str) -> None:
+        """Go on with another conversation. What still streams in this one is stopped.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is none of that id.
+        """
+        thread = self._threads.get(conversation_id)
+        if thread is None:
+            raise ConfigurationError(text("error.no_conversation", id=conversation_id))
+        self._engine.call(lambda: self._enter(thread))
+
+    def _enter(self, thread: _Thread) -> None:
+        if thread is not self._open:
+            self.stop()
+        self._threads[thread.id] = self._open = thread
         _tell(self._listeners, "reset", None)
+
+    def _change(self, conversation: Conversation) -> None:
+        self._open.conversation = conversation
+        _tell(self._listeners, "reset", None)
+
+    def _change_turn(self, index: int, **fields: Any) -> Turn:
+        turn = replace(self._turn(index), **fields)
+        self._change(self.conversation.with_turn(index, turn))
+        return turn
+
+    def _turn(self, index: int) -> Turn:
+        """Return the turn at `index`, if it is shown."""
+        turns = self.conversation.turns
+        if not 0 <= index < len(turns) or turns[index].hidden:
+            raise ConfigurationError(text("error.no_turn", number=index + 1))
+        return turns[index]
+
+    def _snapshot(self) -> Conversation:
+        """Return the conversation with what has come so far of the turns on their way."""
+        conversation = self.conversation
+        for live in self.live:
+            if live.index is not None and live.thread is self._open:
+                turn = conversation.turns[live.index].updated(live.version, live.at)
+                conversation = conversation.with_turn(live.index, turn)
+        return conversation
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> None:
         """Run `action` on the engine's thread after `seconds`; from any thread."""
@@ -340,13 +540,14 @@ class ChatSession(Configurable):
     async def _run(self, live: LiveTurn) -> None:
         thread = self._open
         live.begin(asyncio.get_running_loop())
-        if live.request.history:
+        request = live.request
+        if request.history:
             self._place(thread, live)
         self._changed(thread, live, "added")
         status: Status = "failed"
         error: ChatError | None = None
         try:
-            if live.request.history:
+            if request.history:
                 async with thread.lock:
                     await self._answer(thread, live)
             else:
@@ -363,6 +564,8 @@ class ChatSession(Configurable):
             error = _provider_error(live, caught)
         finally:
             live.end(status, error)
+            version = live.version
+            self._askers[version.provider, version.model] = request.provider, request.model
             self._live.remove(live)
             self._changed(thread, live, "changed")
             live.done.set()
@@ -408,12 +611,19 @@ class ChatSession(Configurable):
 
     def _place(self, thread: _Thread, live: LiveTurn) -> None:
         """Give the turn its place: the one that its cell already has, or a new one at the end."""
-        conversation = thread.conversation
-        known = None if live.request.append else conversation.find(live.request.origin)
+        conversation, request = thread.conversation, live.request
+        live.thread = thread
+        if request.revises and request.revises[0] == thread.id:
+            known: int | None = request.revises[1]
+        else:
+            known = None if request.append else conversation.find(request.origin)
         if known is None:
             thread.conversation = conversation.appended(live.version)
             live.index = len(conversation.turns)
         else:
+            for other in self.live:
+                if other.index == known and other.thread is thread:
+                    other.cancel()  # whoever asks again does not wait for the answer to the first
             turn = conversation.turns[known].revised(live.version)
             thread.conversation = conversation.with_turn(known, turn)
             live.index, live.at = known, turn.selected
@@ -428,6 +638,17 @@ class ChatSession(Configurable):
         _tell(live.listeners, live)
         if live.index is not None and thread is self._open:
             _tell(self._listeners, change, live)
+
+
+def _searched(conversation: Conversation) -> str:
+    said = [words for _, turn in conversation.visible for words in (turn.current.question, turn.current.answer)]
+    return "\n".join([conversation.title, *said]).lower()
+
+
+def _listed(thread: _Thread) -> Listed:
+    versions = [turn.current for _, turn in thread.conversation.visible]
+    times = [version.timing.started for version in versions]
+    return Listed(thread.id, thread.conversation.name, min(times), max(times), versions[-1].model, len(versions))
 
 
 @contextmanager

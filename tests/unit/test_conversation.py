@@ -31,6 +31,10 @@ def contents(made: Conversation, before: int | None = None) -> list[str]:
     return [message["content"] for message in messages]
 
 
+def questions(made: Conversation) -> list[str]:
+    return [turn.current.question for _, turn in made.visible]
+
+
 # --- turns and versions ---------------------------------------------------------------------------------------
 
 
@@ -59,16 +63,67 @@ def test_values_do_not_change() -> None:
     with pytest.raises(FrozenInstanceError):
         made.turns[0].versions[0].answer = "changed"  # type: ignore[misc]
     made.appended(version("b"))
-    made.without(0)
+    made.hiding([0])
     assert made == conversation(version("a"))
 
 
-def test_turns_are_appended_replaced_and_removed() -> None:
+def test_turns_are_appended_and_replaced() -> None:
     made = conversation(version("a"), version("b"), version("c"))
-    assert [turn.current.question for turn in made.turns] == ["a", "b", "c"]
-    replaced = made.with_turn(1, Turn((version("B"),)))
-    assert [turn.current.question for turn in replaced.turns] == ["a", "B", "c"]
-    assert [turn.current.question for turn in made.without(1).turns] == ["a", "c"]
+    assert questions(made) == ["a", "b", "c"]
+    assert questions(made.with_turn(1, Turn((version("B"),)))) == ["a", "B", "c"]
+
+
+def test_revising_keeps_a_turn_pinned_and_shows_it_again() -> None:
+    revised = Turn((version("a"),), pinned=True, hidden=3).revised(version("b"))
+    assert (revised.pinned, revised.hidden) == (True, 0)
+
+
+# --- hiding and taking that back ------------------------------------------------------------------------------
+
+
+def test_a_hidden_turn_is_neither_shown_nor_sent_and_the_others_keep_their_indices() -> None:
+    made = conversation(version("a", "A"), version("b", "B"), version("c", "C")).hiding([1])
+    assert [(index, turn.current.question) for index, turn in made.visible] == [(0, "a"), (2, "c")]
+    assert contents(made) == ["a", "A", "c", "C"]
+
+
+def test_what_was_hidden_comes_back_step_by_step_the_last_first() -> None:
+    made = conversation(*map(version, "abcd")).hiding([3]).hiding([0]).hiding([1, 2])
+    assert questions(made) == []
+    assert questions(made := made.restored()) == ["b", "c"]
+    assert questions(made := made.restored()) == ["a", "b", "c"]
+    assert questions(made := made.restored()) == ["a", "b", "c", "d"]
+    assert made.restored() == made
+
+
+def test_hiding_again_what_is_hidden_changes_nothing_of_it() -> None:
+    made = conversation(*map(version, "abc")).hiding([1]).hiding([1, 2])
+    assert questions(made.restored()) == ["a", "c"]
+
+
+# --- forks ----------------------------------------------------------------------------------------------------
+
+
+def test_a_fork_has_the_shown_turns_up_to_one_with_all_their_versions() -> None:
+    made = conversation(*map(version, "abcd")).hiding([1])
+    made = made.with_turn(2, made.turns[2].revised(version("C")))
+    fork = made.forked(2)
+    assert [[each.question for each in turn.versions] for turn in fork.turns] == [["a"], ["c", "C"]]
+
+
+def test_nothing_is_on_its_way_in_a_fork() -> None:
+    made = conversation(version("a", "so f", "streaming"), version("b", status="queued"), version("c", "C"))
+    assert [turn.current.status for turn in made.forked(2).turns] == ["interrupted", "interrupted", "complete"]
+
+
+# --- names ----------------------------------------------------------------------------------------------------
+
+
+def test_a_conversation_is_called_by_its_title_or_by_its_first_question() -> None:
+    assert Conversation().name == ""
+    assert conversation(version("What is\n a median?"), version("b")).name == "What is a median?"
+    assert Conversation(conversation(version("a")).turns, title="Statistics").name == "Statistics"
+    assert conversation(version("word " * 100)).name == "word " * 11 + "word…"
 
 
 # --- places ---------------------------------------------------------------------------------------------------
@@ -97,9 +152,22 @@ def test_without_a_place_no_turn_is_found(origin: Origin) -> None:
     assert conversation(version("a", origin=origin)).find(origin) is None
 
 
-def test_a_turn_is_found_where_it_was_asked_last() -> None:
+def test_a_cell_keeps_its_turn_when_the_question_is_edited_in_the_panel() -> None:
     turn = Turn((version("a", origin=CELL),)).revised(version("a again", origin=Origin("panel")))
-    assert Conversation((turn,)).find(CELL) is None
+    assert Conversation((turn,)).find(CELL) == 0
+
+
+def test_a_cell_finds_its_hidden_turn_only_if_it_has_no_other() -> None:
+    made = conversation(version("a", origin=CELL), version("b", origin=CELL)).hiding([1])
+    assert made.find(CELL) == 0
+    assert made.hiding([0]).find(CELL) == 1
+
+
+def test_a_cell_knows_all_of_its_turns_that_are_shown() -> None:
+    origins = [replace(CELL, ordinal=0), Origin("panel"), replace(CELL, ordinal=1), replace(CELL, ordinal=2)]
+    made = conversation(*(version("a", origin=origin) for origin in origins)).hiding([2])
+    assert made.find_cell("cell-1") == [0, 3]
+    assert made.find_cell("") == []
 
 
 # --- what is sent ---------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ PACKAGE = Path(chatanywhere_magic.__file__).parent
 LAYERS = (
     {"messages", "errors", "strings"},
     {"conversation", "credentials", "providers"},
-    {"engine", "live", "session"},
+    {"engine", "live", "session", "settings"},
     {"display", "markdown"},
     {"magics", "panel"},
 )
@@ -107,7 +107,7 @@ def test_no_imports_go_round_in_a_circle() -> None:
 
 
 def test_the_front_ends_alone_know_ipython_and_widgets() -> None:
-    assert importing_rooms("IPython", "ipywidgets", "traitlets") <= FRONT_ENDS | {"session"}
+    assert importing_rooms("IPython", "ipywidgets", "traitlets") <= FRONT_ENDS | {"settings"}
     assert importing_rooms("IPython", "ipywidgets") <= FRONT_ENDS
 
 

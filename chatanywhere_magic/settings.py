@@ -1,0 +1,94 @@
+"""The options of a session as traits: what ``%config ChatSession.…`` shows and sets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import traitlets
+from traitlets.config import Configurable
+
+from .strings import set_language
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Replay = Literal["off", "record", "replay", "replay-only"]
+
+MAX_TEMPERATURE: Final = 2.0
+REPLAY_MODES: Final = ("off", "record", "replay", "replay-only")
+
+
+class Settings(Configurable):
+    """One trait an option; the help of each says what it does and its default."""
+
+    provider = traitlets.Any(
+        "",
+        help="Who answers: a name (chatanywhere, openai, local, chatanywhere-web, or one that is registered), a "
+        "provider class, or an async generator function. Default: the first of these that can answer here.",
+    ).tag(config=True)
+    model = traitlets.Unicode("", help="The model's name. Default: the provider's own choice.").tag(config=True)
+    system = traitlets.Unicode("", help="The system prompt. Default: none.").tag(config=True)
+    temperature = traitlets.Float(
+        0.5, min=0.0, max=MAX_TEMPERATURE, help="Sampling temperature, 0 to 2. Default: 0.5."
+    ).tag(config=True)
+    max_tokens = traitlets.Int(
+        None, allow_none=True, min=1, help="Most tokens of an answer. Default: the provider's limit."
+    ).tag(config=True)
+    timeout = traitlets.Float(
+        None,
+        allow_none=True,
+        help="Seconds for a whole answer. Default: no limit, since long answers take long.",
+    ).tag(config=True)
+    idle_timeout = traitlets.Float(
+        120.0, help="Seconds of silence after which an answer is given up. Default: 120."
+    ).tag(config=True)
+    first_timeout = traitlets.Float(
+        None, allow_none=True, help="Seconds until the first of an answer. Default: as idle_timeout."
+    ).tag(config=True)
+    ca_bundle = traitlets.Unicode(
+        "", help="A file of certificates to trust. Default: the system's, or what SSL_CERT_FILE names."
+    ).tag(config=True)
+    max_retries = traitlets.Int(
+        2, min=0, help="Further tries after a failure that may pass, before the answer has begun. Default: 2."
+    ).tag(config=True)
+    proxy = traitlets.Unicode("", help="URL of an HTTP proxy. Default: the environment's (HTTPS_PROXY, NO_PROXY).").tag(
+        config=True
+    )
+    footer = traitlets.Bool(default_value=True, help="Show provider, model, tokens and time under each answer.").tag(
+        config=True
+    )
+    language = traitlets.Enum(
+        ["", "en", "ru", "zh"], "", help="Language of everything shown: en, ru or zh. Default: the system's."
+    ).tag(config=True)
+    budget = traitlets.Int(
+        None,
+        allow_none=True,
+        min=1,
+        help="Most tokens of a prompt; older turns are left out to keep under it. Default: what the model or the "
+        "plan is known to take.",
+    ).tag(config=True)
+    summarise = traitlets.Bool(
+        default_value=False,
+        help="Have the model summarise the turns that are left out of a prompt, at the cost of further requests. "
+        "Default: False, they are left out without a trace.",
+    ).tag(config=True)
+    persist = traitlets.Bool(
+        default_value=True,
+        help="Keep conversations on disk, once the extension is loaded. Default: True.",
+    ).tag(config=True)
+    resume = traitlets.Enum(
+        ["offer", "always", "never"],
+        "offer",
+        help="What becomes of this notebook's last conversation when the extension is loaded: say that it is there "
+        "(offer), go on with it (always) or nothing (never). Default: offer.",
+    ).tag(config=True)
+    replay = traitlets.Enum(
+        list(REPLAY_MODES),
+        "off",
+        help="Answer a question from the store if the same one was asked before: off; record (ask, and insist that "
+        "the answer is kept); replay (if it is there, else ask); replay-only (never ask). Default: off.",
+    ).tag(config=True)
+
+    @traitlets.observe("language")
+    def _language_changed(self, change: dict[str, Any]) -> None:
+        set_language(change["new"])

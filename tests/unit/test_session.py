@@ -1,0 +1,225 @@
+"""The session: one conversation in motion, changed from any thread and observed by everybody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chatanywhere_magic import ChatSession, ConfigurationError, Script, Scripted
+from chatanywhere_magic.conversation import Origin
+from chatanywhere_magic.messages import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def chat() -> Iterator[ChatSession]:
+    session = ChatSession()
+    yield session
+    session.close()
+
+
+def ask(chat: ChatSession, *questions: str) -> type[Scripted]:
+    """Ask `questions`, each of which is answered in capitals; return who answered."""
+    parrot = Scripted.of(*(question.upper() for question in questions))
+    for question in questions:
+        chat.ask_sync(question, provider=parrot)
+    return parrot
+
+
+def shown(chat: ChatSession) -> list[str]:
+    return [turn.current.question for _, turn in chat.conversation.visible]
+
+
+def sent(provider: type[Scripted]) -> list[str]:
+    """Return what the provider was sent last, shortly."""
+    return [str(message["content"]) for message in provider.requests[-1]]
+
+
+# --- undo, delete, clear, and taking them back ----------------------------------------------------------------
+
+
+def test_an_undone_turn_is_not_sent_until_it_is_taken_back(chat: ChatSession) -> None:
+    parrot = ask(chat, "a", "b")
+    undone = chat.undo()
+    assert undone is not None
+    assert undone.current.question == "b"
+    parrot.queue("C", "D")
+    chat.ask_sync("c", provider=parrot)
+    assert sent(parrot) == ["a", "A", "c"]
+    assert chat.restore() == [1]
+    chat.ask_sync("d", provider=parrot)
+    assert sent(parrot) == ["a", "A", "b", "B", "c", "C", "d"]
+
+
+def test_there_is_nothing_to_undo_in_an_empty_conversation(chat: ChatSession) -> None:
+    assert chat.undo() is None
+    assert chat.restore() == []
+    assert chat.clear() == 0
+
+
+def test_clearing_hides_everything_and_is_one_step(chat: ChatSession) -> None:
+    ask(chat, "a", "b", "c")
+    chat.undo()
+    assert chat.clear() == 2
+    assert shown(chat) == []
+    assert chat.restore() == [0, 1]
+    assert chat.redo() == [2]
+
+
+def test_deleting_leaves_the_turns_around_it_where_they_are(chat: ChatSession) -> None:
+    ask(chat, "a", "b", "c")
+    assert chat.delete(1).current.question == "b"
+    assert [index for index, _ in chat.conversation.visible] == [0, 2]
+    with pytest.raises(ConfigurationError, match="no turn 2"):
+        chat.delete(1)
+
+
+def test_undoing_stops_what_streams(chat: ChatSession) -> None:
+    slow = Scripted.of(Script("a long answer", delay=10))
+    live = chat.prepare("a", provider=slow)
+    future = chat.start(live)
+    chat.undo()
+    future.result(5)
+    assert (live.status, shown(chat)) == ("interrupted", [])
+
+
+# --- versions -------------------------------------------------------------------------------------------------
+
+
+def test_retrying_asks_the_same_in_the_same_place(chat: ChatSession) -> None:
+    parrot = ask(chat, "a")
+    parrot.queue("B", "another A")
+    chat.ask_sync("b", provider=parrot)
+    live = chat.retry(0)
+    chat.start(live).result(5)
+    assert sent(parrot) == ["a"]
+    assert [version.answer for version in chat.conversation.turns[0].versions] == ["A", "another A"]
+    assert shown(chat) == ["a", "b"]
+
+
+def test_retrying_means_the_last_turn_and_the_one_who_answered_it(chat: ChatSession) -> None:
+    parrot = ask(chat, "a", "b")
+    parrot.queue("another B")
+    chat.start(chat.retry()).result(5)
+    assert chat.conversation.turns[1].current.answer == "another B"
+    assert sent(parrot) == ["a", "A", "b"]
+
+
+def test_retrying_can_mean_another_model_and_keeps_the_rest(chat: ChatSession) -> None:
+    parrot = Scripted.of("A", "another A")
+    chat.ask_sync("a", provider=parrot, system="Be brief.", temperature=0.1, seed=7)
+    live = chat.retry(model="other")
+    chat.start(live).result(5)
+    version = chat.conversation.turns[0].current
+    assert (version.model, version.system, version.temperature) == ("other", "Be brief.", 0.1)
+    assert version.parameters == (("seed", 7),)
+
+
+def test_revising_asks_something_else_in_the_same_place(chat: ChatSession) -> None:
+    parrot = ask(chat, "a", "b")
+    parrot.queue("EDITED")
+    chat.start(chat.revise(0, "edited", origin=Origin("panel"))).result(5)
+    assert shown(chat) == ["edited", "b"]
+    assert sent(parrot) == ["edited"]
+
+
+def test_there_is_nothing_to_retry_where_no_turn_is(chat: ChatSession) -> None:
+    with pytest.raises(ConfigurationError, match="no turn 1"):
+        chat.retry()
+    with pytest.raises(ConfigurationError, match="no turn 3"):
+        chat.revise(2, "what")
+
+
+def test_asking_again_stops_the_answer_to_the_first(chat: ChatSession) -> None:
+    slow = Scripted.of(Script("a long answer", delay=10), "short")
+    first = chat.prepare("a", provider=slow, origin=Origin("cell", "cell-1"))
+    began = chat.start(first)
+    second = chat.prepare("a", provider=slow, origin=Origin("cell", "cell-1"))
+    chat.start(second).result(5)
+    began.result(5)
+    assert [version.status for version in chat.conversation.turns[0].versions] == ["interrupted", "complete"]
+
+
+def test_an_earlier_version_can_be_selected(chat: ChatSession) -> None:
+    parrot = ask(chat, "a")
+    parrot.queue("worse", "B")
+    chat.start(chat.retry()).result(5)
+    chat.select(0, 0)
+    chat.ask_sync("b", provider=parrot)
+    assert sent(parrot) == ["a", "A", "b"]
+    with pytest.raises(ConfigurationError, match="no version 3"):
+        chat.select(0, 2)
+
+
+# --- conversations --------------------------------------------------------------------------------------------
+
+
+def test_a_fork_is_a_conversation_of_its_own(chat: ChatSession) -> None:
+    parrot = ask(chat, "a", "b", "c")
+    source = chat.conversation_id
+    fork = chat.fork(1)
+    assert chat.conversation_id == fork != source
+    parrot.queue("D")
+    chat.ask_sync("d", provider=parrot)
+    assert shown(chat) == ["a", "b", "d"]
+    chat.switch(source)
+    assert shown(chat) == ["a", "b", "c"]
+
+
+def test_conversations_are_listed_and_found(chat: ChatSession) -> None:
+    ask(chat, "what is a median", "and a mean")
+    first = chat.conversation_id
+    chat.new()
+    ask(chat, "what is a tuple")
+    chat.rename("Python   basics\n")
+    assert [listed.title for listed in chat.conversations()] == ["Python basics", "what is a median"]
+    (found,) = chat.conversations("MEAN median")
+    assert (found.id, found.turns, found.model) == (first, 2, "scripted")
+    assert chat.conversations("nothing of that") == []
+    assert len(chat.conversations(limit=1)) == 1
+    with pytest.raises(ConfigurationError, match="no conversation 'nowhere'"):
+        chat.switch("nowhere")
+
+
+def test_a_pin_stays_with_its_turn(chat: ChatSession) -> None:
+    ask(chat, "a", "b")
+    chat.pin(0)
+    assert [turn.pinned for turn in chat.conversation.turns] == [True, False]
+    chat.pin(0, pinned=False)
+    assert not chat.conversation.turns[0].pinned
+
+
+# --- what is recorded and observed ----------------------------------------------------------------------------
+
+
+def test_a_version_records_with_what_it_was_asked(chat: ChatSession) -> None:
+    parrot = Scripted.of(Script("A", usage=Usage(3, 1)))
+    chat.ask_sync("a", provider=parrot, system="Be brief.", temperature=0.2, max_tokens=9, hook=print, history=True)
+    version = chat.conversation.turns[0].current
+    assert (version.system, version.temperature, version.usage) == ("Be brief.", 0.2, Usage(3, 1))
+    assert version.parameters == (("max_tokens", 9),)
+
+
+def test_every_change_is_told(chat: ChatSession) -> None:
+    told: list[str] = []
+    chat.listen(lambda change, _live: told.append(change))
+    ask(chat, "a", "b")
+    assert set(told) == {"added", "changed"}
+    for change in (
+        chat.undo,
+        chat.restore,
+        lambda: chat.delete(0),
+        chat.clear,
+        chat.restore,
+        lambda: chat.select(1, 0),
+        lambda: chat.pin(1),
+        lambda: chat.rename("title"),
+        chat.fork,
+        chat.new,
+    ):
+        told.clear()
+        change()
+        assert told == ["reset"], change
