@@ -8,7 +8,7 @@ import unicodedata
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from . import markdown
+from .markdown import to_html
 from .strings import text
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class NotebookPainter:
 
     def get_ready(self) -> None:
         """Load the Markdown renderer."""
-        markdown.to_html("")
+        to_html("")
 
     def paint(self, version: Version, notice: str) -> int:
         """Show the text so far; before there is any, what is being waited for."""
@@ -89,7 +89,7 @@ class NotebookPainter:
             below = state_line(_waiting(version, notice)) if not version.answer else ""
         else:
             below = self._final_line(version)
-        page = f"{markdown.to_html(version.answer) if version.answer else ''}{below}"
+        page = f"{to_html(version.answer) if version.answer else ''}{below}"
         # The plain form must not be empty: nbclient and text front ends show it.
         plain = version.answer or f"[{_waiting(version, notice)}]"
         self._publish({"text/html": page, "text/plain": plain}, {})
@@ -97,7 +97,7 @@ class NotebookPainter:
 
     def finish(self, version: Version) -> None:
         """Leave the whole answer, and the turn in the output's metadata."""
-        page = f"{markdown.to_html(version.answer) if version.answer else ''}{self._final_line(version)}"
+        page = f"{to_html(version.answer) if version.answer else ''}{self._final_line(version)}"
         plain = version.answer or f"[{text('status.' + version.status)}]"
         self._publish({"text/html": page, "text/plain": plain}, {METADATA_KEY: turn_metadata(version)})
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import signal
 import threading
 import time
+from bisect import bisect_right
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from .conversation import Origin, Status, Timing, Version
 from .engine import STOP_SECONDS
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .providers.base import Provider
-
-
-_HALF: Final = re.compile("[\ud800-\udfff]")
 
 
 class Reply(str):
@@ -148,6 +145,49 @@ class Interrupts:
             self._turn.cancel()
 
 
+class _Growing:
+    """A text that grows in one thread and is read in others, for the price of what is new.
+
+    Half of a surrogate pair is held back until its other half comes with the next piece.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._ends: list[int] = []
+        """Where each piece ends. A piece is added before its end, so that a reader finds every piece it knows of."""
+        self._half = ""
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __str__(self) -> str:
+        return "".join(self._pieces)
+
+    def add(self, piece: str) -> None:
+        piece = self._half + piece
+        self._half = piece[-1] if "\ud800" <= piece[-1:] <= "\udbff" else ""
+        self._append(piece.removesuffix(self._half))
+
+    def end(self) -> None:
+        """Give up the other half."""
+        self._append(self._half)
+        self._half = ""
+
+    def _append(self, piece: str) -> None:
+        if piece:
+            piece = piece if piece.isascii() else encodable(piece)
+            self._pieces.append(piece)
+            self._ends.append(len(self) + len(piece))
+
+    def since(self, position: int) -> tuple[str, int]:
+        known = len(self._ends)
+        first = bisect_right(self._ends, position, 0, known)
+        if first == known:
+            return "", position
+        begin = self._ends[first - 1] if first else 0
+        return "".join(self._pieces[first:known])[position - begin :], self._ends[known - 1]
+
+
 class LiveTurn:
     """A turn on its way: what has come so far, from any thread; and the way to stop it.
 
@@ -179,10 +219,8 @@ class LiveTurn:
         """Questions that this turn's provider asks in its turn."""
         self.at = 0
         self._clock = time.monotonic()
-        self._has_halves = False
-        """Whether half of a surrogate pair came; its other half may come with the next chunk."""
-        self._answer: list[str] = []
-        self._reasoning: list[str] = []
+        self._answer = _Growing()
+        self._reasoning = _Growing()
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._cancelled_at: float | None = None
@@ -191,10 +229,7 @@ class LiveTurn:
     @property
     def version(self) -> Version:
         """The version as it stands, with the text so far."""
-        answer, reasoning = "".join(self._answer), "".join(self._reasoning)
-        if self._has_halves:
-            answer, reasoning = encodable(answer), encodable(reasoning)
-        version = replace(self._version, answer=answer, reasoning=reasoning)
+        version = replace(self._version, answer=str(self._answer), reasoning=str(self._reasoning))
         if self.is_over and not self.done.is_set():
             return replace(version, status="interrupted")
         return version
@@ -203,6 +238,17 @@ class LiveTurn:
     def status(self) -> Status:
         """The status as it stands, without copying the text."""
         return self._version.status
+
+    def answer_since(self, position: int) -> tuple[str, int]:
+        """Return what of the answer came after its first `position` characters, and how many there are now.
+
+        It costs what is new, however long the answer has become; :attr:`version` copies it whole.
+        """
+        return self._answer.since(position)
+
+    def reasoning_since(self, position: int) -> tuple[str, int]:
+        """Return what of the reasoning came after its first `position` characters, and how many there are now."""
+        return self._reasoning.since(position)
 
     def listen(self, listener: Callable[[LiveTurn], None]) -> None:
         """Have `listener` called on the engine's thread after every change. It must be quick."""
@@ -263,16 +309,14 @@ class LiveTurn:
 
     def take(self, delta: Delta) -> None:
         """Take in what the provider yielded."""
-        if isinstance(delta, Text | Reasoning) and _HALF.search(delta.text):
-            self._has_halves = True
         if isinstance(delta, Text):
-            if not self._answer:
+            if self._version.timing.first_text is None:
                 self.notice = ""
                 elapsed = time.monotonic() - self._clock
                 self.change(timing=replace(self._version.timing, first_text=elapsed))
-            self._answer.append(delta.text)
+            self._answer.add(delta.text)
         elif isinstance(delta, Reasoning):
-            self._reasoning.append(delta.text)
+            self._reasoning.add(delta.text)
         elif isinstance(delta, Usage):
             self.change(usage=delta)
         elif isinstance(delta, ModelName):
@@ -290,6 +334,8 @@ class LiveTurn:
         """Note how the turn ended."""
         self.error = error
         self.notice = ""
+        self._answer.end()
+        self._reasoning.end()
         elapsed = time.monotonic() - self._clock
         self.change(
             status=status,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import ipywidgets
 
-from . import markdown
 from .conversation import Origin, Version
 from .display import final_words, footer_words, state_line
 from .errors import ChatError
+from .markdown import as_text_html, to_html
 from .session import ChatSession, get_session
 from .strings import text
 
@@ -164,9 +164,9 @@ class _TurnBox(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
     def show(self, version: Version, notice: str, *, footer: bool) -> None:
         """Show `version`."""
         asked_in = text("panel.from_cell") if version.origin.door == "cell" else text("panel.you")
-        question = f"{state_line(asked_in)}{markdown.as_text_html(version.question)}"
+        question = f"{state_line(asked_in)}{as_text_html(version.question)}"
         self._question.value = f'<div style="{_QUESTION_STYLE}">{question}</div>'
-        answer = markdown.to_html(version.answer) if version.answer else ""
+        answer = to_html(version.answer) if version.answer else ""
         self._answer.value = f'<div style="{_ANSWER_STYLE}">{answer}</div>'
         problem = ""
         if version.status in {"queued", "streaming"}:
@@ -174,7 +174,7 @@ class _TurnBox(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         else:
             words = [*final_words(version), *(footer_words(version) if footer else ())]
             if version.error:
-                problem = f'<div style="color: var(--jp-error-color1)">{markdown.as_text_html(version.error)}</div>'
+                problem = f'<div style="color: var(--jp-error-color1)">{as_text_html(version.error)}</div>'
         below = f"{problem}{state_line(' · '.join(words))}" if words else problem
         self._state_line.value = f'<div style="{_ANSWER_STYLE}; line-height: 1.4">{below}</div>'
 

@@ -242,10 +242,9 @@ class ChatSession(Settings):
         try:
             while True:
                 over = live.done.is_set()
-                answer = live.version.answer
-                if len(answer) > shown:
-                    yield answer[shown:]
-                    shown = len(answer)
+                fresh, shown = live.answer_since(shown)
+                if fresh:
+                    yield fresh
                 if over:
                     break
                 with _kept_awake():

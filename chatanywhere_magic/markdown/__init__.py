@@ -1,0 +1,12 @@
+"""Model text to HTML that runs nothing and fetches nothing. The only road from an answer to a page.
+
+Raw HTML becomes text, images become links, links keep only harmless schemes, and formulas are marked for
+MathJax while everything else is kept from it.
+"""
+
+from __future__ import annotations
+
+from .incremental import IncrementalRenderer
+from .text import as_text_html, page, to_html
+
+__all__ = ["IncrementalRenderer", "as_text_html", "page", "to_html"]
