@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .errors import ChatError, ChatInterrupted, ConfigurationError
-    from .live import Reply
     from .panel import ChatPanel
     from .providers.base import AsyncGeneratorProvider, register
     from .providers.chatanywhere import ChatAnywhere, ChatAnywhereAPI
     from .providers.local import Local
     from .providers.openai import OpenAI
     from .providers.scripted import Script, Scripted
+    from .reply import Reply
     from .session import ChatSession, get_session
 
     chat: ChatSession
@@ -58,7 +58,7 @@ _HOMES = {
     "ConfigurationError": "errors",
     "Local": "providers.local",
     "OpenAI": "providers.openai",
-    "Reply": "live",
+    "Reply": "reply",
     "Script": "providers.scripted",
     "Scripted": "providers.scripted",
     "get_session": "session",

@@ -4,7 +4,6 @@
 
     ChatError
     ├── ConfigurationError          something is missing or misspelt on our side; nothing was sent
-    │   ├── FormatError             what is to be read holds no conversation
     │   ├── UsageError              a magic's line cannot be understood
     │   └── UnsupportedError        the provider cannot do what was asked for
     ├── APIError                    the provider answered with a refusal
@@ -30,7 +29,8 @@
         ├── ProtocolError           the bytes are not what the protocol says
         ├── EmptyAnswerError        the provider finished without a word
         ├── ContentFilterError      the provider withheld the answer
-        └── RefusalError            the model declined to answer
+        ├── RefusalError            the model declined to answer
+        └── AnswerFormatError       the answer is whole, and does not hold what was asked for
 
     ChatInterrupted (a KeyboardInterrupt)  the person stopped the turn
 """
@@ -94,12 +94,6 @@ class ConfigurationError(ChatError):
     """Something is missing or misspelt on our side; nothing was sent."""
 
     kind = "configuration"
-
-
-class FormatError(ConfigurationError):
-    """A file, or what stands in its place, does not hold the conversation that it should."""
-
-    kind = "format"
 
 
 class UsageError(ConfigurationError):
@@ -264,6 +258,19 @@ class RefusalError(AnswerError):
     """The model declined to answer."""
 
     kind = "refusal"
+
+
+class AnswerFormatError(AnswerError, ValueError):
+    """The answer is whole, and does not hold what was asked for, such as JSON, or JSON of a certain form.
+
+    Attributes
+    ----------
+    problems : str
+        What is wrong with it, as the model is told.
+    """
+
+    kind = "answer_format"
+    problems = "it is not JSON"
 
 
 class ChatInterrupted(KeyboardInterrupt):

@@ -27,6 +27,7 @@ from .messages import (
     encodable,
     user_content,
 )
+from .reply import Reply
 from .strings import text
 
 if TYPE_CHECKING:
@@ -35,37 +36,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .providers.base import Provider
-
-
-class Reply(str):
-    """An answer: a string, with what is known about it.
-
-    Attributes
-    ----------
-    provider, model : str
-        Who answered.
-    finish_reason : str
-        ``stop``; ``length`` if the provider cut the answer at its token limit.
-    usage : Usage or None
-        Token counts as the provider reported them.
-    """
-
-    __slots__ = ("finish_reason", "model", "provider", "usage")
-
-    provider: str
-    model: str
-    finish_reason: str
-    usage: Usage | None
-
-    @classmethod
-    def of(cls, version: Version) -> Reply:
-        """Return the reply of a complete version."""
-        reply = cls(version.answer)
-        reply.provider = version.provider
-        reply.model = version.model
-        reply.finish_reason = version.finish_reason
-        reply.usage = version.usage
-        return reply
+    from .schema import Schema
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +55,10 @@ class Request:
     attachments: tuple[Attachment, ...] = ()
     revises: tuple[str, int] | None = None
     """The turn that it is to be a version of: its conversation's id, and its index there."""
+    schema: Schema | None = None
+    """What the answer must hold."""
+    correction: tuple[Message, ...] = ()
+    """The answer that did not hold it, and what the model is told about that."""
 
     @property
     def parameters(self) -> tuple[tuple[str, Any], ...]:
@@ -92,9 +67,11 @@ class Request:
 
     def messages(self, earlier: Messages) -> Messages:
         """Return everything that is sent."""
-        system = [Message(role="system", content=self.system)] if self.system else []
+        told = "\n\n".join(filter(None, [self.system, self.schema.instruction if self.schema else ""]))
+        system = [Message(role="system", content=told)] if told else []
         known = earlier if self.provider.supports_message_history else []
-        return [*system, *known, Message(role="user", content=user_content(self.prompt, self.attachments))]
+        question = Message(role="user", content=user_content(self.prompt, self.attachments))
+        return [*system, *known, question, *self.correction]
 
 
 def _is_plain(value: Any) -> bool:
@@ -201,6 +178,8 @@ class LiveTurn:
         self.thread: object = None
         """The conversation in which it has its place."""
         self.error: ChatError | None = None
+        self.sent: Messages = []
+        """What the provider was sent."""
         self.notice = ""
         self.done = threading.Event()
         self._version = Version(
@@ -288,7 +267,7 @@ class LiveTurn:
         Raises
         ------
         ChatError
-            If it failed.
+            If it failed, or does not hold what it must.
         ChatInterrupted
             If it was stopped.
         """
@@ -296,7 +275,17 @@ class LiveTurn:
             raise self.error
         if self.status != "complete":
             raise ChatInterrupted(text("status.stopped"))
-        return Reply.of(self.version)
+        version = self.version
+        return Reply(
+            version.answer,
+            provider=version.provider,
+            model=version.model,
+            finish_reason=version.finish_reason,
+            usage=version.usage,
+            messages=[*self.sent, Message(role="assistant", content=version.answer)],
+            turn=self.index,
+            value=self.request.schema.read(version.answer) if self.request.schema else None,
+        )
 
     # What follows is the session's, on the engine's thread only.
 

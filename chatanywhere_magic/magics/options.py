@@ -97,6 +97,8 @@ class Options:
     def read(self, line: str) -> Namespace:
         """Return what was given on the line: each option, and beside them ``words``, or the ``prompt``.
 
+        ``is_quoted`` tells whether ``--`` stands before the prompt, so that nothing in it has a meaning.
+
         Raises
         ------
         UsageError
@@ -104,28 +106,29 @@ class Options:
             or too many.
         """
         if self.takes_prompt:
-            options, prompt = self._split(line)
-            return self._parser().parse_args(options, Namespace(prompt=prompt))
+            options, prompt, is_quoted = self._split(line)
+            return self._parser().parse_args(options, Namespace(prompt=prompt, is_quoted=is_quoted))
         options, words = self._sort(line)
         given = self._parser().parse_args(options, Namespace(words=words))
         if not given.help:
             self._check_words(words)
         return given
 
-    def _split(self, line: str) -> tuple[list[str], str]:
-        """Return the options at the beginning of the line, and the prompt, exactly as it was typed.
+    def _split(self, line: str) -> tuple[list[str], str, bool]:
+        """Return the options at the beginning of the line; the prompt, as it was typed; whether ``--`` stood before.
 
         The prompt begins at the first word that is no option, or after ``--``.
         """
         options: list[str] = []
         rest = line.lstrip()
-        while _begins_with_option(rest):
+        is_quoted = False
+        while _begins_with_option(rest) and not is_quoted:
             word, rest = _next_word(rest)
-            if word == "--":
-                break
-            option, rest = self._take_option(word, rest)
-            options.append(option)
-        return options, rest.rstrip("\r\n")
+            is_quoted = word == "--"
+            if not is_quoted:
+                option, rest = self._take_option(word, rest)
+                options.append(option)
+        return options, rest.rstrip("\r\n"), is_quoted
 
     def _sort(self, line: str) -> tuple[list[str], list[str]]:
         """Return the options of a line, wherever they stand, and the other words."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import tokenize
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from IPython.core.inputtransformer2 import make_tokens_by_line
 
@@ -42,6 +42,9 @@ class CellAsTyped:
 def keep_lines_as_typed(lines: list[str]) -> list[str]:
     """Rewrite ``%chat What is a list?`` and ``answer = %chat What is a list?``, wherever they are statements.
 
+    What is assigned is asked for as a value; by itself the magic shows the answer and returns nothing, or the
+    answer would be shown and kept a second time.
+
     ``%chat?`` and ``%chat??`` stay what they are: help on the magic.
     """
     if lines and lines[0].startswith("%%"):
@@ -50,9 +53,11 @@ def keep_lines_as_typed(lines: list[str]) -> list[str]:
     for row in range(len(lines)):
         for match in _LINE.finditer(lines[row]):
             before = lines[row][: match.end(1)]
-            if _is_statement(lines[:row], before):
+            if role := _role(lines[:row], before):
                 end = _last_row(lines, row)
                 prompt = _joined([lines[row][match.end() :], *lines[row + 1 : end + 1]])
+                if role == "value":
+                    prompt = f"--value {prompt}"  # or there would be nothing to assign
                 lines[row] = f"{before}get_ipython().run_line_magic('chat', {prompt!r})\n"
                 # Left empty, not out: the lines below keep their numbers in tracebacks.
                 lines[row + 1 : end + 1] = ["\n"] * (end - row)
@@ -60,19 +65,21 @@ def keep_lines_as_typed(lines: list[str]) -> list[str]:
     return lines
 
 
-def _is_statement(earlier: Sequence[str], before: str) -> bool:
-    """Whether what follows `before` is a statement of its own or what is assigned, and not in a string or brackets."""
+def _role(earlier: Sequence[str], before: str) -> Literal["statement", "value", ""]:
+    """Tell what follows `before`: a statement of its own, what is assigned, or neither, as in a string or brackets."""
     lines = [*earlier, f"{before}pass\n"]
     for statement in make_tokens_by_line(lines):
         words = [token for token in statement if token.string.strip()]
         if not words or words[-1].string != "pass" or words[-1].end[0] != len(lines):
             continue
         if any(word.type == tokenize.ERRORTOKEN for word in words):
-            return False  # a string that is not closed yet
+            return ""  # a string that is not closed yet
         names = [word.string for word in words]
+        if names == ["pass"]:
+            return "statement"
         is_closed = sum(name in {"(", "[", "{"} for name in names) == sum(name in {")", "]", "}"} for name in names)
-        return names == ["pass"] or (names[-2] == "=" and is_closed)
-    return False
+        return "value" if names[-2] == "=" and is_closed else ""
+    return ""
 
 
 def _last_row(lines: Sequence[str], row: int) -> int:

@@ -37,6 +37,8 @@ class AsyncGeneratorProvider:
         Whether the service answers the public.
     supports_message_history : bool
         Whether earlier messages are understood. If not, only the last one is sent.
+    supports_response_format : bool
+        Whether it takes ``response_format`` in OpenAI's form, and keeps its answers to a JSON schema.
     default_model : str
         Used when no model is named; ``""`` lets the provider choose.
     """
@@ -46,6 +48,7 @@ class AsyncGeneratorProvider:
     working: ClassVar[bool] = True
     supports_gpt_35_turbo: ClassVar[bool] = False
     supports_message_history: ClassVar[bool] = True
+    supports_response_format: ClassVar[bool] = False
     default_model: ClassVar[str] = ""
 
     @classmethod

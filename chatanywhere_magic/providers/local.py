@@ -59,6 +59,7 @@ class Local(AsyncGeneratorProvider):
     name = "local"
     url = "https://github.com/ggml-org/llama.cpp"
     default_model = ""
+    supports_response_format = True
 
     @classmethod
     def is_configured(cls) -> bool:

@@ -15,6 +15,7 @@ LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 anything_on_a_line = st.text(st.characters(exclude_characters=LINE_ENDS) | st.sampled_from("?!%$@{}[]()'\"\\;#`"))
 # What a person writes after the magic: it begins and ends with something, and is not continued on the next line.
 prompts = anything_on_a_line.map(str.strip).filter(lambda prompt: prompt and not prompt.endswith("\\"))
+VALUE = "--value "
 
 
 class Shell:
@@ -25,6 +26,8 @@ class Shell:
         self.manager.cleanup_transforms.insert(0, CellAsTyped())
         self.manager.cleanup_transforms.append(keep_lines_as_typed)
         self.calls: list[tuple[str, ...]] = []
+        self.wanted: list[bool] = []
+        """Of each line, whether its answer is wanted as a value."""
         self.names: dict[str, Any] = {"get_ipython": lambda: self}
 
     def run(self, cell: str) -> list[tuple[str, ...]]:
@@ -32,7 +35,8 @@ class Shell:
         return self.calls
 
     def run_line_magic(self, name: str, line: str) -> str:
-        self.calls.append((name, line))
+        self.wanted.append(line.startswith(VALUE))
+        self.calls.append((name, line.removeprefix(VALUE)))
         return f"answer {len(self.calls)}"
 
     def run_cell_magic(self, name: str, line: str, cell: str) -> None:
@@ -109,6 +113,12 @@ def test_nothing_in_a_body_is_taken_for_ipythons_syntax(body: str) -> None:
 )
 def test_statements_and_assignments_anywhere(cell: str, lines: list[str]) -> None:
     assert asked(cell) == [("chat", line) for line in lines]
+
+
+def test_an_answer_is_wanted_as_a_value_only_where_it_is_assigned() -> None:
+    shell = Shell()
+    shell.run("%chat What?\nx = %chat Why?\nx = y = \\\n  %chat How?\nif True:\n  %chat a = b?\n  x=%chat Where?\n")
+    assert shell.wanted == [False, True, True, False, True]
 
 
 def test_lines_keep_their_numbers() -> None:

@@ -1,0 +1,215 @@
+"""Answers as values in a real kernel: kept once, shown once, read into what was asked for, and put into cells."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.kernel.seen import evaluate, the_answer, the_error_line, turns
+from tests.support.server import Answer
+
+if TYPE_CHECKING:
+    from tests.support.kernels import Kernel, Result
+    from tests.support.server import LocalServer
+
+PERSON = """
+from dataclasses import dataclass
+
+@dataclass
+class Person:
+    name: str
+    age: int
+"""
+ADA = '{"name": "Ada", "age": 36}'
+
+
+def kinds(result: Result) -> list[str]:
+    return [output["output_type"] for output in result.outputs]
+
+
+def kept(kernel: Kernel, name: str) -> Any:
+    """Return a variable's type and value, or None if there is no such variable."""
+    return evaluate(kernel, f"[type({name}).__name__, {name}] if {name!r} in globals() else None")
+
+
+class TestKept:
+    @pytest.mark.parametrize(
+        "cell",
+        [
+            "answer = %chat What is a list?",
+            "if True:\n    answer = %chat What is a list?",
+            "%chat answer << What is a list?",
+            "%chat -o answer What is a list?",
+            "%%chat -o answer\nWhat is a list?",
+            "%%chat answer <<\nWhat is a list?",
+        ],
+    )
+    def test_it_is_in_the_variable_and_shown_once(self, kernel: Kernel, server: LocalServer, cell: str) -> None:
+        server.queue(Answer(text=["An ", "answer."]))
+        kernel.run("globals().pop('answer', None)")
+        shown = the_answer(kernel.run(cell))
+        assert shown.data["text/plain"] == "An answer."
+        assert kept(kernel, "answer") == ["Reply", "An answer."]
+        assert server.requests[0].messages[-1]["content"] == "What is a list?"
+
+    def test_asked_by_itself_it_is_nowhere_twice(self, kernel: Kernel, server: LocalServer) -> None:
+        server.queue(Answer(text=["An unusual answer."]))
+        kernel.run("%config InteractiveShell.ast_node_interactivity = 'all'")
+        the_answer(kernel.run("%chat Hello"))
+        kernel.run("%config InteractiveShell.ast_node_interactivity = 'last_expr'")
+        assert evaluate(kernel, "[v for v in [*Out.values(), _, __] if 'unusual' in str(v)]") == []
+
+    def test_everything_that_is_known_comes_with_it(self, kernel: Kernel, server: LocalServer) -> None:
+        server.queue(Answer(text=["An ", "answer."], usage=(5, 4)))
+        kernel.run("%chat First\nanswer = %chat -s 'Be brief.' Second")
+        known = evaluate(
+            kernel,
+            "[answer.provider, answer.model, answer.finish_reason, answer.usage.prompt_tokens, answer.turn,"
+            " answer.messages]",
+        )
+        sent = server.requests[1].messages
+        assert known == [
+            "openai",
+            "test-model",
+            "stop",
+            4,
+            1,
+            [*sent, {"role": "assistant", "content": known[-1][-1]["content"]}],
+        ]
+        assert sent[0] == {"role": "system", "content": "Be brief."}
+
+    def test_quietly(self, kernel: Kernel) -> None:
+        assert kernel.run("answer = %chat -q Hello").outputs == []
+        assert kept(kernel, "answer")[0] == "Reply"
+        assert "There is no provider 'nobody'" in the_error_line(kernel.run("%chat -q -p nobody Hello"))
+
+    def test_a_failure_leaves_the_variable_alone(self, kernel: Kernel, server: LocalServer) -> None:
+        kernel.run("answer = 'mine'")
+        server.queue(Answer(text=["Half of "], cut=True))
+        assert kernel.run("%chat -o answer Hello").status == "error"
+        assert kept(kernel, "answer") == ["str", "mine"]
+
+    @pytest.mark.parametrize("name", ["2", "a-b", "class", "a.b"])
+    def test_a_name_that_is_none(self, kernel: Kernel, server: LocalServer, name: str) -> None:
+        assert f"'{name}' cannot be a variable's name" in the_error_line(kernel.run(f"%chat -o {name} Hello"))
+        assert not server.requests
+
+    @pytest.mark.parametrize("prompt", ["1 << 3 is what?", "-- x << 3 is what?", "if << is what?", "x<y"])
+    def test_other_prompts_are_left_alone(self, kernel: Kernel, server: LocalServer, prompt: str) -> None:
+        kernel.run(f"%chat {prompt}")
+        assert server.requests[0].messages[-1]["content"] == prompt.removeprefix("-- ")
+
+
+class TestForms:
+    def test_json(self, kernel: Kernel, server: LocalServer) -> None:
+        server.queue(Answer(text=[ADA]))
+        kernel.run("answer = %chat --json Who?")
+        assert evaluate(kernel, "answer.value") == json.loads(ADA)
+        assert server.requests[0].json["response_format"] == {"type": "json_object"}
+
+    def test_a_dataclass_of_the_notebook(self, kernel: Kernel, server: LocalServer) -> None:
+        server.queue(Answer(text=[ADA]))
+        the_answer(kernel.run(f"{PERSON}\nanswer = %chat --schema Person Who?"))
+        assert evaluate(kernel, "repr(answer.value)") == "Person(name='Ada', age=36)"
+        (request,) = server.requests
+        assert request.json["response_format"]["json_schema"]["strict"] is True
+        assert '"age": {"type": "integer"}' in request.messages[0]["content"]
+        assert turns(kernel)[0].question == "Who?"
+
+    def test_a_file(self, kernel: Kernel, server: LocalServer) -> None:
+        server.queue(Answer(text=["[1]"]))
+        schema = {"type": "array", "items": {"type": "integer"}}
+        kernel.run(f"import pathlib; pathlib.Path('numbers.json').write_text({json.dumps(schema)!r})")
+        kernel.run("answer = %chat --schema numbers.json Which?")
+        assert evaluate(kernel, "answer.value") == [1]
+        assert server.requests[0].json["response_format"]["json_schema"]["schema"] == schema
+
+    def test_an_answer_that_does_not_fit_is_repaired_once_and_visibly(
+        self, kernel: Kernel, server: LocalServer
+    ) -> None:
+        server.queue(Answer(text=['{"name": "Ada", "age": "old"}']), Answer(text=[ADA]))
+        result = kernel.run(f"{PERSON}\nanswer = %chat --schema Person Who?")
+        assert kinds(result) == ["display_data", "stream", "display_data"]
+        assert 'age: "old" is no integer. The model is told so and asked once more.' in result.stdout
+        assert evaluate(kernel, "answer.value.age") == 36
+        told = server.requests[1].messages
+        assert [message["role"] for message in told] == ["system", "user", "assistant", "user"]
+        assert 'age: "old" is no integer' in told[-1]["content"]
+        assert evaluate(kernel, "[[v.answer for v in turn.versions] for turn in chat.conversation.turns]") == [
+            ['{"name": "Ada", "age": "old"}', ADA]
+        ]
+
+    def test_after_one_repair_it_is_an_error(self, kernel: Kernel, server: LocalServer) -> None:
+        server.queue(Answer(text=["Ada."]), Answer(text=["Still Ada."]))
+        result = kernel.run(f"answer = 'mine'\n{PERSON}\nanswer = %chat --schema Person Who?")
+        assert result.errors[0].traceback == [
+            "AnswerFormatError: There is no JSON in the answer “Still Ada.”. Ask for it with --json."
+        ]
+        assert kept(kernel, "answer") == ["str", "mine"]
+        assert len(server.requests) == 2
+
+    def test_a_server_without_structured_output(self, kernel: Kernel, server: LocalServer) -> None:
+        refusal = b'{"error": {"message": "response_format of type json_schema is not supported"}}'
+        server.queue(Answer(status=400, raw=[refusal]), Answer(text=[ADA]))
+        result = kernel.run(f"{PERSON}\nanswer = %chat --schema Person Who?")
+        assert "does not know structured output; asked once more without it" in result.stdout
+        assert evaluate(kernel, "answer.value.age") == 36
+        assert "response_format" not in server.requests[1].json
+
+    def test_a_provider_of_ones_own_is_told_in_words(self, kernel: Kernel) -> None:
+        code = f"""
+        {PERSON.replace(chr(10), chr(10) + "        ")}
+        told = []
+        async def mine(model, messages):
+            told.append(messages)
+            yield '{ADA}'
+        reply = chat.ask_sync("Who?", provider=mine, schema=Person)
+        inside = chat.ask_sync("Who?", provider=mine, schema=True)
+        """
+        assert kernel.run(code).status == "ok"
+        assert evaluate(kernel, "[reply.value.age, inside.value, 'JSON schema' in told[0][0]['content']]") == [
+            36,
+            json.loads(ADA),
+            True,
+        ]
+
+    def test_awaited(self, kernel: Kernel, server: LocalServer) -> None:
+        server.queue(Answer(text=["Ada."]), Answer(text=[ADA]))
+        kernel.run("reply = await chat.ask('Who?', schema=True)")
+        assert evaluate(kernel, "[reply, reply.value]") == [ADA, json.loads(ADA)]
+
+    def test_a_name_that_is_not_there(self, kernel: Kernel, server: LocalServer) -> None:
+        line = the_error_line(kernel.run(f"{PERSON}\n%chat --schema Persn Who?"))
+        assert "There is no variable or file 'Persn'. Did you mean Person?" in line
+        assert not server.requests
+
+    @pytest.mark.model
+    def test_the_embedded_model_is_kept_to_it(self, kernel: Kernel) -> None:
+        result = kernel.run(
+            f"{PERSON}\nanswer = %chat -p local -t 0 --max-tokens 60 --schema Person Ada is 36. Who is it?"
+        )
+        assert result.status == "ok", result
+        assert evaluate(kernel, "[type(answer.value.name).__name__, type(answer.value.age).__name__]") == ["str", "int"]
+
+
+class TestCells:
+    CODE = "Do this:\n\n```python\nx = 1\n```\n\nIt shows\n\n```\n1\n```"
+
+    def test_code_goes_into_the_next_cell_and_is_not_run(self, kernel: Kernel, server: LocalServer) -> None:
+        server.queue(Answer(text=[self.CODE]))
+        result = kernel.run("globals().pop('x', None)\n%chat --code Set x")
+        assert result.payload == [{"source": "set_next_input", "text": "x = 1", "replace": False}]
+        assert kept(kernel, "x") is None
+
+    def test_or_into_this_one_with_the_question_above_it(self, kernel: Kernel, server: LocalServer) -> None:
+        server.queue(Answer(text=[self.CODE]))
+        result = kernel.run("%%chat --code --replace --comment\nSet x\nto one?")
+        (payload,) = result.payload
+        assert (payload["text"], payload["replace"]) == ("# Set x\n# to one?\nx = 1", True)
+
+    def test_an_answer_without_code(self, kernel: Kernel) -> None:
+        result = kernel.run("%chat --code Set x")
+        assert result.payload == []
+        assert "There is no code in the answer." in result.stdout

@@ -1,0 +1,255 @@
+"""The form that an answer is to have: types to JSON schemas, and answers back to values of the types."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import date, datetime, timezone
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union
+
+import jsonschema
+import pytest
+from pydantic import BaseModel, Field
+from typing_extensions import NotRequired, TypedDict
+
+from chatanywhere_magic.errors import AnswerFormatError, ConfigurationError
+from chatanywhere_magic.schema import Schema
+from tests.unit.helpers import assert_for_people
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Colour(Enum):
+    RED = "red"
+    GREEN = "green"
+
+
+@dataclass
+class Child:
+    name: str
+    parent: Optional[Person] = None  # noqa: UP045 - people write it so
+
+
+@dataclass
+class Person:
+    name: Annotated[str, "the whole name"]
+    age: int
+    colour: Colour = Colour.RED
+    born: date | None = None
+    seen: datetime | None = None
+    place: tuple[float, float] = (0.0, 0.0)
+    tags: set[str] = field(default_factory=set)
+    children: list[Child] = field(default_factory=list)
+    marks: dict[str, int] = field(default_factory=dict)
+    kind: Literal["a", 1] = "a"
+    size: Union[int, str] = 0  # noqa: UP007 - people write it so
+    anything: Any = None
+
+    def __post_init__(self) -> None:
+        if self.age < 0:
+            msg = "an age is not below 0"
+            raise ValueError(msg)
+
+
+class Place(TypedDict):
+    name: str
+    height: NotRequired[float]
+
+
+class Model(BaseModel):
+    name: str
+    age: int = Field(ge=0)
+
+
+WHOLE = {
+    "name": "Ada",
+    "age": 36,
+    "colour": "green",
+    "born": "1815-12-10",
+    "seen": "1852-11-27T10:00:00Z",
+    "place": [51, 0.1],
+    "tags": ["a", "b", "a"],
+    "children": [{"name": "Byron", "parent": {"name": "Ada", "age": 36}}],
+    "marks": {"maths": 1},
+    "kind": 1,
+    "size": "big",
+    "anything": [None],
+}
+
+
+def problems(source: Any, value: Any) -> str:
+    with pytest.raises(AnswerFormatError) as caught:
+        Schema(source).read(json.dumps(value))
+    assert_for_people(caught.value, AnswerFormatError, "does not fit the schema")
+    return caught.value.problems
+
+
+class TestDataclasses:
+    def test_an_answer_becomes_an_instance(self) -> None:
+        person = Schema(Person).read(f"Here it is:\n```json\n{json.dumps(WHOLE)}\n```")
+        assert person == Person(
+            name="Ada",
+            age=36,
+            colour=Colour.GREEN,
+            born=date(1815, 12, 10),
+            seen=datetime(1852, 11, 27, 10, tzinfo=timezone.utc),
+            place=(51.0, 0.1),
+            tags={"a", "b"},
+            children=[Child("Byron", Person("Ada", 36))],
+            marks={"maths": 1},
+            kind=1,
+            size="big",
+            anything=[None],
+        )
+
+    def test_its_schema_says_the_same(self) -> None:
+        schema = Schema(Person).json
+        assert schema is not None
+        validator = jsonschema.Draft202012Validator(schema)
+        jsonschema.Draft202012Validator.check_schema(schema)
+        assert list(validator.iter_errors(WHOLE)) == []
+        assert schema["required"] == ["name", "age"]
+        assert schema["properties"]["name"] == {"type": "string", "description": "the whole name"}
+
+    @pytest.mark.parametrize(
+        ("change", "problem"),
+        [
+            ({"name": None}, "name: null is no string"),
+            ({"age": "36"}, 'age: "36" is no integer'),
+            ({"age": 1.5}, "age: 1.5 is no integer"),
+            ({"age": True}, "age: true is no integer"),
+            ({"age": -1}, "an age is not below 0"),
+            ({"colour": "blue"}, "colour: \"blue\" is none of 'red', 'green'"),
+            ({"born": "10.12.1815"}, 'born: "10.12.1815" is no ISO 8601 date and "10.12.1815" is no null'),
+            ({"place": [1]}, "place: [1] is no list of 2"),
+            ({"place": [1, "x"]}, 'place.1: "x" is no number'),
+            ({"tags": "a"}, 'tags: "a" is no list'),
+            ({"children": [{"name": 1}]}, "children.0.name: 1 is no string"),
+            ({"children": [{}]}, "children.0: 'name' is missing"),
+            ({"marks": {"maths": "x"}}, 'marks.maths: "x" is no integer'),
+            ({"kind": True}, "kind: true is none of 'a', 1"),
+            ({"unknown": 1}, "'unknown' is not in the schema"),
+            ({"name": 1, "age": "x"}, 'name: 1 is no string; age: "x" is no integer'),
+        ],
+    )
+    def test_what_is_wrong_is_said_with_its_place(self, change: dict[str, Any], problem: str) -> None:
+        assert problems(Person, {**WHOLE, **change}) == problem
+
+    def test_what_its_schema_refuses_is_refused_and_the_other_way_round(self) -> None:
+        schema = Schema(Person)
+        assert schema.json is not None
+        validator = jsonschema.Draft202012Validator(schema.json)
+        for name in WHOLE:
+            for other in (None, 1, 1.5, "x", True, [], {}, ["x"], {"x": "y"}):
+                value = {**WHOLE, name: other}
+                if name not in {"born", "seen"}:  # a format is only a note in a schema
+                    try:
+                        schema.read(json.dumps(value))
+                    except AnswerFormatError:
+                        assert not validator.is_valid(value), value
+                    else:
+                        assert validator.is_valid(value), value
+
+
+def test_a_typed_dict() -> None:
+    assert Schema(Place).read('{"name": "K2", "height": 8611}') == {"name": "K2", "height": 8611.0}
+    assert Schema(Place).read('{"name": "K2"}') == {"name": "K2"}
+    assert problems(Place, {"height": "high"}) == "'name' is missing"
+
+
+def test_other_types() -> None:
+    assert Schema(list[Place]).read('[{"name": "K2"}]') == [{"name": "K2"}]
+    assert Schema(dict[str, float]).read('{"K2": 8611}') == {"K2": 8611.0}
+    assert problems(list[int], {"a": 1}) == '{"a": 1} is no list'
+
+
+class TestPydantic:
+    def test_an_answer_becomes_an_instance(self) -> None:
+        assert Schema(Model).read('{"name": "Ada", "age": 36}') == Model(name="Ada", age=36)
+
+    def test_what_is_wrong_is_said_in_its_words(self) -> None:
+        said = problems(Model, {"name": "Ada", "age": -1})
+        assert said == "age: Input should be greater than or equal to 0"
+
+    def test_models_inside_other_types(self) -> None:
+        schema = Schema(list[Model])
+        assert schema.read('[{"name": "Ada", "age": 36}]') == [Model(name="Ada", age=36)]
+        assert problems(list[Model], [{"name": "Ada"}]) == "0.age: Field required"
+        assert schema.json is not None
+        assert jsonschema.Draft202012Validator(schema.json).is_valid([{"name": "Ada", "age": 36}])
+        assert not jsonschema.Draft202012Validator(schema.json).is_valid([{"name": "Ada"}])
+
+
+class TestJSONSchemas:
+    SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}  # noqa: RUF012
+
+    def test_an_answer_stays_what_it_is(self) -> None:
+        assert Schema(self.SCHEMA).read('{"age": 36, "more": 1}') == {"age": 36, "more": 1}
+
+    def test_what_is_wrong_is_said(self) -> None:
+        assert problems(self.SCHEMA, {"age": "x"}) == "age: 'x' is not of type 'integer'"
+        assert problems(self.SCHEMA, {}) == "'age' is a required property"
+
+    def test_one_in_a_file(self, tmp_path: Path) -> None:
+        file = tmp_path / "person.json"
+        file.write_text(json.dumps(self.SCHEMA))
+        for source in (file, str(file)):
+            assert Schema(source).json == self.SCHEMA
+            assert Schema(source).name == "person"
+
+    def test_nothing_is_fetched(self) -> None:
+        with pytest.raises(Exception, match="Unresolvable"):
+            Schema({"$ref": "http://127.0.0.1:9/schema.json"}).read("{}")
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("source", "says"),
+        [
+            (3, "3 is no schema."),
+            (object, "object is no schema."),
+            ({"type": "nonsense"}, "answer is not a valid JSON schema: "),
+            ("missing.json", "missing.json holds no JSON schema that can be read: No such file or directory."),
+        ],
+    )
+    def test_what_is_no_schema_is_refused_before_anything_is_sent(self, source: Any, says: str) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            Schema(source)
+        assert_for_people(caught.value, ConfigurationError, says)
+
+    def test_a_file_without_one(self, tmp_path: Path) -> None:
+        file = tmp_path / "list.json"
+        for content, says in (("[1]", "is no schema"), ("{", "holds no JSON schema that can be read")):
+            file.write_text(content)
+            with pytest.raises(ConfigurationError, match=says):
+                Schema(file)
+
+    def test_a_type_that_is_not_defined(self) -> None:
+        with pytest.raises(ConfigurationError, match="name 'Nowhere' is not defined"):
+            Schema(_dataclass_with("Nowhere"))
+
+
+def _dataclass_with(annotation: str) -> type:
+    kind = type("Lost", (), {"__annotations__": {"place": annotation}, "__module__": __name__})
+    return dataclass(kind)
+
+
+class TestStructuredOutput:
+    def test_any_json(self) -> None:
+        assert Schema().response_format == {"type": "json_object"}
+        assert "JSON" in Schema().instruction
+
+    @pytest.mark.parametrize(
+        ("source", "strict"), [(Model, True), (list[Model], True), (Person, False), (Place, False)]
+    )
+    def test_only_what_leaves_no_property_out_is_strict(self, source: Any, *, strict: bool) -> None:
+        assert Schema(source).response_format["json_schema"]["strict"] is strict
+
+    def test_a_name_that_the_protocol_allows(self) -> None:
+        name = Schema({"type": "object"}, "мой schema.v2").response_format["json_schema"]["name"]
+        assert name == "____schema_v2"
+
+    def test_the_model_is_told_of_it_in_words_too(self) -> None:
+        assert json.dumps(Schema(Place).json) in Schema(Place).instruction
