@@ -4,6 +4,7 @@
 
     ChatError
     ├── ConfigurationError          something is missing or misspelt on our side; nothing was sent
+    │   ├── FormatError             what is to be read holds no conversation
     │   ├── UsageError              a magic's line cannot be understood
     │   └── UnsupportedError        the provider cannot do what was asked for
     ├── APIError                    the provider answered with a refusal
@@ -94,6 +95,12 @@ class ConfigurationError(ChatError):
     """Something is missing or misspelt on our side; nothing was sent."""
 
     kind = "configuration"
+
+
+class FormatError(ConfigurationError):
+    """A file, or what stands in its place, does not hold the conversation that it should."""
+
+    kind = "format"
 
 
 class UsageError(ConfigurationError):

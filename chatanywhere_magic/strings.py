@@ -127,6 +127,26 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Сегодняшние запросы к {host} исчерпаны. Укажите другую модель через -m, подождите до завтра или используйте встроенную: -p local.{said}",
         "今天对 {host} 的请求次数已用完。请用 -m 换模型、明天再试，或用 -p local 使用内置模型。{said}",
     ),
+    "error.data_field": (
+        "This is no conversation that can be read: at {place} stands something else than {expected}. Check where the file came from.",
+        "Прочитать это как беседу нельзя: в {place} стоит не то, что нужно ({expected}). Проверьте, откуда этот файл.",
+        "无法作为对话读取：{place} 处的内容不符合要求（应为 {expected}）。请检查文件来源。",
+    ),
+    "error.data_json": (
+        "This is no conversation that can be read: it is not valid JSON ({reason}). Check where the file came from.",
+        "Прочитать это как беседу нельзя: это некорректный JSON ({reason}). Проверьте, откуда этот файл.",
+        "无法作为对话读取：不是有效的 JSON（{reason}）。请检查文件来源。",
+    ),
+    "error.data_newer": (
+        "This was written by a newer version of chatanywhere_magic (schema {schema}; this one reads up to {known}). Update the package.",
+        "Это записано более новой версией chatanywhere_magic (схема {schema}, а эта читает до {known}). Обновите пакет.",
+        "此内容由较新版本的 chatanywhere_magic 写入（格式版本 {schema}，当前最高支持 {known}）。请更新软件包。",
+    ),
+    "error.data_size": (
+        "This is too large for a conversation: {size:,} characters, of at most {limit:,}.",
+        "Для беседы это слишком много: {size:,} знаков при допустимых {limit:,}.",
+        "内容过大，不像是对话：{size:,} 个字符，上限为 {limit:,}。",
+    ),
     "error.disconnected": (
         "{host} closed the connection without an answer. Ask again in a moment.",
         "{host} закрыл соединение, не ответив. Спросите ещё раз чуть позже.",

@@ -17,6 +17,7 @@ PACKAGE = Path(chatanywhere_magic.__file__).parent
 LAYERS = (
     {"messages", "errors", "strings"},
     {"conversation", "credentials", "providers", "reply", "schema"},
+    {"serial"},
     {"engine", "live", "session", "settings"},
     {"display", "markdown"},
     {"magics", "panel"},
@@ -120,7 +121,7 @@ def test_one_module_knows_nest_asyncio() -> None:
 
 
 def test_values_have_no_input_and_output() -> None:
-    silent = {"messages", "errors", "conversation", "providers._sse"}
+    silent = {"messages", "errors", "conversation", "serial", "providers._sse"}
     outside = {"os", "io", "pathlib", "asyncio", "socket", "sys", "subprocess", "sqlite3"}
     assert not importers(*outside) & silent
 
