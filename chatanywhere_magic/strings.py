@@ -77,6 +77,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{host} не принял ключ (статус {status}). Проверьте его, задайте заново в переменной окружения и перезапустите ядро.{said}",
         "{host} 不接受该密钥（状态 {status}）。请检查密钥，在环境变量中重新设置后重启内核。{said}",
     ),
+    "error.backup": (
+        "The conversations could not be copied to {path}: {reason}.",
+        "Не удалось скопировать беседы в {path}: {reason}.",
+        "无法将对话复制到 {path}：{reason}。",
+    ),
     "error.bad_event": (
         "{host} sent something that is not the protocol ({expected} expected): {data}. The answer is not complete; ask again.",
         "{host} прислал не то, что требует протокол (ожидалось: {expected}): {data}. Ответ неполон; спросите ещё раз.",
@@ -676,6 +681,36 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "waiting for the answer … {seconds} s",
         "ожидание ответа … {seconds} с",
         "等待回答 … {seconds} 秒",
+    ),
+    "store.broken": (
+        "The file of stored conversations, {path}, was damaged. It was set aside as {aside}; what could be read of it is in a new one.",
+        "Файл с сохранёнными беседами, {path}, повреждён. Он отложен под именем {aside}; всё, что удалось прочитать, перенесено в новый.",
+        "保存对话的文件 {path} 已损坏，已改名为 {aside} 保留；可读取的内容已转入新文件。",
+    ),
+    "store.full": (
+        "The disk is full, so this conversation is not being stored. The chat goes on; free some space, and it is stored then.",
+        "Диск заполнен, поэтому беседа пока не сохраняется. Чат продолжается; освободите место, и она сохранится.",
+        "磁盘已满，对话暂时无法保存。聊天不受影响；腾出空间后会自动保存。",
+    ),
+    "store.locked": (
+        "Another program keeps {path} locked, so this conversation is not being stored. The chat goes on, and is stored when the file is free.",
+        "Другая программа заблокировала {path}, поэтому беседа пока не сохраняется. Чат продолжается и сохранится, когда файл освободится.",
+        "{path} 被其他程序锁定，对话暂时无法保存。聊天不受影响；文件解锁后会自动保存。",
+    ),
+    "store.newer": (
+        "{path} was written by a newer version of chatanywhere_magic, so conversations are not being stored. The chat goes on; update the package.",
+        "Файл {path} записан более новой версией chatanywhere_magic, поэтому беседы не сохраняются. Чат продолжается; обновите пакет.",
+        "{path} 由较新版本的 chatanywhere_magic 写入，对话无法保存。聊天不受影响；请更新软件包。",
+    ),
+    "store.other": (
+        "This conversation cannot be stored in {path} ({reason}). The chat goes on, and storing is tried again.",
+        "Беседу не удаётся сохранить в {path} ({reason}). Чат продолжается, сохранение будет повторено.",
+        "对话无法保存到 {path}（{reason}）。聊天不受影响，稍后会再次尝试保存。",
+    ),
+    "store.read_only": (
+        "{path} cannot be written, so conversations are not being stored. The chat goes on; check the rights of the file and its directory.",
+        "Запись в {path} невозможна, поэтому беседы не сохраняются. Чат продолжается; проверьте права на файл и его каталог.",
+        "{path} 不可写，对话无法保存。聊天不受影响；请检查该文件及其目录的权限。",
     ),
     "tls.expired": (
         "its certificate has expired",

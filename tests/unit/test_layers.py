@@ -18,6 +18,8 @@ LAYERS = (
     {"messages", "errors", "strings"},
     {"conversation", "credentials", "providers", "reply", "schema"},
     {"serial"},
+    {"storage"},
+    {"store"},
     {"engine", "live", "session", "settings"},
     {"display", "markdown"},
     {"magics", "panel"},

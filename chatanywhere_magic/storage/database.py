@@ -1,0 +1,304 @@
+"""The store's file: opened for its owner alone, its schema brought up to date, and what can be wrong with it.
+
+Imported with the first question, since it loads sqlite3.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import time
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+BUSY_SECONDS: Final = 5.0
+BESIDE: Final = ("-wal", "-shm", "-journal")
+"""What SQLite adds to the file's name for those beside it."""
+
+Trouble = Literal["broken", "full", "locked", "newer", "other", "read_only"]
+
+
+class NewerSchemaError(sqlite3.Error):
+    """The file was written by a later version of this package."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the database at `path`, for its owner alone, with the schema of today.
+
+    Raises
+    ------
+    sqlite3.Error, OSError
+        What is wrong then, :func:`diagnose` says.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _restrict(path.parent, 0o700)
+    _create(path)
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        _use_log(connection)
+        # A question is on the disk before it is sent, not only with the operating system.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.create_function("casefold", 1, _casefold, deterministic=True)
+        _migrate(connection)
+        _check(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open a database only to read it, as far as that is possible: nothing is checked, nothing written beside it."""
+    try:
+        return _connect_to_read(path, "mode=ro")
+    except sqlite3.OperationalError:
+        # In a directory that cannot be written, SQLite reads only what it may take for unchanging.
+        return _connect_to_read(path, "immutable=1")
+
+
+def _connect_to_read(path: Path, how: str) -> sqlite3.Connection:
+    address = f"{path.resolve().as_uri()}?{how}"
+    connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
+    try:
+        connection.create_function("casefold", 1, _casefold, deterministic=True)
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _casefold(words: str | None) -> str:
+    # SQLite's own comparison knows the two cases of English letters only.
+    return (words or "").casefold()
+
+
+def _create(path: Path) -> None:
+    # Before SQLite does, with these rights: what SQLite puts beside it has the same.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    _restrict(path, 0o600)
+
+
+def _restrict(path: Path, mode: int) -> None:
+    if stat.S_IMODE(path.stat().st_mode) & ~mode:
+        with suppress(OSError):  # somebody else's, who has let us in
+            path.chmod(mode)
+
+
+def _use_log(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log. While another kernel does the same, SQLite fails at once instead of waiting."""
+    end = time.monotonic() + BUSY_SECONDS
+    while not _is_using_log(connection, patient=time.monotonic() < end):
+        time.sleep(0.02)
+
+
+def _is_using_log(connection: sqlite3.Connection, *, patient: bool) -> bool:
+    try:
+        # Where the log cannot be, as on some network drives, SQLite stays with its journal.
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if patient and diagnose(error) == "locked":
+            return False
+        raise
+    return True
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Write all or nothing. Others wait from the beginning, since what is read here decides what is written."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # some errors have ended the transaction already
+            connection.execute("ROLLBACK")
+        raise
+
+
+# --- schema -------------------------------------------------------------------------------------------------------
+# A change is a new function at the end of _MIGRATIONS. What was released is never edited.
+
+
+def _create_tables(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        """CREATE TABLE owners (
+            id INTEGER PRIMARY KEY,
+            machine TEXT NOT NULL,
+            pid INTEGER NOT NULL,
+            started TEXT NOT NULL,
+            UNIQUE (machine, pid, started)
+        )"""
+    )
+    connection.execute(
+        """CREATE TABLE conversations (
+            key INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            title TEXT NOT NULL,
+            name TEXT NOT NULL,
+            notebook TEXT NOT NULL,
+            model TEXT NOT NULL,
+            turns INTEGER NOT NULL,
+            started REAL NOT NULL,
+            updated REAL NOT NULL,
+            revision INTEGER NOT NULL,
+            owner INTEGER NOT NULL REFERENCES owners
+        )"""
+    )
+    connection.execute("CREATE INDEX conversations_by_time ON conversations (updated)")
+    connection.execute(
+        """CREATE TABLE turns (
+            conversation INTEGER NOT NULL REFERENCES conversations,
+            position INTEGER NOT NULL,
+            selected INTEGER NOT NULL,
+            pinned INTEGER NOT NULL,
+            hidden INTEGER NOT NULL,
+            PRIMARY KEY (conversation, position)
+        ) WITHOUT ROWID"""
+    )
+    connection.execute(
+        """CREATE TABLE versions (
+            id INTEGER PRIMARY KEY,
+            conversation INTEGER NOT NULL REFERENCES conversations,
+            turn INTEGER NOT NULL,
+            number INTEGER NOT NULL,
+            status TEXT NOT NULL,
+            fingerprint TEXT NOT NULL,
+            indexed INTEGER NOT NULL DEFAULT 0,
+            question TEXT NOT NULL,
+            answer TEXT NOT NULL,
+            reasoning TEXT NOT NULL,
+            fields TEXT NOT NULL,
+            UNIQUE (conversation, turn, number)
+        )"""
+    )
+    connection.execute("CREATE INDEX versions_by_fingerprint ON versions (fingerprint) WHERE fingerprint != ''")
+    connection.execute(
+        "CREATE INDEX versions_on_their_way ON versions (conversation) WHERE status IN ('queued', 'streaming')"
+    )
+    connection.execute("CREATE INDEX versions_to_index ON versions (id) WHERE NOT indexed")
+    # Apart from the versions: a picture is written once, not with every change of a status.
+    connection.execute(
+        "CREATE TABLE attachments (version INTEGER PRIMARY KEY REFERENCES versions, content TEXT NOT NULL)"
+    )
+    connection.execute(
+        """CREATE TABLE pieces (
+            id INTEGER PRIMARY KEY,
+            version INTEGER NOT NULL REFERENCES versions,
+            answer TEXT NOT NULL,
+            reasoning TEXT NOT NULL
+        )"""
+    )
+    connection.execute("CREATE INDEX pieces_by_version ON pieces (version)")
+
+
+_MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_create_tables,)
+
+_COLUMNS: Final = {
+    "owners": "id, machine, pid, started",
+    "conversations": "key, id, title, name, notebook, model, turns, started, updated, revision, owner",
+    "turns": "conversation, position, selected, pinned, hidden",
+    "versions": "id, conversation, turn, number, status, fingerprint, indexed, question, answer, reasoning, fields",
+    "attachments": "version, content",
+    "pieces": "id, version, answer, reasoning",
+}
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    if _schema(connection) == len(_MIGRATIONS):
+        return
+    with transaction(connection):
+        done = _schema(connection)  # another kernel may have been quicker
+        for number, migration in enumerate(_MIGRATIONS[done:], done + 1):
+            migration(connection)
+            connection.execute(f"PRAGMA user_version = {number}")
+
+
+def _schema(connection: sqlite3.Connection) -> int:
+    (number,) = connection.execute("PRAGMA user_version").fetchone()
+    if number > len(_MIGRATIONS):
+        raise NewerSchemaError(f"schema {number}")
+    return int(number)
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    """Ask for every column, so that a damaged schema shows itself now and not in the middle of a conversation."""
+    _schema(connection)
+    for table, columns in _COLUMNS.items():
+        connection.execute(f"SELECT {columns} FROM {table} LIMIT 0")
+
+
+def has_index(connection: sqlite3.Connection) -> bool:
+    """Return whether there is a full-text index here, made now if there was none.
+
+    It is no migration, because it depends on the SQLite that comes with the Python. Trigrams, which find Chinese as
+    well as parts of words, came with SQLite 3.34, and some builds have no full-text search at all.
+    """
+    try:
+        connection.execute(
+            "CREATE VIRTUAL TABLE IF NOT EXISTS words"
+            " USING fts5 (question, answer, content = 'versions', content_rowid = 'id', tokenize = 'trigram')"
+        )
+        connection.execute("SELECT rowid FROM words LIMIT 0")
+    except sqlite3.OperationalError:
+        return False
+    return True
+
+
+# --- trouble ------------------------------------------------------------------------------------------------------
+
+_SIGNS: Final[tuple[tuple[str, Trouble], ...]] = (
+    ("malformed", "broken"),
+    ("not a database", "broken"),
+    ("no such table", "broken"),
+    ("no such column", "broken"),
+    ("already exists", "broken"),
+    ("unsupported file format", "broken"),
+    ("is full", "full"),
+    ("locked", "locked"),
+    ("locking protocol", "locked"),
+    ("readonly", "read_only"),
+    ("unable to open", "read_only"),
+)
+"""Words of SQLite's messages; their numbers are not to be had before Python 3.11."""
+
+
+def diagnose(error: sqlite3.Error | OSError) -> Trouble:
+    """Return what is wrong with the database."""
+    if isinstance(error, NewerSchemaError):
+        return "newer"
+    if isinstance(error, PermissionError):
+        return "read_only"
+    words = str(error).lower()
+    if isinstance(error, OSError):
+        if "read-only" in words:
+            return "read_only"
+        return "full" if "space" in words or "quota" in words else "other"
+    return next((trouble for sign, trouble in _SIGNS if sign in words), "other")
+
+
+def set_aside(path: Path) -> Path:
+    """Give a broken database, with what stands beside it, another name, and return that."""
+    date = time.strftime("%Y%m%d-%H%M%S")
+    aside = path.with_name(f"{path.name}.broken-{date}")
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.broken-{date}-{number}")
+    path.rename(aside)
+    for ending in BESIDE:
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
+    return aside
+
+
+def copy(connection: sqlite3.Connection, path: Path) -> None:
+    """Copy the open database to `path`, whole, whatever others write meanwhile."""
+    _create(path)
+    with closing(sqlite3.connect(path)) as target:
+        connection.backup(target)
