@@ -640,6 +640,7 @@ class ChatSession(Settings):
             proxy=self.proxy or None,
             timeout=self.timeout,
             temperature=request.temperature,
+            connect_timeout=self.connect_timeout,
             first_timeout=self.first_timeout,
             idle_timeout=self.idle_timeout,
             ca_bundle=self.ca_bundle,

@@ -39,11 +39,15 @@ class Settings(Configurable):
         allow_none=True,
         help="Seconds for a whole answer. Default: no limit, since long answers take long.",
     ).tag(config=True)
+    connect_timeout = traitlets.Float(15.0, help="Seconds until there is a connection. Default: 15.").tag(config=True)
     idle_timeout = traitlets.Float(
         120.0, help="Seconds of silence after which an answer is given up. Default: 120."
     ).tag(config=True)
     first_timeout = traitlets.Float(
-        None, allow_none=True, help="Seconds until the first of an answer. Default: as idle_timeout."
+        None,
+        allow_none=True,
+        help="Seconds until the first word of an answer. Default: only silence is limited, by idle_timeout, and a "
+        "server that keeps the connection alive without a word to 15 minutes.",
     ).tag(config=True)
     ca_bundle = traitlets.Unicode(
         "", help="A file of certificates to trust. Default: the system's, or what SSL_CERT_FILE names."

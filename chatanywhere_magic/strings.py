@@ -72,6 +72,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Ответ не соответствует схеме: {problems}. Спросите ещё раз или смягчите схему.",
         "回答不符合模式：{problems}。请重新提问，或放宽模式。",
     ),
+    "error.ask_again_at": (
+        " It may be asked again at {moment}.",
+        " Повторить можно {moment}.",
+        " 可在 {moment} 之后再问。",
+    ),
     "error.authentication": (
         "{host} did not accept the key (status {status}). Check it, set it again in the environment and restart the kernel.{said}",
         "{host} не принял ключ (статус {status}). Проверьте его, задайте заново в переменной окружения и перезапустите ядро.{said}",
@@ -88,19 +93,34 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{host} 发送的内容不符合协议（应为 {expected}）：{data}。回答不完整，请重新提问。",
     ),
     "error.bad_request": (
-        "{host} did not accept the request (status {status}).{said}",
-        "{host} не принял запрос (статус {status}).{said}",
-        "{host} 不接受该请求（状态 {status}）。{said}",
+        "{host} did not accept the request (status {status}). Check the model's name after -m and the options.{said}",
+        "{host} не принял запрос (статус {status}). Проверьте имя модели после -m и параметры.{said}",
+        "{host} 不接受该请求（状态 {status}）。请检查 -m 后的模型名和各个选项。{said}",
     ),
     "error.ca_bundle": (
-        "{path} holds no certificates that can be read. Check ChatSession.ca_bundle: it names a PEM file.",
-        "В {path} нет читаемых сертификатов. Проверьте ChatSession.ca_bundle: это файл PEM.",
-        "无法从 {path} 读取证书。请检查 ChatSession.ca_bundle：应为 PEM 文件。",
+        "{path} holds no certificates that can be read. Check {source}: it names a PEM file.",
+        "В {path} нет читаемых сертификатов. Проверьте {source}: это файл PEM.",
+        "无法从 {path} 读取证书。请检查 {source}：应为 PEM 文件。",
     ),
     "error.cell_line": (
         "The %%chat line takes options only, and {rest!r} is none. Write the prompt below it, or name a model with -m.",
         "В строке %%chat могут стоять только параметры, а {rest!r} не параметр. Напишите вопрос строкой ниже, а модель укажите через -m.",
         "%%chat 这一行只接受选项，{rest!r} 不是选项。请把问题写在下一行；用 -m 指定模型。",
+    ),
+    "error.chatanywhere_balance": (
+        "The balance of this ChatAnywhere key is used up. Top it up, use a free key in CHATANYWHERE_API_KEY, or the embedded model with -p local.{said}",
+        "Баланс этого ключа ChatAnywhere исчерпан. Пополните его, укажите бесплатный ключ в CHATANYWHERE_API_KEY или используйте встроенную модель: -p local.{said}",
+        "此 ChatAnywhere 密钥的余额已用完。请充值，或在 CHATANYWHERE_API_KEY 中改用免费密钥，或用 -p local 使用内置模型。{said}",
+    ),
+    "error.chatanywhere_daily": (
+        "Today's requests of this free ChatAnywhere key are used up: 200 a day for the small models, about 30 for deepseek, 5 for the large ones, counted together with everyone at your address. Name a smaller model with -m, wait until tomorrow, or use the embedded model with -p local.{said}",
+        "Сегодняшние запросы этого бесплатного ключа ChatAnywhere исчерпаны: 200 в день для малых моделей, около 30 для deepseek, 5 для больших, вместе со всеми с вашего адреса. Укажите модель поменьше через -m, подождите до завтра или используйте встроенную: -p local.{said}",
+        "此 ChatAnywhere 免费密钥今天的请求次数已用完：小模型每天 200 次，deepseek 约 30 次，大模型约 5 次，同一 IP 的所有人合并计算。请用 -m 换较小的模型、明天再试，或用 -p local 使用内置模型。{said}",
+    ),
+    "error.chatanywhere_key": (
+        "ChatAnywhere did not accept the key (status {status}). It must be whole, and one of ChatAnywhere's own; set CHATANYWHERE_API_KEY again and restart the kernel.{said}",
+        "ChatAnywhere не принял ключ (статус {status}). Ключ должен быть целым и выданным самим ChatAnywhere; задайте CHATANYWHERE_API_KEY заново и перезапустите ядро.{said}",
+        "ChatAnywhere 不接受该密钥（状态 {status}）。密钥须完整，且由 ChatAnywhere 签发；请重新设置 CHATANYWHERE_API_KEY 并重启内核。{said}",
     ),
     "error.chatanywhere_length": (
         "The conversation is longer than the 4,096 tokens that {host} takes from a free key. Begin a new one with %chat_new, or ask aside with --no-history.{said}",
@@ -116,6 +136,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{host} withheld the answer: its content filter stepped in. Rephrase the question.",
         "{host} не выдал ответ: сработал фильтр содержания. Переформулируйте вопрос.",
         "{host} 的内容过滤器拦截了回答。请换一种问法。",
+    ),
+    "error.content_filter_prompt": (
+        "{host} does not take this question: its content filter stepped in. Rephrase it.{said}",
+        "{host} не принял вопрос: сработал фильтр содержания. Переформулируйте его.{said}",
+        "{host} 的内容过滤器拦截了这个问题。请换一种问法。{said}",
     ),
     "error.context_length": (
         "The conversation is too long for this model or plan. Begin a new one with %chat_new, or ask aside with --no-history.{said}",
@@ -172,6 +197,21 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Вопроса нет. Напишите его после %chat или под строкой %%chat.",
         "没有问题。请写在 %chat 之后，或 %%chat 的下一行。",
     ),
+    "error.encoding": (
+        "The answer of {host} cannot be read: it is not in the encoding that it names ({encoding}), or that is not known here. Ask again; if it stays so, a proxy on the way may be the cause.",
+        "Ответ {host} не удаётся прочесть: он не в той кодировке, которую называет ({encoding}), или она здесь неизвестна. Спросите ещё раз; если не поможет, причиной может быть прокси на пути.",
+        "无法读取 {host} 的回答：内容并非其声明的编码（{encoding}），或此处不支持该编码。请重试；若仍然如此，可能是途中的代理所致。",
+    ),
+    "error.endless": (
+        "{host} sends a line without an end. Check that the base URL is that of the API.",
+        "{host} присылает строку без конца. Проверьте, что базовый адрес указывает на API.",
+        "{host} 发送的一行没有尽头。请检查基础地址是否为 API 地址。",
+    ),
+    "error.first_timeout": (
+        "{host} gave no word of an answer within {seconds:g} s. Ask again, or raise ChatSession.first_timeout.",
+        "{host} не начал отвечать за {seconds:g} с. Спросите ещё раз или увеличьте ChatSession.first_timeout.",
+        "{host} 在 {seconds:g} 秒内没有开始回答。请重新提问，或调大 ChatSession.first_timeout。",
+    ),
     "error.idle_timeout": (
         "{host} was silent for {seconds:g} s, so the answer was given up; what came is kept. Ask again, or raise ChatSession.idle_timeout.",
         "{host} молчал {seconds:g} с, ожидание прекращено; полученное сохранено. Спросите ещё раз или увеличьте ChatSession.idle_timeout.",
@@ -188,9 +228,14 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{source} 中的密钥含有无效字符（空白、换行或非拉丁字符）。请重新复制，不要带引号。",
     ),
     "error.key_over_http": (
-        "{url} is not encrypted, so the key is not sent there. Use https in {variable}.",
-        "{url} не шифруется, поэтому ключ туда не отправлен. Укажите https в {variable}.",
-        "{url} 未加密，因此不会向其发送密钥。请在 {variable} 中使用 https。",
+        "{url} is not encrypted, so the key is not sent there. Use https in {variable}, or, in a network that you trust, allow it with {allowing}={host}.",
+        "{url} не шифруется, поэтому ключ туда не отправлен. Укажите https в {variable} или, если сети можно доверять, разрешите: {allowing}={host}.",
+        "{url} 未加密，因此不会向其发送密钥。请在 {variable} 中使用 https；若网络可信，可用 {allowing}={host} 允许。",
+    ),
+    "error.key_over_proxy": (
+        "The key for {url} would go unencrypted through the proxy {proxy}, so it is not sent. Leave the proxy out for addresses of this machine.",
+        "Ключ для {url} прошёл бы незашифрованным через прокси {proxy}, поэтому не отправлен. Не используйте прокси для адресов этой машины.",
+        "发往 {url} 的密钥会未经加密地通过代理 {proxy}，因此没有发送。访问本机地址时请不要使用代理。",
     ),
     "error.local_broken_file": (
         "{path} is not a GGUF model that llama.cpp can load. It may be cut short; download it again.",
@@ -333,19 +378,34 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "没有服务 {name!r}。{hint} 可用：{names}。",
     ),
     "error.proxy": (
-        "The proxy on the way to {host} could not be reached. Check HTTPS_PROXY or ChatSession.proxy.",
-        "Прокси на пути к {host} недоступен. Проверьте HTTPS_PROXY или ChatSession.proxy.",
-        "无法连接通往 {host} 的代理。请检查 HTTPS_PROXY 或 ChatSession.proxy。",
+        "The proxy {proxy} on the way to {host} cannot be reached: {reason}. Check HTTPS_PROXY or ChatSession.proxy.",
+        "Прокси {proxy} на пути к {host} недоступен: {reason}. Проверьте HTTPS_PROXY или ChatSession.proxy.",
+        "无法连接通往 {host} 的代理 {proxy}：{reason}。请检查 HTTPS_PROXY 或 ChatSession.proxy。",
+    ),
+    "error.proxy_no_way": (
+        "The proxy {proxy} does not reach {host} (status {status}). Check the address, or ask again in a moment.",
+        "Прокси {proxy} не может связаться с {host} (статус {status}). Проверьте адрес или спросите ещё раз чуть позже.",
+        "代理 {proxy} 无法连接 {host}（状态 {status}）。请检查地址，或稍后重试。",
+    ),
+    "error.proxy_password": (
+        "The proxy on the way to {host} wants a user and a password (status {status}). Give them in its address: http://user:password@host:port.",
+        "Прокси на пути к {host} требует имя и пароль (статус {status}). Укажите их в адресе: http://user:password@host:port.",
+        "通往 {host} 的代理需要用户名和密码（状态 {status}）。请写入代理地址：http://user:password@host:port。",
     ),
     "error.proxy_refused": (
-        "The proxy on the way to {host} refused (status {status}). Check its address, user and password.",
-        "Прокси на пути к {host} отказал (статус {status}). Проверьте его адрес, имя и пароль.",
-        "通往 {host} 的代理拒绝了请求（状态 {status}）。请检查代理地址、用户名和密码。",
+        "The proxy {proxy} on the way to {host} refused (status {status}). Ask whoever runs it, or use another.",
+        "Прокси {proxy} на пути к {host} отказал (статус {status}). Обратитесь к его владельцу или используйте другой.",
+        "通往 {host} 的代理 {proxy} 拒绝了请求（状态 {status}）。请联系其管理者，或换一个代理。",
+    ),
+    "error.proxy_url": (
+        "{source} is not the address of an HTTP proxy: {url!r}. It should look like http://host:port; SOCKS cannot be used here.",
+        "{source} не адрес HTTP-прокси: {url!r}. Пример: http://host:port; SOCKS здесь не поддерживается.",
+        "{source} 不是 HTTP 代理的地址：{url!r}。应形如 http://host:port；此处不支持 SOCKS。",
     ),
     "error.quota": (
-        "The balance or the allowance at {host} is used up.{said}",
-        "Баланс или лимит на {host} исчерпан.{said}",
-        "{host} 上的余额或额度已用完。{said}",
+        "The balance or the allowance at {host} is used up. Top it up, use another key or model (-m), or the embedded model with -p local.{said}",
+        "Баланс или лимит на {host} исчерпан. Пополните его, возьмите другой ключ или модель (-m) либо встроенную модель: -p local.{said}",
+        "{host} 上的余额或额度已用完。请充值，换密钥或模型（-m），或用 -p local 使用内置模型。{said}",
     ),
     "error.quote": (
         "A quotation mark is opened and not closed in: {line}",
@@ -358,9 +418,9 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "对 {host} 的请求过多，或当日额度已用完。请稍候，或用 -m 换一个模型。{said}",
     ),
     "error.redirect": (
-        "{host} redirects to another address (status {status}), and a key is never sent on. Set the base URL to the final address.",
-        "{host} перенаправляет на другой адрес (статус {status}), а ключ дальше не передаётся. Укажите конечный базовый адрес.",
-        "{host} 重定向到了其他地址（状态 {status}），密钥不会随之转发。请把基础地址设为最终地址。",
+        "{host} redirects to another address (status {status}), and a key is never sent on. Set the base URL to the final address.{said}",
+        "{host} перенаправляет на другой адрес (статус {status}), а ключ дальше не передаётся. Укажите конечный базовый адрес.{said}",
+        "{host} 重定向到了其他地址（状态 {status}），密钥不会随之转发。请把基础地址设为最终地址。{said}",
     ),
     "error.refusal": (
         "The model declined to answer: “{words}” Rephrase the question.",
@@ -428,9 +488,9 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "模型想调用工具（{names}）而不是回答，而这里没有工具。请重新提问，或用 -m 换一个模型。",
     ),
     "error.total_timeout": (
-        "The answer from {host} was not finished within {seconds:g} s; what came is kept. Raise the timeout.",
-        "Ответ от {host} не завершился за {seconds:g} с; полученное сохранено. Увеличьте timeout.",
-        "{host} 的回答未能在 {seconds:g} 秒内完成；已收到的内容已保留。请调大 timeout。",
+        "The answer from {host} was not finished within {seconds:g} s; what came is kept. Raise ChatSession.timeout.",
+        "Ответ от {host} не завершился за {seconds:g} с; полученное сохранено. Увеличьте ChatSession.timeout.",
+        "{host} 的回答未能在 {seconds:g} 秒内完成；已收到的内容已保留。请调大 ChatSession.timeout。",
     ),
     "error.unreachable": (
         "{host} cannot be reached: {reason}. Check the address and the network, or name another provider with -p.",
@@ -441,6 +501,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{source} is not an address: {url!r}. It should look like https://host/v1.",
         "{source} — не адрес: {url!r}. Пример: https://host/v1.",
         "{source} 不是有效地址：{url!r}。应形如 https://host/v1。",
+    ),
+    "error.url_password": (
+        "{url} holds a user or password, and there is no place for them beside the key. Take them out of the address.",
+        "В {url} есть имя или пароль, а рядом с ключом для них нет места. Уберите их из адреса.",
+        "{url} 中含有用户名或密码，与密钥不能并用。请从地址中去掉它们。",
     ),
     "error.variable_name": (
         "{name!r} cannot be a variable's name.",
@@ -716,6 +781,16 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "its certificate has expired",
         "срок его сертификата истёк",
         "其证书已过期",
+    ),
+    "tls.not_spoken": (
+        "it speaks no TLS there (perhaps http is meant, not https)",
+        "он не говорит там по TLS (возможно, нужен http, а не https)",
+        "该端口不使用 TLS（可能应为 http 而不是 https）",
+    ),
+    "tls.not_yet_valid": (
+        "its certificate is not valid yet",
+        "его сертификат ещё не действует",
+        "其证书尚未生效",
     ),
     "tls.self_signed": (
         "its certificate is self-signed",

@@ -17,6 +17,8 @@ from ..strings import text
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ._limits import Deadline
+
 MAX_RETRIES: Final = 2
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 8.0
@@ -60,7 +62,9 @@ def pause_before(attempt: int, error: ChatError) -> float | None:
     return longest * random.uniform(0.75, 1.0)  # noqa: S311 - jitter, no secret
 
 
-async def with_retries(ask: Callable[[ChatError | None], DeltaGenerator], retries: int = MAX_RETRIES) -> DeltaGenerator:
+async def with_retries(
+    ask: Callable[[ChatError | None], DeltaGenerator], retries: int = MAX_RETRIES, total: Deadline | None = None
+) -> DeltaGenerator:
     """Yield the deltas of ``ask(None)``; where it fails before the answer began, say so, wait and ask again.
 
     Parameters
@@ -69,6 +73,8 @@ async def with_retries(ask: Callable[[ChatError | None], DeltaGenerator], retrie
         Makes the generator of one try; it is given the error of the try before, None for the first.
     retries : int, default 2
         Further tries at most.
+    total : Deadline, optional
+        The limit for all of them; a pause that would not end before it is not begun.
 
     Yields
     ------
@@ -77,7 +83,8 @@ async def with_retries(ask: Callable[[ChatError | None], DeltaGenerator], retrie
     Raises
     ------
     ChatError
-        Of the last try.
+        Of the last try. It comes without the frames below and without what caused it: these hold what the server
+        sent, and the request's headers.
     """
     attempt = 0
     before: ChatError | None = None
@@ -91,8 +98,9 @@ async def with_retries(ask: Callable[[ChatError | None], DeltaGenerator], retrie
         except ChatError as error:
             attempt += 1
             pause = None if begun or attempt > retries else pause_before(attempt, error)
-            if pause is None:
-                raise
+            error.__cause__ = error.__context__ = None
+            if pause is None or (total is not None and pause >= total.left()):
+                raise error.with_traceback(None) from None
             before = error
         else:
             return

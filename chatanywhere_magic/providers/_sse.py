@@ -30,11 +30,17 @@ class EventDecoder:
 
     def __init__(self) -> None:
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._line_size = self._data_size = 0
         self._at_start = True
         self._after_cr = False
         self._line: list[str] = []
         self._name = ""
         self._data: list[str] = []
+
+    @property
+    def waiting(self) -> int:
+        """How many characters have come of an event that is not complete."""
+        return self._line_size + self._data_size
 
     def feed(self, chunk: bytes, *, final: bool = False) -> Iterator[Event]:
         """Take in `chunk` and yield the events now complete.
@@ -56,9 +62,11 @@ class EventDecoder:
         for tail in ended:
             line = "".join((*self._line, tail)) if self._line else tail
             self._line.clear()
+            self._line_size = 0
             yield from self._end_line(line)
         if rest:
             self._line.append(rest)
+            self._line_size += len(rest)
         if final:
             if self._line:
                 yield from self._end_line("".join(self._line))
@@ -67,6 +75,7 @@ class EventDecoder:
 
     def _end_line(self, line: str) -> Iterator[Event]:
         if not line:
+            self._data_size = 0
             if self._data:
                 yield Event(self._name or "message", "\n".join(self._data))
             self._data.clear()
@@ -76,5 +85,6 @@ class EventDecoder:
         value = value.removeprefix(" ")
         if field == "data":
             self._data.append(value)
+            self._data_size += len(value)
         elif field == "event":
             self._name = value

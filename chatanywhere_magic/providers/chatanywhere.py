@@ -12,10 +12,14 @@ import string
 from contextlib import aclosing, suppress
 from typing import Any, Final
 
-from ..errors import ChatError, ConfigurationError, EmptyAnswerError, IncompleteError, ProtocolError
+from ..errors import ChatError, ConfigurationError, EmptyAnswerError, ProtocolError
 from ..messages import AsyncResult, DeltaGenerator, Finish, Messages, Text, content_text, encodable
 from ..strings import text
-from ._http import IDLE_SECONDS, Deadline, Limits, accepted_encodings, api_error, check_url, host_of, post_stream
+from ._addresses import check_url, endpoint, has_password, host_of, without_password
+from ._http import post_stream
+from ._inflate import accepted_encodings
+from ._limits import CONNECT_SECONDS, IDLE_SECONDS, Deadline, Limits
+from ._refusals import api_error
 from ._retry import MAX_RETRIES, with_retries
 from .base import AsyncGeneratorProvider
 from .openai import OpenAI
@@ -28,8 +32,12 @@ _MODEL_NUMBER: Final = "61490748"
 _ID_CHARACTERS: Final = string.ascii_letters + string.digits
 _ID_LENGTH: Final = 18
 PAGE_CHARACTERS: Final = 16
-"""Characters by which a web page is known for one."""
-_HTML_PAGE: Final = re.compile(r"\s*<(?:!doctype|html)\b", re.IGNORECASE)
+"""Characters by which a web page is known for one,"""
+PAGE_COMMENT_CHARACTERS: Final = 4_096
+"""or so many if a comment comes first."""
+_HTML_PAGE: Final = re.compile(
+    r"\s*(?:<!--.*?-->\s*|<\?xml[^>]*>\s*)*<(?:!doctype|html|head)\b", re.IGNORECASE | re.DOTALL
+)
 """What a page of a domain that changed hands begins with. An answer may be HTML too, but is no page."""
 
 
@@ -80,7 +88,8 @@ class ChatAnywhere(AsyncGeneratorProvider):
         ----------
         **kwargs
             ``conversation_id`` (str) keeps one id over the questions of a conversation; by default each
-            call begins a new one. ``idle_timeout`` (float, 120) is the silence allowed, in seconds.
+            call begins a new one. ``idle_timeout`` (float, 120) is the silence allowed, in seconds, ``first_timeout``
+            (float) and ``connect_timeout`` (float, 15) limit the wait for the first text and for a connection.
             ``max_retries`` (int, 2) is the number of further tries after a failure that may pass, as long as
             the answer has not begun. Others are ignored: the protocol has no place for them.
 
@@ -113,6 +122,7 @@ class ChatAnywhere(AsyncGeneratorProvider):
         *,
         first_timeout: float | None = None,
         idle_timeout: float = IDLE_SECONDS,
+        connect_timeout: float = CONNECT_SECONDS,
         ca_bundle: str = "",
         max_retries: int = MAX_RETRIES,
         conversation_id: str = "",
@@ -126,6 +136,8 @@ class ChatAnywhere(AsyncGeneratorProvider):
         """
         own = os.environ.get(_WEB_URL_VARIABLE, "").strip() if cls.url == _WEB_URL else ""
         base_url = check_url(own or cls.url, _WEB_URL_VARIABLE if own else "url")
+        if has_password(base_url):  # the protocol's own Authorization leaves no place for it
+            raise ConfigurationError(text("error.url_password", url=without_password(base_url)))
         if not messages:
             raise ConfigurationError(text("error.empty_prompt"))
         history = [{**message, "content": encodable(content_text(message["content"]))} for message in messages]
@@ -138,66 +150,87 @@ class ChatAnywhere(AsyncGeneratorProvider):
             "models": _MODEL_NUMBER,
             "continuous": True,
         }
-        limits = Limits(Deadline(timeout), first_timeout, idle_timeout, ca_bundle)
+        limits = Limits(Deadline(timeout), first_timeout, idle_timeout, connect_timeout)
 
         def ask(_before: ChatError | None) -> DeltaGenerator:
-            return _stream_text(base_url, body, proxy=proxy, limits=limits)
+            return _stream_text(base_url, body, proxy=proxy, limits=limits, ca_bundle=ca_bundle)
 
-        async with aclosing(with_retries(ask, max_retries)) as deltas:
+        async with aclosing(with_retries(ask, max_retries, limits.total)) as deltas:
             async for delta in deltas:
                 yield delta
 
 
-async def _stream_text(base_url: str, body: dict[str, Any], *, proxy: str | None, limits: Limits) -> DeltaGenerator:
+async def _stream_text(
+    base_url: str, body: dict[str, Any], *, proxy: str | None, limits: Limits, ca_bundle: str
+) -> DeltaGenerator:
     """POST a question and yield its answer; the end of the body is the end of the answer."""
-    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    decode = codecs.getincrementaldecoder("utf-8-sig")("replace").decode
     host = host_of(base_url)
     request = post_stream(
-        f"{base_url}/v1/chat/gpt/",
+        endpoint(base_url, "/v1/chat/gpt/"),
         body,
         headers=_browser_headers(base_url),
         proxy=proxy,
         limits=limits,
+        ca_bundle=ca_bundle,
     )
-    answered = False
-    held = ""  # the beginning, until it is clear that it is one of an answer
+    is_answer: bool | None = None  # while it is not clear, what comes is held
+    held: list[str] = []
     try:
         async with request as stream, aclosing(stream.chunks()) as chunks:
+            content_type = stream.content_type
             async for chunk in chunks:
-                held += decode(chunk)
-                if held and (answered or not _may_be_no_answer(held, stream.content_type)):
-                    answered = True
-                    yield Text(held)
-                    held = ""
-            if not answered:
-                _check_answer(held, stream.content_type, host)
-    except IncompleteError:
+                if not (words := decode(chunk)):
+                    continue
+                stream.begin_answer()
+                held.append(words)
+                if is_answer is None:
+                    is_answer = _is_answer("".join(held), content_type)
+                if is_answer:
+                    yield Text("".join(held))
+                    held.clear()
+    except ChatError:
         if held:
-            yield Text(held)
+            yield Text("".join(held))
         raise
-    if held := held + decode(b"", True):  # noqa: FBT003 - the codec takes `final` by position only
-        answered = True
-        yield Text(held)
-    if not answered:
+    words = "".join(held) + decode(b"", True)  # noqa: FBT003 - the codec takes `final` by position only
+    if not is_answer:
+        _check_answer(words, content_type, host)
+    if words:
+        yield Text(words)
+    elif not is_answer:
         raise EmptyAnswerError(text("error.empty_answer", host=host))
     yield Finish("stop")
 
 
-def _may_be_no_answer(beginning: str, content_type: str) -> bool:
-    """Whether what came so far may still turn out a web page, or an error that a status should have told."""
+def _is_answer(beginning: str, content_type: str) -> bool | None:
+    """Tell an answer by its beginning; None if more is needed, False if only its end can tell.
+
+    It may be a web page, or an error that a status should have told.
+    """
     start = beginning.lstrip()
     if content_type == "text/html":
-        return len(start) < PAGE_CHARACTERS or bool(_HTML_PAGE.match(start))
-    return content_type == "application/json" and start.startswith("{")
+        if _HTML_PAGE.match(start):
+            return False
+        comment = start.startswith(("<!--", "<?"))
+        return None if len(start) < (PAGE_COMMENT_CHARACTERS if comment else PAGE_CHARACTERS) else True
+    if _is_json(content_type):
+        return (not start.startswith(("{", "["))) if start else None
+    return True
+
+
+def _is_json(content_type: str) -> bool:
+    return content_type == "application/json" or content_type.endswith("+json")
 
 
 def _check_answer(body: str, content_type: str, host: str) -> None:
     if content_type == "text/html" and _HTML_PAGE.match(body):
         raise ProtocolError(text("error.protocol", host=host, reason=content_type))
-    if content_type == "application/json":
-        with suppress(ValueError):
+    if _is_json(content_type):
+        with suppress(ValueError, RecursionError):
             detail = json.loads(body)
-            if isinstance(detail, dict) and detail.get("error"):
+            found = detail[0] if isinstance(detail, list) and detail else detail
+            if isinstance(found, dict) and found.get("error"):
                 raise api_error(detail, host=host)
 
 
@@ -215,7 +248,7 @@ def _browser_headers(base_url: str) -> dict[str, str]:
         "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 Firefox/119.0",
         "Accept": "application/json, text/plain, */*",
         "Accept-Language": "de,en-US;q=0.7,en;q=0.3",
-        "Accept-Encoding": accepted_encodings(),
+        "Accept-Encoding": accepted_encodings().removesuffix(", zstd"),  # a browser's of that time
         "Content-Type": "application/json",
         "Referer": f"{base_url}/",
         "Origin": base_url,

@@ -30,7 +30,7 @@ from ..credentials import Secret
 from ..errors import ConfigurationError
 from ..messages import DeltaGenerator, Messages, ModelName, Notice
 from ..strings import text
-from ._http import IDLE_SECONDS, Deadline, Limits
+from ._limits import IDLE_SECONDS, Deadline, Limits
 from .base import AsyncGeneratorProvider
 from .openai import request_body, stream_completion
 
@@ -91,6 +91,7 @@ class Local(AsyncGeneratorProvider):
         *,
         first_timeout: float | None = None,
         idle_timeout: float = IDLE_SECONDS,
+        connect_timeout: float = 0,  # noqa: ARG003 - nor is there anything to connect to
         ca_bundle: str = "",  # noqa: ARG003 - nothing leaves the machine
         max_retries: int = 0,  # noqa: ARG003 - what fails here fails again
         conversation_id: str = "",  # noqa: ARG003 - the protocol has no place for it

@@ -324,7 +324,7 @@ def test_broken_framing(web: LocalServer, garbage: bytes, text: str) -> None:
 
 def test_broken_compression(web: LocalServer) -> None:
     web.queue(Answer(raw=[b"this is no gzip"], headers={"Content-Encoding": "gzip"}))
-    assert_for_people(ask(ChatAnywhere).error, IncompleteError)
+    assert_for_people(ask(ChatAnywhere).error, ProtocolError, "gzip")
 
 
 def test_an_empty_body_is_no_answer(web: LocalServer) -> None:

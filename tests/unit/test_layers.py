@@ -114,8 +114,8 @@ def test_the_front_ends_alone_know_ipython_and_widgets() -> None:
     assert importing_rooms("IPython", "ipywidgets") <= FRONT_ENDS
 
 
-def test_one_module_knows_aiohttp() -> None:
-    assert importers("aiohttp") == {"providers._http"}
+def test_three_modules_know_aiohttp() -> None:
+    assert importers("aiohttp") == {"providers._connections", "providers._http", "providers._translate"}
 
 
 def test_one_module_knows_nest_asyncio() -> None:

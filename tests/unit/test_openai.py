@@ -38,8 +38,8 @@ from chatanywhere_magic.errors import (
     TimeoutExceededError,
 )
 from chatanywhere_magic.messages import Finish, Message, ModelName, Text, Usage
+from chatanywhere_magic.providers._completion import CompletionReader
 from chatanywhere_magic.providers._sse import Event
-from chatanywhere_magic.providers.openai import _CompletionReader
 from chatanywhere_magic.testing.server import COMPLETIONS_PATH, Answer, LocalServer
 from tests.unit.helpers import Outcome, ask, assert_for_people, outcome_of, user
 
@@ -574,7 +574,7 @@ CHOICES = st.fixed_dictionaries({"choices": st.lists(st.dictionaries(st.sampled_
 
 @given(st.lists(JSON | CHOICES, max_size=3))
 def test_no_json_at_all_can_do_worse_than_our_own_errors(values: list[object]) -> None:
-    reader = _CompletionReader("host", None)
+    reader = CompletionReader("host", None)
     with suppress(ChatError):
         for value in values:
             for delta in reader.read(Event("message", json.dumps(value))):

@@ -8,7 +8,7 @@ import pytest
 
 from chatanywhere_magic import ChatAnywhere, OpenAI
 from chatanywhere_magic.errors import ConfigurationError, ProxyError
-from chatanywhere_magic.providers._http import proxy_for
+from chatanywhere_magic.providers._addresses import proxy_for
 from chatanywhere_magic.testing.server import Answer
 from tests.unit.helpers import ask, assert_for_people
 

@@ -1,0 +1,272 @@
+"""Chunks of a chat completion to deltas, without I/O: the dialects of OpenAI's protocol as real servers write them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from ..credentials import AnswerRedactor
+from ..errors import (
+    ChatError,
+    ContentFilterError,
+    EmptyAnswerError,
+    IncompleteError,
+    ProtocolError,
+    RefusalError,
+    StreamError,
+    UnsupportedError,
+)
+from ..messages import Delta, Finish, ModelName, Notice, Reasoning, Text, ToolCall, Usage, encodable
+from ..strings import text
+from ._refusals import MAX_CODE_WORDS, MAX_SERVER_WORDS, api_error, printable_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..credentials import Secret
+    from ._sse import Event
+
+_DONE: Final = "[DONE]"
+MAX_NAME_CHARACTERS: Final = 200
+_FIRST: Final = (0, None, "0")
+"""The first choice's index, as servers write it. One answer was asked for, and never a mixture is shown."""
+_WITHHELD: Final = frozenset({"content_filter", "safety", "recitation", "prohibited_content", "blocklist", "sensitive"})
+_FAILED: Final = frozenset(
+    {
+        "error",  # gateways, when the model behind them fails
+        "insufficient_system_resource",  # DeepSeek
+        "network_error",  # Zhipu
+        "abort",  # SGLang and vLLM
+        "aborted",
+        "cancelled",
+        "failed",
+        "timeout",
+    }
+)
+_TELLING: Final = ("message", "detail", "msg", "errors")
+"""Fields of an object without choices, by which gateways tell of failures of their own."""
+_PART_KINDS: Final = {
+    "text": "text",
+    "output_text": "text",
+    "thinking": "thinking",
+    "reasoning": "thinking",
+    "refusal": "refusal",
+}
+
+
+class CompletionReader:
+    """Event data in, deltas out; remembers whether the answer was said to be finished."""
+
+    def __init__(self, host: str, secret: Secret | None) -> None:
+        self.host = host
+        self.done = False
+        """Whether ``[DONE]`` came."""
+        self.has_answer = False
+        """Whether the first word came, be it text, reasoning, a refusal or a part of a tool call."""
+        self.has_events = False
+        self._secret = secret
+        self._finish_reason = ""
+        self._has_text = False
+        self._refusal = ""
+        self._tool_calls: dict[int, dict[str, str]] = {}
+        self._half = ""
+        self._model = ""
+        self._odd: object = None
+        """A chunk without choices, which may turn out to tell why nothing else came."""
+        self._answer = AnswerRedactor(secret)
+        self._reasoning = AnswerRedactor(secret)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the server gave a finish reason."""
+        return bool(self._finish_reason)
+
+    def read(self, event: Event) -> Iterator[Delta]:
+        """Read one event."""
+        data = event.data.strip()
+        if self.done:
+            return
+        if event.name == "error":
+            raise api_error(_parsed(data), host=self.host, secret=self._secret)
+        if not data:  # an event without data keeps the connection alive
+            return
+        if data.strip('"').upper() == _DONE:
+            self.done = True
+            return
+        try:
+            value = json.loads(event.data)
+        except (ValueError, RecursionError):
+            raise self.protocol_error("JSON", data) from None
+        yield from self.read_value(value, data)
+
+    def read_value(self, chunk: object, data: str) -> Iterator[Delta]:
+        """Read one chunk of a stream, or a whole completion where no stream was to be had; `data` is its JSON."""
+        if isinstance(chunk, list) and chunk and isinstance(chunk[0], dict) and chunk[0].get("error"):
+            chunk = chunk[0]  # Google's errors
+        if not isinstance(chunk, dict):
+            raise self.protocol_error("object", data)
+        self.has_events = True
+        if chunk.get("error") or chunk.get("object") == "error" or chunk.get("type") == "error":
+            raise api_error(chunk, host=self.host, secret=self._secret)
+        if (model := chunk.get("model")) and isinstance(model, str) and model != self._model:
+            self._model = model
+            yield ModelName(self._shown(model, MAX_NAME_CHARACTERS))
+        progress = chunk.get("prompt_progress")  # llama.cpp, when asked for it
+        if isinstance(progress, dict) and (share := _progress(progress)):
+            yield Notice(share)
+        choices = chunk.get("choices")
+        if choices is None and any(isinstance(chunk.get(name), str | list) for name in _TELLING):
+            self._odd = chunk
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict) and choice.get("index") in _FIRST:
+                yield from self._read_choice(choice)
+        if (usage := _usage(chunk)) is not None:
+            yield usage
+
+    def _read_choice(self, choice: dict[str, Any]) -> Iterator[Delta]:
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            # A whole message where nothing streams; text alone is how completions are written that are no chats.
+            delta = choice.get("message") or {"content": delta or choice.get("text")}
+        if isinstance(delta, dict):
+            content = delta.get("content")
+            reasoning = delta.get("reasoning_content") or delta.get("reasoning") or _parts(content, "thinking")
+            if isinstance(reasoning, str) and reasoning:
+                self.has_answer = True
+                if shown := self._reasoning.feed(encodable(reasoning)):
+                    yield Reasoning(shown)
+            self._refusal += _parts(delta.get("refusal"), "text") + _parts(content, "refusal")
+            self._take_tool_calls(delta.get("tool_calls"))
+            if function := delta.get("function_call"):  # how it was before there were several
+                self._take_tool_calls([{"function": function}])
+            if words := self._whole(_parts(content, "text")):
+                self._has_text = True
+                if shown := self._answer.feed(words):
+                    yield Text(shown)
+        if isinstance(reason := choice.get("finish_reason"), str) and reason:
+            self._finish_reason = reason
+        self.has_answer = self.has_answer or self._has_text or bool(self._refusal or self._tool_calls)
+
+    def _take_tool_calls(self, calls: object) -> None:
+        """Put the pieces of tool calls together: the name comes first, then its arguments bit by bit."""
+        for place, call in enumerate(calls if isinstance(calls, list) else ()):
+            if not isinstance(call, dict):
+                continue
+            index = _count(call.get("index"))
+            known = self._tool_calls.setdefault(
+                place if index is None else index, {"id": "", "name": "", "arguments": ""}
+            )
+            function = call.get("function")
+            fields = {"id": call.get("id"), **(function if isinstance(function, dict) else {})}
+            for field, value in known.items():
+                if isinstance(piece := fields.get(field), str) and piece:
+                    known[field] = value + piece if field == "arguments" else piece
+
+    def _whole(self, words: str) -> str:
+        """Return `words` in whole characters: servers that count in UTF-16 split an emoji between two chunks."""
+        words = self._half + words
+        self._half = words[-1:] if "\ud800" <= words[-1:] <= "\udbff" else ""
+        return encodable(words.removesuffix(self._half))
+
+    def flush(self) -> Iterator[Delta]:
+        """Yield what was held back until more should come."""
+        if reasoning := self._reasoning.flush():
+            yield Reasoning(reasoning)
+        if words := self._answer.flush():
+            yield Text(words)
+
+    def finish(self) -> Iterator[Delta]:
+        """Yield what remains and the finish, or raise if the answer that was read is not a good one."""
+        yield from self.flush()
+        for call in self._tool_calls.values():
+            yield ToolCall(**call)
+        if error := self._failure():
+            raise error
+        yield Finish(self._shown(self._finish_reason, MAX_CODE_WORDS))
+
+    def _failure(self) -> ChatError | None:  # noqa: PLR0911 - a list of cases
+        """Return what is wrong with the answer that was read to its end; None if it is a good one."""
+        host = self.host
+        reason = self._finish_reason.lower()
+        if not self.finished and not self.has_answer and self._odd is not None:
+            return api_error(self._odd, host=host, secret=self._secret)
+        if not self.has_events:
+            return EmptyAnswerError(text("error.empty_answer", host=host))
+        if not reason:
+            return IncompleteError(text("error.incomplete", host=host))
+        if reason in _WITHHELD:
+            return ContentFilterError(text("error.content_filter", host=host))
+        if reason in _FAILED:
+            return StreamError(text("error.stream", host=host, said=""))
+        if self._refusal:
+            return RefusalError(
+                text("error.refusal", words=self._shown(self._refusal)), server_message=self._shown(self._refusal)
+            )
+        if self._tool_calls and not self._has_text:
+            names = ", ".join(call["name"] for call in self._tool_calls.values())
+            return UnsupportedError(text("error.tool_calls", names=self._shown(names)))
+        if not self._has_text:
+            return EmptyAnswerError(text("error.empty_answer", host=host))
+        return None
+
+    def _shown(self, words: str, limit: int = MAX_SERVER_WORDS) -> str:
+        """Return the model's or the server's words as one printable line."""
+        return printable_words(words, self._secret, limit)
+
+    def protocol_error(self, expected: str, data: str) -> ProtocolError:
+        """Return the error for `data` that should have been something else."""
+        shown = self._shown(data[: 2 * MAX_SERVER_WORDS])
+        message = text("error.bad_event", host=self.host, expected=expected, data=repr(shown[:80]))
+        return ProtocolError(message, server_message=shown)
+
+
+def _parsed(data: str) -> object:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return data
+
+
+def _parts(content: object, kind: str) -> str:
+    """Return what a delta's content holds of one kind: text if it is a string, else the parts of that kind."""
+    if isinstance(content, str):
+        return content if kind == "text" else ""
+    if not isinstance(content, list):
+        return ""
+    return "".join(_part_text(part) for part in content if isinstance(part, dict) and _part_kind(part) == kind)
+
+
+def _part_kind(part: dict[str, Any]) -> str:
+    kind = part.get("type", "text")
+    return _PART_KINDS.get(kind, "") if isinstance(kind, str) else ""
+
+
+def _part_text(part: dict[str, Any]) -> str:
+    for name in ("text", "thinking", "reasoning", "refusal"):
+        value = part.get(name)
+        if isinstance(value, str):
+            return value
+        if isinstance(value, list):  # Mistral's thinking is a list of parts in its turn
+            return _parts(value, "text")
+    return ""
+
+
+def _usage(chunk: dict[str, Any]) -> Usage | None:
+    """Return the token counts of a chunk, wherever servers put them."""
+    choices = chunk.get("choices")
+    places = [chunk, chunk.get("x_groq"), choices[0] if isinstance(choices, list) and choices else None]
+    for place in places:
+        if isinstance(place, dict) and isinstance(usage := place.get("usage"), dict):
+            return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
+    return None
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _progress(progress: dict[str, Any]) -> str:
+    total, cached, processed = (_count(progress.get(name)) or 0 for name in ("total", "cache", "processed"))
+    if not cached <= processed < total:
+        return ""
+    return text("notice.reading_prompt", percent=100 * (processed - cached) // (total - cached))
