@@ -69,7 +69,10 @@ $(VENV)/.stamp-demo: pyproject.toml $(VENV)/.stamp-venv
 	-@$(PY) -m jupyter labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements 2>/dev/null
 	@touch $@
 
-$(VENV)/.stamp-dev: pyproject.toml $(VENV)/.stamp-venv
+$(VENV)/.stamp-dev: pyproject.toml tests/page/package-lock.json $(VENV)/.stamp-venv
 	$(PY) -m pip install --editable '.[local,dev]'
 	$(INSTALL_MODEL)
+	@# Without it the tests say what they leave out: the types of the panel's front end and its accessibility.
+	-@if command -v npm >/dev/null; then cd tests/page && npm ci --no-audit --no-fund; \
+		else echo 'There is no npm: the front end of the panel is tested in part only.' >&2; fi
 	@touch $@

@@ -86,12 +86,12 @@ class NotebookPainter:
     def paint(self, version: Version, notice: str) -> int:
         """Show the text so far; before there is any, what is being waited for."""
         if version.status in {"queued", "streaming"}:
-            below = state_line(_waiting(version, notice)) if not version.answer else ""
+            below = state_line(waiting_words(version, notice)) if not version.answer else ""
         else:
             below = self._final_line(version)
         page = f"{to_html(version.answer) if version.answer else ''}{below}"
         # The plain form must not be empty: nbclient and text front ends show it.
-        plain = version.answer or f"[{_waiting(version, notice)}]"
+        plain = version.answer or f"[{waiting_words(version, notice)}]"
         self._publish({"text/html": page, "text/plain": plain}, {})
         return len(page) + len(plain)
 
@@ -193,7 +193,8 @@ def turn_metadata(version: Version) -> dict[str, Any]:
     }
 
 
-def _waiting(version: Version, notice: str) -> str:
+def waiting_words(version: Version, notice: str) -> str:
+    """Return what is being waited for, before there is any text."""
     if notice:
         return notice
     if version.status == "queued":

@@ -325,6 +325,11 @@ class ChatSession(Settings):
         """The turns on their way, the running one first."""
         return tuple(self._live)
 
+    @property
+    def running(self) -> dict[int, LiveTurn]:
+        """The turns on their way in the open conversation, by their index."""
+        return {live.index: live for live in self._live if live.index is not None and live.thread is self._open}
+
     def listen(self, listener: Callable[[Change, LiveTurn | None], None]) -> Callable[[], None]:
         """Have `listener` called on the engine's thread when the conversation changes; return how to end that."""
         self._listeners.append(listener)

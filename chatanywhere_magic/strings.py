@@ -672,15 +672,315 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Сервер не поддерживает структурированный вывод; вопрос задан ещё раз без него.",
         "服务器不支持结构化输出；已在不使用它的情况下再问一次。",
     ),
+    "panel.actions": (
+        "What to do with this turn",
+        "Действия с репликой",
+        "对本轮的操作",
+    ),
+    "panel.answer_begins": (
+        "The answer begins.",
+        "Ответ начался.",
+        "回答开始。",
+    ),
+    "panel.answer_complete": (
+        "The answer is complete.",
+        "Ответ готов.",
+        "回答完毕。",
+    ),
+    "panel.answer_failed": (
+        "The question failed.",
+        "Вопрос не удался.",
+        "提问失败。",
+    ),
+    "panel.answer_stopped": (
+        "The answer was stopped.",
+        "Ответ остановлен.",
+        "回答已停止。",
+    ),
+    "panel.attach": (
+        "Attach files",
+        "Прикрепить файлы",
+        "添加文件",
+    ),
+    "panel.attached": (
+        "Attached files",
+        "Прикреплённые файлы",
+        "已添加的文件",
+    ),
+    "panel.automatic": (
+        "automatic",
+        "автоматически",
+        "自动",
+    ),
+    "panel.budget": (
+        "Tokens of a prompt at most",
+        "Токенов в запросе, не более",
+        "提示词元上限",
+    ),
+    "panel.busy_stop": (
+        "A cell keeps the kernel busy, so Stop waits until it ends.",
+        "Ядро занято ячейкой, остановка сработает, когда она закончится.",
+        "有单元格正在占用内核，停止要等它结束后才生效。",
+    ),
+    "panel.cancel": (
+        "Cancel",
+        "Отмена",
+        "取消",
+    ),
+    "panel.change_model": (
+        "Change model",
+        "Сменить модель",
+        "更换模型",
+    ),
+    "panel.clear": (
+        "Clear the conversation",
+        "Очистить беседу",
+        "清空对话",
+    ),
+    "panel.cleared": (
+        "The conversation is cleared.",
+        "Беседа очищена.",
+        "对话已清空。",
+    ),
+    "panel.close": (
+        "Close",
+        "Закрыть",
+        "关闭",
+    ),
     "panel.closed": (
         "Chat panel: run this cell to open it.",
         "Панель чата: выполните эту ячейку, чтобы открыть её.",
         "聊天面板：运行此单元格即可打开。",
     ),
+    "panel.completions": (
+        "Suggestions",
+        "Подсказки",
+        "补全建议",
+    ),
+    "panel.context": (
+        "Context",
+        "Контекст",
+        "上下文",
+    ),
+    "panel.context_of": (
+        "{used} of {limit} tokens of context in use",
+        "Занято {used} из {limit} токенов контекста",
+        "上下文已用 {used}，上限 {limit} 词元",
+    ),
+    "panel.context_used": (
+        "{used} tokens of context in use",
+        "Занято токенов контекста: {used}",
+        "上下文已用 {used} 词元",
+    ),
+    "panel.conversations": (
+        "Conversations",
+        "Беседы",
+        "对话列表",
+    ),
+    "panel.copied": (
+        "Copied.",
+        "Скопировано.",
+        "已复制。",
+    ),
+    "panel.copied_instead": (
+        "Copied: there is no notebook here to put it into.",
+        "Скопировано: блокнота, куда это вставить, здесь нет.",
+        "已复制：此处没有可插入的笔记本。",
+    ),
+    "panel.copy": (
+        "Copy the answer",
+        "Копировать ответ",
+        "复制回答",
+    ),
+    "panel.copy_code": (
+        "Copy the code",
+        "Копировать код",
+        "复制代码",
+    ),
+    "panel.delete": (
+        "Delete",
+        "Удалить",
+        "删除",
+    ),
+    "panel.deleted": (
+        "Deleted.",
+        "Удалено.",
+        "已删除。",
+    ),
+    "panel.edit": (
+        "Edit the question",
+        "Изменить вопрос",
+        "修改问题",
+    ),
+    "panel.empty": (
+        "Ask something. What is asked in cells appears here, too.",
+        "Спросите что-нибудь. Вопросы из ячеек тоже появляются здесь.",
+        "请提问。单元格里的提问也会显示在这里。",
+    ),
+    "panel.export_json": (
+        "Export as JSON",
+        "Сохранить как JSON",
+        "导出为 JSON",
+    ),
+    "panel.export_markdown": (
+        "Export as Markdown",
+        "Сохранить как Markdown",
+        "导出为 Markdown",
+    ),
+    "panel.export_notebook": (
+        "Export as a notebook",
+        "Сохранить как блокнот",
+        "导出为笔记本",
+    ),
+    "panel.failed": (
+        "That did not work; the kernel's log says why.",
+        "Не получилось; причина в журнале ядра.",
+        "操作失败，原因见内核日志。",
+    ),
+    "panel.file_too_large": (
+        "{name} is left out: the files of a question may have {size} together.",
+        "{name} не прикреплён: файлы вопроса вместе не больше {size}.",
+        "未添加 {name}：一次提问的文件合计不超过 {size}。",
+    ),
+    "panel.file_unreadable": (
+        "{name} is left out: it is neither text in UTF-8 nor a picture (PNG, JPEG, GIF, WebP).",
+        "{name} не прикреплён: это не текст в UTF-8 и не картинка (PNG, JPEG, GIF, WebP).",
+        "未添加 {name}：既不是 UTF-8 文本，也不是图片（PNG、JPEG、GIF、WebP）。",
+    ),
+    "panel.fork": (
+        "Fork here",
+        "Ответвить отсюда",
+        "从这里分支",
+    ),
     "panel.from_cell": (
         "You, in a cell",
         "Вы, в ячейке",
         "你（单元格）",
+    ),
+    "panel.go_to_cell": (
+        "Go to the cell",
+        "К ячейке",
+        "转到单元格",
+    ),
+    "panel.header": (
+        "Conversation, model and settings",
+        "Беседа, модель и настройки",
+        "对话、模型与设置",
+    ),
+    "panel.hint": (
+        "Enter sends · Shift+Enter: new line · @ variable · / command",
+        "Enter — отправить · Shift+Enter — новая строка · @ переменная · / команда",
+        "Enter 发送 · Shift+Enter 换行 · @ 变量 · / 命令",
+    ),
+    "panel.insert_code": (
+        "Insert the code into a new cell",
+        "Вставить код в новую ячейку",
+        "把代码插入新单元格",
+    ),
+    "panel.inserted": (
+        "A new cell holds the code; it has not been run.",
+        "Код в новой ячейке; он не выполнялся.",
+        "代码已放入新单元格，尚未运行。",
+    ),
+    "panel.interrupt": (
+        "Interrupt the cell",
+        "Прервать ячейку",
+        "中断单元格",
+    ),
+    "panel.kernel_busy": (
+        "Waiting for the kernel, which is busy …",
+        "Ядро занято, ждём …",
+        "内核忙，等待中…",
+    ),
+    "panel.kernel_gone": (
+        "This panel's kernel has ended. Run the cell again to open a new panel.",
+        "Ядро этой панели завершилось. Выполните ячейку снова, чтобы открыть новую панель.",
+        "此面板的内核已结束。请重新运行该单元格以打开新面板。",
+    ),
+    "panel.latest": (
+        "Latest",
+        "К последнему",
+        "回到最新",
+    ),
+    "panel.log": (
+        "Conversation",
+        "Беседа",
+        "对话内容",
+    ),
+    "panel.log_in": (
+        "Log in",
+        "Войти",
+        "登录",
+    ),
+    "panel.log_in_below": (
+        "Run the new cell below: it asks for a key, which the panel never sees.",
+        "Выполните новую ячейку ниже: она спросит ключ, панель его не увидит.",
+        "请运行下方新单元格：它会询问密钥，面板不会接触到密钥。",
+    ),
+    "panel.log_in_yourself": (
+        "Run %chat_login in a cell: it asks for a key, which the panel never sees.",
+        "Выполните %chat_login в ячейке: она спросит ключ, панель его не увидит.",
+        "请在单元格中运行 %chat_login：它会询问密钥，面板不会接触到密钥。",
+    ),
+    "panel.max_tokens": (
+        "Tokens of an answer at most",
+        "Токенов в ответе, не более",
+        "回答词元上限",
+    ),
+    "panel.more": (
+        "More",
+        "Ещё",
+        "更多",
+    ),
+    "panel.name": (
+        "Chat",
+        "Чат",
+        "聊天",
+    ),
+    "panel.new": (
+        "New conversation",
+        "Новая беседа",
+        "新对话",
+    ),
+    "panel.no_command": (
+        "There is no command /{name}.",
+        "Команды /{name} нет.",
+        "没有命令 /{name}。",
+    ),
+    "panel.no_model": (
+        "No model",
+        "Модели нет",
+        "无模型",
+    ),
+    "panel.not_copied": (
+        "The browser does not let this page copy.",
+        "Браузер не даёт этой странице копировать.",
+        "浏览器不允许此页面复制。",
+    ),
+    "panel.nothing_found": (
+        "Nothing found",
+        "Ничего не найдено",
+        "未找到",
+    ),
+    "panel.nothing_to_undo": (
+        "There is nothing to take back.",
+        "Отменять нечего.",
+        "没有可撤销的内容。",
+    ),
+    "panel.out_of_range": (
+        "{name}: {value} is not possible.",
+        "{name}: значение {value} недопустимо.",
+        "{name}：不能取值 {value}。",
+    ),
+    "panel.pin": (
+        "Pin: always send this turn",
+        "Закрепить: всегда отправлять",
+        "固定：始终发送本轮",
+    ),
+    "panel.pinned": (
+        "Pinned: always sent",
+        "Закреплено: всегда отправляется",
+        "已固定：始终发送",
     ),
     "panel.placeholder": (
         "Ask the model …",
@@ -692,15 +992,155 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "в очереди: {count}",
         "排队中：{count}",
     ),
+    "panel.reasoning": (
+        "Reasoning",
+        "Рассуждение",
+        "推理过程",
+    ),
+    "panel.redo": (
+        "Take the last undo back",
+        "Вернуть отменённое",
+        "恢复上次撤销",
+    ),
+    "panel.remove": (
+        "Remove {name}",
+        "Убрать {name}",
+        "移除 {name}",
+    ),
+    "panel.rename": (
+        "Rename",
+        "Переименовать",
+        "重命名",
+    ),
+    "panel.replace_code": (
+        "Replace the active cell with the code",
+        "Заменить активную ячейку кодом",
+        "用代码替换当前单元格",
+    ),
+    "panel.replaced": (
+        "The active cell holds the code; it has not been run.",
+        "Код в активной ячейке; он не выполнялся.",
+        "代码已放入当前单元格，尚未运行。",
+    ),
+    "panel.retry": (
+        "Retry",
+        "Повторить",
+        "重试",
+    ),
+    "panel.retry_with": (
+        "Retry with another model …",
+        "Повторить с другой моделью …",
+        "换模型重试…",
+    ),
+    "panel.search": (
+        "Search conversations",
+        "Поиск по беседам",
+        "搜索对话",
+    ),
+    "panel.search_models": (
+        "Search models, or type a name",
+        "Найти модель или ввести имя",
+        "搜索模型或输入名称",
+    ),
     "panel.send": (
         "Send",
         "Отправить",
         "发送",
     ),
+    "panel.sent_with": (
+        "Sent with the question",
+        "Отправлено с вопросом",
+        "随问题发送",
+    ),
+    "panel.settings": (
+        "Settings",
+        "Настройки",
+        "设置",
+    ),
     "panel.stop": (
         "Stop",
         "Стоп",
         "停止",
+    ),
+    "panel.system": (
+        "System prompt",
+        "Системный промпт",
+        "系统提示",
+    ),
+    "panel.take_back": (
+        "Take back",
+        "Отменить",
+        "撤回",
+    ),
+    "panel.temperature": (
+        "Temperature",
+        "Температура",
+        "温度",
+    ),
+    "panel.too_late": (
+        "It is being answered already; Stop ends that.",
+        "На него уже отвечают; остановить можно кнопкой «Стоп».",
+        "已开始回答；可用“停止”结束。",
+    ),
+    "panel.too_many_files": (
+        "A question takes {count} files at most.",
+        "К вопросу можно прикрепить файлов: {count}.",
+        "一次提问最多 {count} 个文件。",
+    ),
+    "panel.turn": (
+        "Turn {number}",
+        "Реплика {number}",
+        "第 {number} 轮",
+    ),
+    "panel.undo": (
+        "Undo the last turn",
+        "Отменить последнюю реплику",
+        "撤销最后一轮",
+    ),
+    "panel.unpin": (
+        "Unpin",
+        "Открепить",
+        "取消固定",
+    ),
+    "panel.untitled": (
+        "New conversation",
+        "Новая беседа",
+        "新对话",
+    ),
+    "panel.usage": (
+        "{prompt} tokens sent, {completion} received",
+        "Токенов отправлено {prompt}, получено {completion}",
+        "已发送 {prompt} 词元，收到 {completion} 词元",
+    ),
+    "panel.usage_label": (
+        "Usage",
+        "Расход",
+        "用量",
+    ),
+    "panel.use_embedded": (
+        "Use the embedded model",
+        "Взять встроенную модель",
+        "使用内置模型",
+    ),
+    "panel.use_model": (
+        "Use “{model}”",
+        "Взять «{model}»",
+        "使用“{model}”",
+    ),
+    "panel.version_after": (
+        "Next version",
+        "Следующий вариант",
+        "下一个版本",
+    ),
+    "panel.version_before": (
+        "Previous version",
+        "Предыдущий вариант",
+        "上一个版本",
+    ),
+    "panel.versions": (
+        "Versions",
+        "Варианты",
+        "版本",
     ),
     "panel.you": (
         "You",

@@ -17,10 +17,10 @@ class PanelPage:
 
     def __init__(self, notebook: NotebookPage) -> None:
         self._page = notebook.page
-        self.root = self._page.locator(".chatanywhere-panel")
-        self.composer = self.root.locator("textarea")
-        self.send_button = self.root.get_by_role("button", name="Send")
-        self.stop_button = self.root.get_by_role("button", name="Stop")
+        self.root = self._page.locator(".chatanywhere-root")
+        self.composer = self.root.locator(".chatanywhere-box")
+        self.send_button = self.root.locator(".chatanywhere-send")
+        self.stop_button = self.root.locator(".chatanywhere-stop")
         expect(self.composer).to_be_visible()
 
     def send(self, question: str) -> None:
@@ -34,3 +34,10 @@ class PanelPage:
     def turn(self, index: int) -> Locator:
         """Return a turn: the question, the answer and the line below it."""
         return self.root.locator(".chatanywhere-turn").nth(index)
+
+    def height_of(self, shown: Locator) -> float:
+        """Return how far below the panel's upper edge something is seen."""
+        panel, box = self.root.bounding_box(), shown.bounding_box()
+        assert panel is not None
+        assert box is not None
+        return box["y"] - panel["y"]

@@ -108,14 +108,17 @@ VECTORS = {**HTML, **MARKDOWN, **TEX, **AROUND_TEX}
 # Model names, error messages and questions are no Markdown, so the worst they could hold is this.
 PLAIN = r'<img src="SINK" onerror="RUN"> <script>RUN</script> $\href{javascript:RUN}{x}$ ![](SINK)'
 
+# What the panel puts around and into an answer. No answer can make an element with a class.
+_OWN = ".chatanywhere-actions, .chatanywhere-code-actions, .chatanywhere-remedies, .chatanywhere-meta"
 # Everything of an element that could run or fetch something, now or at a click.
-_FINDINGS = """root => {
+_FINDINGS = """(root, own) => {
   const ELEMENTS = [
     "script", "style", "link", "meta", "base", "template", "iframe", "frame", "object", "embed", "svg", "use", "image",
     "form", "input", "button", "textarea", "img", "picture", "source", "video", "audio",
   ];
   const ATTRIBUTES = ["src", "srcset", "srcdoc", "action", "formaction", "poster", "background", "id"];
   return [...root.querySelectorAll(".jp-OutputArea-output *, .chatanywhere-turn *")].flatMap(element => {
+    if (element.closest(own)) return [];
     const tag = element.localName;
     const found = ELEMENTS.includes(tag) ? [`<${tag}>`] : [];
     for (const { name, value } of element.attributes) {
@@ -130,8 +133,9 @@ _FINDINGS = """root => {
   });
 }"""
 # As a reader would who tries everything. Links to the web may open, so they are left alone; _FINDINGS sees the rest.
-_TOUCH_EVERYTHING = """root => {
+_TOUCH_EVERYTHING = """(root, own) => {
   for (const element of root.querySelectorAll("*")) {
+    if (element.closest(own)) continue;
     element.dispatchEvent(new MouseEvent("mouseover", { bubbles: true }));
     element.dispatchEvent(new FocusEvent("focus"));
     if (!/^https?:/.test(element.href ?? "")) element.dispatchEvent(new MouseEvent("click", { bubbles: false }));
@@ -155,9 +159,9 @@ class Watch:
         self.page.on("popup", lambda popup: self.seen.append(f"opened {popup.url}"))
 
     def check(self, *roots: Locator) -> None:
-        found = [finding for root in roots for finding in root.evaluate(_FINDINGS)]
+        found = [finding for root in roots for finding in root.evaluate(_FINDINGS, _OWN)]
         for root in roots:
-            root.evaluate(_TOUCH_EVERYTHING)
+            root.evaluate(_TOUCH_EVERYTHING, _OWN)
         self.page.evaluate("new Promise(requestAnimationFrame)")  # what these have set off is reported before
         assert (self.seen, found) == ([], [])
 

@@ -1,4 +1,4 @@
-"""The panel in a real kernel, without a browser: its widgets' states, and messages as a front end sends them."""
+"""The panel in a real kernel, without a browser: what pages are told, and what becomes of what they say."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import html
 import re
 import threading
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,252 +20,497 @@ if TYPE_CHECKING:
     from tests.support.kernels import Kernel, Result
     from tests.support.server import LocalServer
 
+OPEN = "from chatanywhere_magic import ChatPanel\npanel = ChatPanel()\npanel"
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
-class Panel:
-    """A panel as a front end has it."""
 
-    def __init__(self, kernel: Kernel, opened: Result) -> None:
-        (output,) = opened.outputs
+class Page:
+    """A page that shows the panel: it believes what it is told, and nothing else."""
+
+    def __init__(self, kernel: Kernel, root: str) -> None:
         self._kernel = kernel
-        self._root: str = output["data"]["application/vnd.jupyter.widget-view+json"]["model_id"]
+        self._root = root
+        (self.model,) = (name for name in self._within(root) if kernel.widgets[name]["_model_name"] == "AnyModel")
+        self.name = uuid.uuid4().hex
+        self.turns: dict[int, dict[str, Any]] = {}
+        self.order: list[int] = []
+        self.header: dict[str, Any] = {}
+        self.sequence: int | None = None
+        self.bytes = 0
+        self._read = len(self._messages)
+        self._answers: dict[str, dict[str, Any]] = {}
+
+    @property
+    def shown(self) -> list[str]:
+        """The words of each turn, from top to bottom."""
+        self._take_in()
+        return [_words(self.turns[index]) for index in self.order]
 
     @property
     def text(self) -> str:
-        """All words in it, from top to bottom."""
-        return "\n".join(self._words(self._root))
+        return "\n".join(self.shown)
 
     @property
-    def turns(self) -> list[str]:
-        """The words of each turn."""
-        return ["\n".join(self._words(name)) for name in self._within(self._root) if self._is_turn(name)]
+    def has_stock(self) -> bool:
+        """Whether the panel of stock widgets stands in its place."""
+        return any(self._kernel.widgets[name]["_model_name"] == "TextareaModel" for name in self._within(self._root))
 
-    @property
-    def composer(self) -> str:
-        value: str = self._state(self._find("TextareaModel"))["value"]
-        return value
+    def say(self, command: str, **fields: Any) -> str:
+        """Send a command, and return the id under which it is answered."""
+        name = uuid.uuid4().hex
+        self.send({"type": command, "id": name, **fields})
+        return name
 
-    @property
-    def can_stop(self) -> bool:
-        return not self._state(self._find("ButtonModel", "Stop"))["disabled"]
+    def send(self, message: object) -> None:
+        self._kernel.send_comm(self.model, {"method": "custom", "content": message})
 
-    def type(self, words: str) -> None:
-        update = {"method": "update", "state": {"value": words}, "buffer_paths": []}
-        self._kernel.send_comm(self._find("TextareaModel"), update)
+    def ask(self, command: str, **fields: Any) -> dict[str, Any]:
+        """Send a command, and return the answer to it."""
+        name = self.say(command, **fields)
+        self._kernel.wait_until(lambda: self._take_in() or name in self._answers)
+        return self._answers[name]
 
-    def click(self, button: str) -> None:
-        press = {"method": "custom", "content": {"event": "click"}}
-        self._kernel.send_comm(self._find("ButtonModel", button), press)
+    def open(self) -> Page:
+        """Speak up, as a front end does once it runs."""
+        self.send({"type": "hello", "page": self.name})
+        self._kernel.wait_until(lambda: self._take_in() or self.sequence is not None)
+        return self
 
     def wait_for(self, words: str) -> None:
         self._kernel.wait_until(lambda: words in self.text)
 
-    def _state(self, name: str) -> dict[str, Any]:
-        return self._kernel.widgets[name]
+    @property
+    def _messages(self) -> list[dict[str, Any]]:
+        return self._kernel.custom.get(self.model, [])
 
     def _within(self, name: str) -> Iterator[str]:
         yield name
-        for child in self._state(name).get("children", ()):
+        for child in self._kernel.widgets[name].get("children", ()):
             yield from self._within(child.removeprefix("IPY_MODEL_"))
 
-    def _is_turn(self, name: str) -> bool:
-        return "chatanywhere-turn" in self._state(name).get("_dom_classes", ())
+    def _take_in(self) -> None:
+        for message in self._messages[self._read :]:
+            self._take(message)
+        self._read = len(self._messages)
 
-    def _words(self, root: str) -> Iterator[str]:
-        for name in self._within(root):
-            if self._state(name)["_model_name"] in {"HTMLModel", "HTMLMathModel"}:
-                yield html.unescape(re.sub(r"<[^>]*>", "", self._state(name)["value"])).strip()
+    def _take(self, message: dict[str, Any]) -> None:
+        kind = message["type"]
+        if kind == "answer":
+            self._answers[message["id"]] = message
+        elif kind == "snapshot" and message["page"] in {"", self.name}:
+            self.turns = {index: _nothing() for index in message["order"]}
+            self.order, self.header, self.sequence = message["order"], message["header"], message["sequence"]
+            self._grow(message["changes"])
+        elif kind == "fill" and message["page"] in {"", self.name}:
+            self._grow([change for change in message["changes"] if not self.turns[change["turn"]]["head"]])
+        elif kind == "changes" and self.sequence is not None:
+            self.sequence += 1
+            assert message["sequence"] == self.sequence
+            self._grow(message["changes"])
+            self.order = message.get("order", self.order)
+            self.header = message.get("header", self.header)
 
-    def _find(self, model: str, description: str | None = None) -> str:
-        (found,) = (
-            name
-            for name in self._within(self._root)
-            if self._state(name)["_model_name"] == model and description in {None, self._state(name).get("description")}
-        )
-        return found
+    def _grow(self, changes: list[dict[str, Any]]) -> None:
+        for change in changes:
+            turn = self.turns.setdefault(change["turn"], _nothing())
+            if change.get("fresh"):
+                turn.update(_nothing(), head=turn["head"])
+            turn["head"] = change.get("head", turn["head"])
+            turn["html"] += "".join(change.get("html", ()))
+            turn["reasoning"] += change.get("reasoning", "")
+            if "tail" in change:
+                kept = turn["tail"].encode("utf-16-le")[: 2 * change.get("keep", 0)].decode("utf-16-le")
+                turn["tail"] = kept + change["tail"]
 
 
-def open_panel(kernel: Kernel) -> Panel:
-    return Panel(kernel, kernel.run("from chatanywhere_magic import ChatPanel\npanel = ChatPanel()\npanel"))
+def _nothing() -> dict[str, Any]:
+    return {"head": {}, "html": "", "tail": "", "reasoning": ""}
+
+
+def _words(turn: dict[str, Any]) -> str:
+    head = turn["head"]
+    if not head:
+        return ""
+    answer = html.unescape(re.sub(r"<[^>]*>", "", turn["html"] + turn["tail"])).strip()
+    return "\n".join([head["question"], turn["reasoning"], answer, head["problem"], head["waiting"], head["footer"]])
+
+
+def displayed(result: Result) -> str:
+    """Return the widget that an execution shows."""
+    views = [output["data"].get("application/vnd.jupyter.widget-view+json") for output in result.outputs]
+    (view,) = filter(None, views)
+    name: str = view["model_id"]
+    return name
+
+
+def new_page(kernel: Kernel) -> Page:
+    return Page(kernel, displayed(kernel.run(OPEN)))
 
 
 @pytest.fixture
-def panel(kernel: Kernel) -> Iterator[Panel]:
-    yield open_panel(kernel)
+def page(kernel: Kernel) -> Iterator[Page]:
+    yield new_page(kernel).open()
     kernel.run("panel.close()")
+
+
+# --- both doors ---------------------------------------------------------------------------------------------------
 
 
 def test_the_magic_opens_one(kernel: Kernel) -> None:
-    panel = Panel(kernel, kernel.run("%chat_panel"))
-    panel.type("Hello")
-    panel.click("Send")
-    panel.wait_for("The last one says: Hello")
+    page = Page(kernel, displayed(kernel.run("%chat_panel"))).open()
+    page.say("send", text="Hello")
+    page.wait_for("The last one says: Hello")
 
 
-def test_a_turn_asked_in_a_cell_grows_in_the_panel(panel: Panel, kernel: Kernel, server: LocalServer) -> None:
+def test_a_turn_asked_in_a_cell_grows_in_the_panel(page: Page, kernel: Kernel, server: LocalServer) -> None:
     rest = threading.Event()
     server.queue(Answer(text=["Half ", "and whole."], hold=rest, hold_after=1))
-    running = kernel.start("%chat From the cell?")
-    panel.wait_for("Half")
+    running = kernel.start("%chat From the cell?", cell_id="here")
+    page.wait_for("Half")
     assert not running.done
-    assert "From the cell?" in panel.text
-    assert panel.can_stop
+    assert "From the cell?" in page.text
+    assert page.turns[0]["head"]["door"] == "cell"
+    assert page.turns[0]["head"]["cell"] == "here"
+    assert page.header["running"]
     rest.set()
     running.wait()
-    panel.wait_for("Half and whole.")
-    kernel.wait_until(lambda: not panel.can_stop)
-    assert len(panel.turns) == 1
+    page.wait_for("Half and whole.")
+    kernel.wait_until(lambda: page.shown != [] and not page.header["running"])
 
 
-def test_a_turn_asked_in_the_panel_is_part_of_the_conversation(
-    panel: Panel, kernel: Kernel, server: LocalServer
-) -> None:
-    rest = threading.Event()
-    server.queue(Answer(text=["Half ", "and whole."], hold=rest, hold_after=1))
-    kernel.run("chat.system = 'Be brief.'")
-    panel.type("From the panel?")
-    panel.click("Send")
-    panel.wait_for("Half")
-    rest.set()
-    panel.wait_for("Half and whole.")
-    assert panel.composer == ""
-    assert turns(kernel) == [Turn("From the panel?", "Half and whole.", "complete")]
+def test_a_turn_asked_in_the_panel_is_part_of_the_conversation(page: Page, kernel: Kernel, server: LocalServer) -> None:
+    server.queue(Answer(text=["An answer."]))
+    page.say("send", text="From the panel?")
+    page.wait_for("An answer.")
+    assert turns(kernel) == [Turn("From the panel?", "An answer.", "complete")]
     the_answer(kernel.run("%chat And from a cell?"))
-    assert [message["content"] for message in server.requests[1].messages] == [
-        "Be brief.",
-        "From the panel?",
-        "Half and whole.",
-        "And from a cell?",
-    ]
-    panel.wait_for("The last one says: And from a cell?")
-    assert len(panel.turns) == 2
+    sent = [message["content"] for message in server.requests[1].messages]
+    assert sent == ["From the panel?", "An answer.", "And from a cell?"]
+    page.wait_for("The last one says: And from a cell?")
 
 
-def test_its_answer_goes_on_while_a_cell_keeps_the_kernel_busy(
-    panel: Panel, kernel: Kernel, server: LocalServer
+def test_several_panels_agree(page: Page, kernel: Kernel) -> None:
+    other = new_page(kernel).open()
+    page.say("send", text="first")
+    other.say("send", text="second")
+    for each in (page, other):
+        each.wait_for("The last one says: first")
+        each.wait_for("The last one says: second")
+    kernel.wait_until(lambda: page.shown == other.shown)
+    assert page.turns == other.turns
+
+
+def test_a_page_that_opens_in_the_middle_of_an_answer_sees_all_of_it(
+    page: Page, kernel: Kernel, server: LocalServer
 ) -> None:
     rest = threading.Event()
+    server.queue(Answer(text=["One.\n\n", "Two.\n\nThr", "ee.\n\nFour."], hold=rest, hold_after=2))
+    page.say("send", text="Count.")
+    page.wait_for("Thr")
+    late = Page(kernel, page._root).open()
+    late.wait_for("Thr")
+    rest.set()
+    for each in (page, late):
+        each.wait_for("Four.")
+    kernel.wait_until(lambda: page.shown == late.shown and page.turns == late.turns)
+
+
+def test_a_page_that_opens_gets_the_last_turns_at_once_and_then_the_others(kernel: Kernel) -> None:
+    kernel.run("from chatanywhere_magic.conversation import Conversation, Turn, Version")
+    made = "Turn((Version(f'question {n}', f'answer {n}', status='complete'),)) for n in range(100)"
+    kernel.run(f"chat._open.conversation = Conversation(tuple({made}))")
+    page = new_page(kernel).open()
+    assert page.order == list(range(100))
+    first = next(message for message in page._messages if message["type"] == "snapshot")
+    assert [change["turn"] for change in first["changes"]] == list(range(80, 100))
+    kernel.wait_until(lambda: all(page.shown))
+    assert [shown.splitlines()[0] for shown in page.shown] == [f"question {number}" for number in range(100)]
+    kernel.run("panel.close()")
+
+
+# --- an answer on its way -----------------------------------------------------------------------------------------
+
+
+def test_a_long_answer_is_sent_once(page: Page, server: LocalServer) -> None:
+    paragraph = "Some words that stand in a paragraph of their own. " * 4 + "\n\n"
+    server.queue(Answer(text=[paragraph[at : at + 20] for at in range(0, len(paragraph), 20)] * 100, delay=0.0005))
+    before = len(page._messages)
+    page.say("send", text="Write much.")
+    page.wait_for("tokens")
+    size = sum(len(str(message)) for message in page._messages[before:])
+    assert size < 3 * 100 * len(paragraph)
+
+
+def test_what_has_come_is_the_same_as_what_is_rendered_whole(page: Page, kernel: Kernel, server: LocalServer) -> None:
+    text = "# Title\n\nAn [early][link] and 🙂 *text*\n\n```python\nx = 1\n```\n\n- a\n- b\n\n[link]: https://example.org\n"
+    server.queue(Answer(text=list(text), delay=0.002))
+    page.say("send", text="Write.")
+    page.wait_for("tokens")
+    late = Page(kernel, page._root).open()
+    assert page.turns == late.turns
+    assert 'href="https://example.org"' in page.turns[0]["html"]
+
+
+def test_its_answer_goes_on_while_a_cell_keeps_the_kernel_busy(page: Page, kernel: Kernel, server: LocalServer) -> None:
+    rest = threading.Event()
     server.queue(Answer(text=["Half ", "and whole."], hold=rest, hold_after=1))
-    panel.type("Hello")
-    panel.click("Send")
-    panel.wait_for("Half")
+    page.say("send", text="Hello")
+    page.wait_for("Half")
     running = kernel.start("import time\nprint('busy')\ntime.sleep(1.5)")
     running.wait_until(lambda result: result.stdout == "busy\n")
     rest.set()
-    panel.wait_for("Half and whole.")
+    page.wait_for("Half and whole.")
     assert not running.done
     running.wait()
 
 
-def test_a_click_during_a_cell_is_not_lost(panel: Panel, kernel: Kernel) -> None:
-    """Without a subshell, which only some front ends open, it waits until the cell is over."""
-    running = kernel.start("import time\nprint('busy')\ntime.sleep(0.5)")
-    running.wait_until(lambda result: result.stdout == "busy\n")
-    panel.type("Hello")
-    panel.click("Send")
-    running.wait()
-    panel.wait_for("The last one says: Hello")
-    assert [turn.status for turn in turns(kernel)] == ["complete"]
-
-
-def test_stop_keeps_what_came(panel: Panel, kernel: Kernel, server: LocalServer) -> None:
+def test_stop_keeps_what_came(page: Page, kernel: Kernel, server: LocalServer) -> None:
     server.queue(Answer(text=["word "] * 3000, delay=0.01))
-    panel.type("Hello")
-    panel.click("Send")
-    panel.wait_for("word word")
+    page.say("send", text="Hello")
+    page.wait_for("word word")
     stopped = time.monotonic()
-    panel.click("Stop")
+    page.say("stop")
     assert server.requests[0].closed_by_client.wait(2)
     assert server.requests[0].closed_at is not None
     assert server.requests[0].closed_at - stopped < 0.5
-    panel.wait_for("■ stopped; the text so far is kept")
+    page.wait_for("■ stopped; the text so far is kept")
     (turn,) = turns(kernel)
     assert turn.status == "interrupted"
-    assert turn.answer.startswith("word word")
-    kernel.wait_until(lambda: not panel.can_stop)
 
 
-def test_questions_queue_and_say_so(panel: Panel, kernel: Kernel, server: LocalServer) -> None:
+def test_a_question_that_waits_can_be_taken_back(page: Page, server: LocalServer) -> None:
     end = threading.Event()
     server.queue(Answer(text=["First."], hold=end))
-    for question in ("one", "two"):
-        panel.type(question)
-        panel.click("Send")
-    panel.wait_for("waiting for the turn before")
-    panel.wait_for("waiting: 1")
+    for question in ("one", "two", "three"):
+        page.ask("send", text=question)
+    page.wait_for("waiting for the turn before")
+    assert page.ask("take_back", turn=1)["ok"]
     end.set()
-    panel.wait_for("The last one says: two")
-    assert [turn.question for turn in turns(kernel)] == ["one", "two"]
-    assert len(server.requests[1].messages) == 3
+    page.wait_for("The last one says: three")
+    assert [shown.splitlines()[0] for shown in page.shown] == ["one", "three"]
+    assert not page.ask("take_back", turn=2)["ok"]
+    assert [request.messages[-1]["content"] for request in server.requests] == ["one", "three"]
 
 
-@pytest.mark.parametrize("nothing", ["", "  \n\n "])
-def test_an_empty_question_asks_nothing(panel: Panel, kernel: Kernel, server: LocalServer, nothing: str) -> None:
-    panel.type(nothing)
-    panel.click("Send")
+# --- turns ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_turn_is_retried_revised_and_its_versions_turned_over(
+    page: Page, kernel: Kernel, server: LocalServer
+) -> None:
+    for answer in ("First.", "Second.", "Third."):
+        server.queue(Answer(text=[answer]))
+    page.say("send", text="Hello")
+    page.wait_for("First.")
+    page.say("retry", turn=0)
+    page.wait_for("Second.")
+    page.say("revise", turn=0, text="Hello again")
+    page.wait_for("Third.")
+    assert "Hello again" in page.text
+    kernel.wait_until(lambda: page.shown != [] and page.turns[0]["head"]["status"] == "complete")
+    assert page.turns[0]["head"]["versions"] == 3
+    page.say("select", turn=0, version=0)
+    page.wait_for("First.")
+    assert "Third." not in page.text
+    assert page.ask("source", turn=0)["data"] == "First."
+
+
+def test_a_deleted_turn_can_be_taken_back(page: Page, kernel: Kernel) -> None:
+    kernel.run("%chat one\n%chat two\n%chat three")
+    page.wait_for("The last one says: three")
+    before = page.shown
+    page.ask("delete", turn=1)
+    kernel.wait_until(lambda: len(page.shown) == 2)
+    assert page.order == [0, 2]
+    page.ask("restore")
+    kernel.wait_until(lambda: page.shown == before)
+
+
+def test_a_fork_goes_on_without_the_original(page: Page, kernel: Kernel) -> None:
+    kernel.run("%chat one\n%chat two")
+    page.wait_for("The last one says: two")
+    original = evaluate(kernel, "chat.conversation_id")
+    page.ask("fork", turn=0)
+    kernel.wait_until(lambda: len(page.shown) == 1)
+    found = page.ask("conversations", search="")["data"]
+    assert [each["open"] for each in found].count(True) == 1
+    assert original in {each["id"] for each in found if not each["open"]}
+    page.ask("switch", conversation=original)
+    page.wait_for("The last one says: two")
+
+
+def test_a_pin_and_a_title_are_shown(page: Page, kernel: Kernel) -> None:
+    kernel.run("%chat one")
+    page.wait_for("The last one says: one")
+    page.ask("pin", turn=0, pinned=True)
+    page.ask("rename", title="My title")
+    kernel.wait_until(lambda: page.shown != [] and page.turns[0]["head"]["pinned"])
+    assert page.header["title"] == "My title"
+
+
+def test_files_go_with_the_question(page: Page, server: LocalServer) -> None:
+    files = [
+        {"name": "notes.txt", "media_type": "text/plain", "text": "A note."},
+        {"name": "dot.png", "media_type": "image/png", "data": PIXEL},
+    ]
+    server.queue(Answer(text=["I see."]))
+    page.say("send", text="Look.", attachments=files)
+    page.wait_for("tokens")
+    question, picture = server.requests[0].messages[-1]["content"]
+    assert "notes.txt:\n```\nA note.\n```" in question["text"]
+    assert picture["image_url"]["url"] == f"data:image/png;base64,{PIXEL}"
+    assert [chip["name"] for chip in page.turns[0]["head"]["chips"]] == ["notes.txt", "dot.png"]
+
+
+# --- options --------------------------------------------------------------------------------------------------------
+
+
+def test_options_are_the_sessions(page: Page, kernel: Kernel, server: LocalServer) -> None:
+    page.ask("option", name="system", words="Be brief.")
+    page.ask("option", name="temperature", number=0.25)
+    page.ask("option", name="max_tokens", number=50)
+    page.say("send", text="Hello")
+    page.wait_for("tokens")
+    body = server.requests[0].json
+    assert body["messages"][0] == {"role": "system", "content": "Be brief."}
+    assert (body["temperature"], body["max_tokens"]) == (0.25, 50)
+    kernel.run("chat.system = 'Be long.'")
+    kernel.wait_until(lambda: page._take_in() or page.header["system"] == "Be long.")
+    assert not page.ask("option", name="temperature", number=7)["ok"]
+    page.ask("option", name="max_tokens", number=None)
+    assert evaluate(kernel, "chat.max_tokens") is None
+
+
+def test_another_model_can_be_chosen(page: Page, kernel: Kernel, server: LocalServer) -> None:
+    known = page.ask("models")["data"]
+    assert {"openai", "local"} <= {each["provider"] for each in known}
+    page.ask("model", provider="openai", model="another-model")
+    page.say("send", text="Hello")
+    page.wait_for("tokens")
+    assert server.requests[0].json["model"] == "another-model"
+    assert "no such provider" not in page.text
+    assert not page.ask("model", provider="nobody", model="")["ok"]
+    assert evaluate(kernel, "chat.provider") == "openai"
+
+
+def test_without_a_provider_it_says_what_to_do(page: Page, kernel: Kernel) -> None:
+    kernel.run("chat.provider = 'opnai'")
+    kernel.wait_until(lambda: page._take_in() or bool(page.header["trouble"]))
+    assert "Did you mean openai?" in page.header["trouble"][0]
+    refused = page.ask("send", text="Hello")
+    assert not refused["ok"]
+    assert "There is no provider 'opnai'" in refused["words"]
+    assert turns(kernel) == []
+
+
+def test_the_language_can_be_changed(page: Page, kernel: Kernel) -> None:
+    kernel.run("chat.language = 'ru'")
+    kernel.wait_until(lambda: any(message.get("language") == "ru" for message in page._messages))
+    kernel.run("chat.language = ''")
+
+
+@pytest.mark.parametrize(("words", "option"), [("/system Be brief.", "system"), ("/model tiny", "model")])
+def test_a_slash_sets_options(page: Page, kernel: Kernel, words: str, option: str) -> None:
+    name, _, argument = words[1:].partition(" ")
+    assert page.ask("command", name=name, argument=argument)["ok"]
+    assert evaluate(kernel, f"chat.{option}") == argument
+
+
+def test_a_slash_changes_the_conversation(page: Page, kernel: Kernel) -> None:
+    kernel.run("%chat one\n%chat two")
+    page.ask("command", name="undo")
+    kernel.wait_until(lambda: len(page.shown) == 1)
+    page.ask("command", name="redo")
+    kernel.wait_until(lambda: len(page.shown) == 2)
+    page.ask("command", name="new")
+    kernel.wait_until(lambda: page.shown == [])
+    assert not page.ask("command", name="undo")["ok"]
+
+
+# --- input ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        None,
+        "send",
+        [],
+        {},
+        {"type": "close"},
+        {"type": "__class__"},
+        {"type": "send"},
+        {"type": "send", "text": 7},
+        {"type": "send", "text": "Hello", "origin": "cell"},
+        {
+            "type": "send",
+            "text": "Hello",
+            "attachments": [{"name": "a.svg", "media_type": "image/svg+xml", "data": ""}],
+        },
+        {"type": "retry", "turn": -1},
+        {"type": "retry", "turn": True},
+        {"type": "option", "name": "proxy", "words": "http://evil.example"},
+        {"type": "option", "name": "temperature", "number": "0"},
+        {"type": "model", "provider": "x" * 1000, "model": ""},
+    ],
+)
+def test_what_is_no_command_does_nothing(page: Page, kernel: Kernel, server: LocalServer, message: object) -> None:
+    page.send(message)
+    assert page.ask("source", turn=5)["ok"] is False
     assert turns(kernel) == []
     assert not server.requests
+    assert evaluate(kernel, "chat.temperature") == 0.5
 
 
-def test_a_question_that_cannot_be_asked_stays_in_the_composer(panel: Panel, kernel: Kernel) -> None:
-    kernel.run("chat.provider = 'opnai'")
-    panel.type("Hello")
-    panel.click("Send")
-    panel.wait_for("There is no provider 'opnai'. Did you mean openai?")
-    assert turns(kernel) == []
-    kernel.run("chat.provider = ''")
-    panel.click("Send")
-    panel.wait_for("The last one says: Hello")
-    assert "opnai" not in panel.text
+@pytest.mark.parametrize("words", ["%env SECRET=1", "!touch ran", "{1/0}", "/etc/passwd", "__import__('os')"])
+def test_what_is_typed_is_never_run(page: Page, kernel: Kernel, server: LocalServer, words: str) -> None:
+    page.say("send", text=words)
+    page.wait_for("tokens")
+    assert server.requests[0].messages[-1]["content"] == words
+    assert not (kernel.home / "ran").exists()
 
 
-def test_a_failure_is_shown_with_its_reason(panel: Panel, server: LocalServer) -> None:
-    server.queue(Answer(status=401, raw=[b"{}"]))
-    panel.type("Hello")
-    panel.click("Send")
-    panel.wait_for("✗ failed")
-    panel.wait_for("did not accept the key (status 401)")
+def test_no_key_is_in_its_state(kernel: Kernel, server: LocalServer) -> None:
+    kernel.run("import os; os.environ['OPENAI_API_KEY'] = 'sk-' + 'very-secret' * 3")
+    page = new_page(kernel).open()
+    page.say("send", text="Hello")
+    page.wait_for("tokens")
+    kernel.run("panel.close(); del os.environ['OPENAI_API_KEY']")
+    assert "very-secret" in str(server.requests[0].headers)
+    assert "very-secret" not in str(kernel.widgets) + str(kernel.custom)
 
 
-def test_a_revised_turn_changes_in_its_place(panel: Panel, kernel: Kernel) -> None:
-    for question, cell in [("first", "a"), ("second", "b"), ("first again", "a")]:
-        kernel.run(f"%chat {question}", cell_id=cell)
-    panel.wait_for("The last one says: first again")
-    first, second = panel.turns
-    assert "first again" in first
-    assert "second" in second
+# --- its life -------------------------------------------------------------------------------------------------------
 
 
-def test_a_panel_opened_later_shows_everything(panel: Panel, kernel: Kernel) -> None:
-    kernel.run("%chat first\n%chat second")
-    late = open_panel(kernel)
-    assert len(late.turns) == 2
-    kernel.run("%chat third")
-    for each in (panel, late):
-        each.wait_for("The last one says: third")
-    assert panel.turns == late.turns
-
-
-def test_a_new_conversation_empties_it(panel: Panel, kernel: Kernel) -> None:
-    kernel.run("%chat Hello")
-    panel.wait_for("The last one says: Hello")
-    kernel.run("%chat_new")
-    kernel.wait_until(lambda: panel.turns == [])
-
-
-def test_a_closed_panel_no_longer_listens(kernel: Kernel) -> None:
-    before = evaluate(kernel, "len(chat._listeners)")
-    panel = open_panel(kernel)
-    assert evaluate(kernel, "len(chat._listeners)") == before + 1
-    kernel.run("%chat Hello")
-    panel.wait_for("The last one says: Hello")
+def test_where_its_front_end_is_missing_there_are_stock_widgets(kernel: Kernel) -> None:
+    page = new_page(kernel)
+    kernel.wait_until(lambda: page.has_stock)
+    page.open()
+    kernel.wait_until(lambda: not page.has_stock)
     kernel.run("panel.close()")
-    assert evaluate(kernel, "len(chat._listeners)") == before
-    assert the_answer(kernel.run("%chat Hello again")).metadata["chatanywhere"]["status"] == "complete"
 
 
-def test_closing_it_closes_every_widget_of_it(kernel: Kernel) -> None:
-    before = set(kernel.widgets)
-    open_panel(kernel)
+def test_closing_it_leaves_nothing_behind(kernel: Kernel) -> None:
+    kernel.run("from chatanywhere_magic import ChatPanel\nChatPanel().close()")
+    listening = "[len(chat._listeners), sum(map(len, chat._trait_notifiers.get('model', {}).values()))]"
+    before, widgets = evaluate(kernel, listening), set(kernel.widgets)
+    page = new_page(kernel).open()
     kernel.run("%chat Hello")
+    page.wait_for("The last one says: Hello")
     kernel.run("panel.close()")
-    assert set(kernel.widgets) - before == set()
+    assert evaluate(kernel, listening) == before
+    assert set(kernel.widgets) == widgets
+    sent = len(page._messages)
+    the_answer(kernel.run("%chat Hello again"))
+    assert len(page._messages) == sent
+
+
+def test_a_panel_that_no_page_shows_is_told_nothing(page: Page, kernel: Kernel) -> None:
+    page.send({"type": "bye", "page": page.name})
+    kernel.run("%chat Hello")
+    sent = len(page._messages)
+    kernel.run("%chat Hello again")
+    assert len(page._messages) == sent
+    again = Page(kernel, page._root).open()
+    assert "Hello again" in again.text

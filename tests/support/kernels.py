@@ -181,6 +181,8 @@ class Kernel:
         """What belongs to no execution of this client."""
         self.widgets: dict[str, dict[str, Any]] = {}
         """The state of each open comm, by its id."""
+        self.custom: dict[str, list[dict[str, Any]]] = {}
+        """What widgets sent to their front ends beside their state, by the comm's id."""
         self._manager.start_kernel(
             env=clean_environment(self.home, env),
             cwd=str(cwd or self.home),
@@ -272,6 +274,7 @@ class Kernel:
         self._results.clear()
         self._shown.clear()
         self.widgets.clear()
+        self.custom.clear()
         self._wait_for_ready()
 
     def shutdown(self) -> None:
@@ -344,3 +347,5 @@ class Kernel:
             self.widgets.pop(content["comm_id"], None)
         elif kind == "comm_open" or content["data"].get("method") == "update":
             self.widgets.setdefault(content["comm_id"], {}).update(content["data"].get("state", {}))
+        elif content["data"].get("method") == "custom":
+            self.custom.setdefault(content["comm_id"], []).append(content["data"]["content"])

@@ -49,7 +49,12 @@ def calls() -> Iterator[tuple[str, ast.Call]]:
 
 def mentioned() -> dict[str, str]:
     """Every string in the package that looks like a key, with the place where it stands."""
-    return {
+    in_pages = {
+        key: path.name
+        for path in sorted(PACKAGE.rglob("*.js"))
+        for key in re.findall(rf'"({KEY.pattern})"', path.read_text(encoding="utf-8"))
+    }
+    return in_pages | {
         node.value: f"{name}:{node.lineno}"
         for name, tree in MODULES.items()
         for node in ast.walk(tree)

@@ -1,4 +1,4 @@
-"""The chat panel: the kernel's conversation in widgets, beside the cells and always in step with them."""
+"""The panel where anywidget's front end is missing: the conversation in stock widgets, a text box and two buttons."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import ipywidgets
 
-from .conversation import Origin, Version
-from .display import final_words, footer_words, state_line
-from .errors import ChatError
-from .markdown import as_text_html, to_html
-from .session import ChatSession, get_session
-from .strings import text
+from ..conversation import Origin, Version
+from ..display import final_words, footer_words, state_line
+from ..errors import ChatError
+from ..markdown import as_text_html, to_html
+from ..strings import text
+from .widgets import answer_in_own_subshell, close_tree
 
 if TYPE_CHECKING:
-    from .live import LiveTurn
-    from .session import Change
+    from ..live import LiveTurn
+    from ..session import Change, ChatSession
 
 PAINT_SECONDS: Final = 0.1
 LOG_HEIGHT: Final = "420px"
@@ -29,17 +29,17 @@ _QUESTION_STYLE: Final = (
 _ANSWER_STYLE: Final = "padding: 4px 10px 0 13px"  # begins below the question's text
 
 
-class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
-    """A panel on the kernel's conversation: what is asked in cells appears in it, and the other way round.
+class StockPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
+    """A panel of which every part is ipywidgets' own, which is there wherever widgets are.
 
     Parameters
     ----------
-    session : ChatSession, optional
-        By default the kernel's.
+    session : ChatSession
+        Whose conversation it shows.
     """
 
-    def __init__(self, session: ChatSession | None = None) -> None:
-        self.session = session if session is not None else get_session()
+    def __init__(self, session: ChatSession) -> None:
+        self.session = session
         self._shown: list[tuple[Any, ...]] = []
         self._painting = threading.Lock()
         self._scheduled = False
@@ -68,20 +68,15 @@ class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         self._stop_button.on_click(self._on_stop)
         controls = ipywidgets.HBox([self._send_button, self._stop_button, self._queue_line, self._problem_line])
         super().__init__([log, self._composer, controls])
-        self.add_class("chatanywhere-panel")
         for widget in (self._composer, self._send_button, self._stop_button):
-            _answer_in_own_subshell(widget)
+            answer_in_own_subshell(widget)
         self._end_listening = self.session.listen(self._on_change)
         self._paint()
 
     def close(self) -> None:
         """Close the panel; the conversation goes on."""
         self._end_listening()
-        _close_tree(self)
-
-    def __repr__(self) -> str:
-        """Say what stands here, for a notebook that is read without its kernel."""
-        return text("panel.closed")
+        close_tree(self)
 
     def _on_send(self, _button: object) -> None:
         self._composer.focus()  # the next question, or another try at this one
@@ -131,19 +126,10 @@ class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
             if len(boxes) != len(self._turns.children):
                 self._turns.children = boxes
             for box in gone:
-                _close_tree(box)
+                close_tree(box)
             self._queue_line.value = text("panel.queued", count=len(live) - 1) if len(live) > 1 else ""
         # A long answer takes long to paint, and it is the engine that paints: most of its time is for the stream.
         self._pause = max(PAINT_SECONDS, 4 * (time.monotonic() - began))
-
-
-def _close_tree(widget: Any) -> None:
-    """Close `widget` with what is in it; ipywidgets closes a box alone, and its layout and style never."""
-    parts = [*getattr(widget, "children", ()), getattr(widget, "layout", None), getattr(widget, "style", None)]
-    ipywidgets.Widget.close(widget)
-    for part in parts:
-        if part is not None:
-            _close_tree(part)
 
 
 class _TurnBox(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
@@ -177,13 +163,3 @@ class _TurnBox(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
                 problem = f'<div style="color: var(--jp-error-color1)">{as_text_html(version.error)}</div>'
         below = f"{problem}{state_line(' · '.join(words))}" if words else problem
         self._state_line.value = f'<div style="{_ANSWER_STYLE}; line-height: 1.4">{below}</div>'
-
-
-def _answer_in_own_subshell(widget: Any) -> None:
-    """Work around ipykernel 7.4.0, so that buttons work while a cell runs.
-
-    It sends a widget's replies to the shell that last published on the comm: for a widget made in a cell,
-    the one that the cell blocks.
-    """
-    if hasattr(widget.comm, "_reply_subshell_for"):
-        widget.comm._reply_subshell_for = lambda _data, default: default  # noqa: SLF001 - there is no public way

@@ -1,0 +1,211 @@
+"""What a page's commands do: each is a call of the session. None runs a magic or code."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from traitlets import TraitError
+
+from ..conversation import Origin
+from ..errors import ConfigurationError
+from ..providers.base import get_provider, provider_names
+from ..strings import text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..conversation import Turn
+    from ..messages import Attachment
+    from ..session import ChatSession
+    from .commands import Command
+
+_LABELS: Final = {
+    "system": "panel.system",
+    "temperature": "panel.temperature",
+    "max_tokens": "panel.max_tokens",
+    "budget": "panel.budget",
+}
+"""What the session's options are called in the panel."""
+
+
+def carry_out(session: ChatSession, command: Command) -> Any:
+    """Carry out `command`, and return what the page gets for it, as JSON values.
+
+    Raises
+    ------
+    ChatError
+        If it cannot be done; the message says why.
+    """
+    return getattr(Actions(session), command.name)(**command.fields)
+
+
+def slash_commands() -> list[dict[str, Any]]:
+    """Return what the composer offers behind a ``/``."""
+    return [{"name": name, "help": text(key), "argument": takes} for name, (key, takes, _) in _SLASH.items()]
+
+
+class Actions:
+    """One method a command of :mod:`commands`, of the same name and with the same fields."""
+
+    def __init__(self, session: ChatSession) -> None:
+        self._session = session
+
+    # --- asking and stopping --------------------------------------------------------------------------------------
+
+    def send(self, text: str, attachments: tuple[Attachment, ...] = ()) -> None:
+        """Ask."""
+        self._session.start(self._session.prepare(text, origin=Origin("panel"), attachments=attachments))
+
+    def stop(self) -> int:
+        """Stop everything that is on its way."""
+        return self._session.stop()
+
+    def take_back(self, turn: int) -> None:
+        """Take back a question that waits for the turns before it."""
+        live = self._session.running.get(turn)
+        if live is None or live.status != "queued":
+            raise ConfigurationError(text("panel.too_late"))
+        self._session.delete(turn)
+
+    def command(self, name: str, argument: str) -> Any:
+        """Do what a person typed behind a ``/``."""
+        if name not in _SLASH:
+            raise ConfigurationError(text("panel.no_command", name=name))
+        return _SLASH[name][2](self, argument)
+
+    # --- a turn ---------------------------------------------------------------------------------------------------
+
+    def source(self, turn: int) -> str:
+        """Return the answer as the model wrote it."""
+        return self._turn(turn).current.answer
+
+    def retry(self, turn: int | None = None, provider: str = "", model: str = "") -> None:
+        """Ask a turn's question again, or the last one's."""
+        self._session.start(self._session.retry(turn, provider=provider or None, model=model))
+
+    def revise(self, turn: int, text: str) -> None:
+        """Ask another question in a turn's place."""
+        self._session.start(self._session.revise(turn, text))
+
+    def select(self, turn: int, version: int) -> None:
+        """Show and send another version of a turn."""
+        self._session.select(turn, version)
+
+    def pin(self, turn: int, *, pinned: bool) -> None:
+        """Have a turn always sent, or not."""
+        self._session.pin(turn, pinned)
+
+    def delete(self, turn: int) -> None:
+        """Hide a turn."""
+        self._session.delete(turn)
+
+    def fork(self, turn: int | None = None) -> None:
+        """Go on from a turn, or from the last one, in a conversation of its own."""
+        self._session.fork(turn)
+
+    # --- the conversation -----------------------------------------------------------------------------------------
+
+    def new(self) -> None:
+        """Begin a new conversation."""
+        self._session.new()
+
+    def undo(self) -> None:
+        """Hide the last turn."""
+        if self._session.undo() is None:
+            raise ConfigurationError(text("panel.nothing_to_undo"))
+
+    def restore(self) -> None:
+        """Take the last undo, delete or clear back."""
+        if not self._session.restore():
+            raise ConfigurationError(text("panel.nothing_to_undo"))
+
+    def clear(self) -> None:
+        """Hide all turns."""
+        self._session.clear()
+
+    def rename(self, title: str) -> None:
+        """Give the conversation a title."""
+        self._session.rename(title)
+
+    def conversations(self, search: str) -> list[dict[str, Any]]:
+        """Return the conversations, or those in which the words stand."""
+        return [
+            {
+                "id": each.id,
+                "title": each.title,
+                "detail": time.strftime("%Y-%m-%d %H:%M", time.localtime(each.updated)),
+                "open": each.id == self._session.conversation_id,
+            }
+            for each in self._session.conversations(search)
+        ]
+
+    def switch(self, conversation: str) -> None:
+        """Go on with another conversation."""
+        self._session.switch(conversation)
+
+    # --- who answers, and how -------------------------------------------------------------------------------------
+
+    def models(self) -> list[dict[str, str]]:
+        """Return who can be asked."""
+        providers = [get_provider(name) for name in provider_names()]
+        return [
+            {"provider": provider.name, "model": provider.default_model, "detail": provider.name}
+            for provider in providers
+        ]
+
+    def model(self, provider: str, model: str) -> None:
+        """Choose who answers from now on."""
+        if provider:
+            get_provider(provider).check(model)
+            self._session.provider = provider
+        self._session.model = model
+
+    def option(self, name: str, words: str = "", number: float | None = None) -> None:
+        """Set one of the session's options; without a number it gets its default."""
+        value: Any
+        if name == "system":
+            value = words
+        elif number is None:
+            value = self._session.trait_defaults(name)
+        else:
+            value = number if name == "temperature" else int(number)
+        try:
+            setattr(self._session, name, value)
+        except TraitError:
+            raise ConfigurationError(text("panel.out_of_range", name=text(_LABELS[name]), value=value)) from None
+
+    # --- the composer ---------------------------------------------------------------------------------------------
+
+    def complete(self, word: str) -> list[dict[str, str]]:
+        """Return the kernel's names that begin so, each with what stands behind it."""
+        raise NotImplementedError(word)
+
+    def _turn(self, index: int) -> Turn:
+        turns = self._session.conversation.turns
+        if index >= len(turns) or turns[index].hidden:
+            raise ConfigurationError(text("error.no_turn", number=index + 1))
+        return turns[index]
+
+
+_SLASH: Final[dict[str, tuple[str, bool, Callable[[Actions, str], Any]]]] = {
+    "clear": ("panel.clear", False, lambda do, _: do.clear()),
+    "fork": ("panel.fork", False, lambda do, _: do.fork()),
+    "model": ("panel.change_model", True, lambda do, words: do.model("", words)),
+    "new": ("panel.new", False, lambda do, _: do.new()),
+    "redo": ("panel.redo", False, lambda do, _: do.restore()),
+    "rename": ("panel.rename", True, lambda do, words: do.rename(words)),
+    "retry": ("panel.retry", False, lambda do, _: do.retry()),
+    "stop": ("panel.stop", False, lambda do, _: do.stop()),
+    "system": ("panel.system", True, lambda do, words: do.option("system", words)),
+    "temperature": ("panel.temperature", True, lambda do, words: do.option("temperature", number=_number(words))),
+    "undo": ("panel.undo", False, lambda do, _: do.undo()),
+}
+"""What can stand behind a ``/``: the key of its help, whether something follows it, and what it does."""
+
+
+def _number(words: str) -> float | None:
+    try:
+        return float(words) if words else None
+    except ValueError:
+        raise ConfigurationError(text("panel.out_of_range", name=text("panel.temperature"), value=words)) from None

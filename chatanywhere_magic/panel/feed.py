@@ -1,0 +1,244 @@
+"""The conversation as a page is told it: all of it at first, then what changed, each thing once.
+
+It lives on the engine's thread, where the conversation changes; it knows of no widget and sends nothing itself.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from ..display import final_words, footer_words, waiting_words
+from ..markdown import IncrementalRenderer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..conversation import Turn, Version
+    from ..live import LiveTurn
+    from ..session import ChatSession
+
+Change = dict[str, Any]
+"""What happened to one turn; the fields are those of ``Change`` in ``page/protocol.js``."""
+
+PIECE_SIZE: Final = 4_000
+"""Finished blocks are put together up to about this many characters: each costs the page an element."""
+FIRST_TURNS: Final = 20
+"""Turns that a page gets at once; the older ones follow."""
+
+
+class Feed:
+    """What pages know of `session`'s conversation, and what they do not know yet."""
+
+    def __init__(self, session: ChatSession) -> None:
+        self._session = session
+        self._order: list[int] = []
+        self._shown: dict[int, _Shown] = {}
+
+    def changes(self) -> tuple[list[Change], list[int] | None]:
+        """Return what has happened since the last call, and the turns to show if they are others now."""
+        visible = self._session.conversation.visible
+        running = self._session.running
+        found = [change for index, turn in visible if (change := self._change(index, turn, running.get(index)))]
+        order = [index for index, _ in visible]
+        if order == self._order:
+            return found, None
+        for index in self._shown.keys() - set(order):
+            del self._shown[index]  # shown again, it is told from the beginning
+        self._order = order
+        return found, order
+
+    def reset(self) -> None:
+        """Forget what pages know: it is another conversation."""
+        self._order = []
+        self._shown = {}
+
+    def begin(self) -> tuple[list[int], list[Change], list[int]]:
+        """Return the turns to show, the last of them with everything, and the indices of the others, newest first.
+
+        It tells what :meth:`changes` has told up to now, so that a page which begins here goes on with what that
+        returns next.
+        """
+        first = self._order[-FIRST_TURNS:]
+        return self._order, self.whole(first), self._order[: -len(first)][::-1]
+
+    def whole(self, indices: Iterable[int]) -> list[Change]:
+        """Return everything about these turns, as far as they are still shown."""
+        return [
+            {"turn": index, "fresh": True, "head": shown.head, **shown.whole()}
+            for index in indices
+            if (shown := self._shown.get(index))
+        ]
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a turn shows for how long it has been waiting."""
+        return any(
+            live.status in {"queued", "streaming"} and not live.answer_since(0)[1]
+            for live in self._session.running.values()
+        )
+
+    def _change(self, index: int, turn: Turn, live: LiveTurn | None) -> Change | None:
+        shown = self._shown.get(index)
+        if live is not None and live.at != turn.selected:
+            live = None  # the reader looks at another version
+        if shown is not None and shown.turn is turn and live is None and shown.growth is None:
+            return None
+        version = live.version if live is not None else turn.current
+        change: Change = {"turn": index}
+        if shown is None:
+            shown = self._shown[index] = _Shown(turn)
+        change.update(shown.follow(turn, version, live))
+        head = head_of(turn, version, live, footer=self._session.footer)
+        if head != shown.head:
+            shown.head = change["head"] = head
+        return change if len(change) > 1 else None
+
+
+@dataclass
+class _Shown:
+    """What pages know of a turn."""
+
+    turn: Turn
+    head: dict[str, Any] = field(default_factory=dict)
+    version: Version | None = None
+    """Whose answer they have, once it has ended."""
+    growth: _Growth | None = None
+    """The answer that they see grow."""
+
+    def follow(self, turn: Turn, version: Version, live: LiveTurn | None) -> Change:
+        """Return what is new of the answer."""
+        growth = self.growth
+        same = growth is not None and (growth.live is live or (live is None and growth.live.at == turn.selected))
+        self.turn = turn
+        if live is not None:
+            if growth is None or not same:
+                self.growth = self.version = None
+                self.growth = _Growth(live)
+                return {"fresh": True, **self.growth.more()}
+            return growth.more()
+        self.growth = None
+        known = self.version
+        self.version = version
+        if growth is not None and same:
+            return growth.end(version)
+        if known is not None and (known.answer, known.reasoning) == (version.answer, version.reasoning):
+            return {}
+        return {"fresh": True, **whole(version)}
+
+    def whole(self) -> Change:
+        """Return everything that pages have been told of the answer."""
+        if self.growth is not None:
+            return self.growth.so_far()
+        return whole(self.version or self.turn.current)
+
+
+class _Growth:
+    """An answer as it is rendered while it comes."""
+
+    def __init__(self, live: LiveTurn) -> None:
+        self.live = live
+        self._renderer = IncrementalRenderer()
+        self._answered = 0
+        self._reasoned = 0
+        self._tail = ""
+
+    def more(self) -> Change:
+        """Return what has come since the last call."""
+        change: Change = {}
+        reasoning, self._reasoned = self.live.reasoning_since(self._reasoned)
+        if reasoning:
+            change["reasoning"] = reasoning
+        answer, self._answered = self.live.answer_since(self._answered)
+        if answer:
+            html = self._renderer.feed(answer)
+            if html:
+                change["html"] = grouped(html)
+            tail = self._renderer.tail()
+            change.update(_difference(self._tail, tail))
+            self._tail = tail
+        return change
+
+    def end(self, version: Version) -> Change:
+        """Return the rest, of which only the finished `version` is left."""
+        change: Change = {"html": []}
+        reasoning, answer = version.reasoning[self._reasoned :], version.answer[self._answered :]
+        if reasoning:
+            change["reasoning"] = reasoning
+        html = self._renderer.feed(answer)
+        html += self._renderer.finish()
+        if self._renderer.is_revised:
+            return {"fresh": True, **whole(version)}
+        return {**change, "html": grouped(html), "tail": ""}
+
+    def so_far(self) -> Change:
+        """Return everything that the calls before have returned."""
+        reasoning, _ = self.live.reasoning_since(0)
+        return {
+            "html": grouped(self._renderer.pieces),
+            "tail": self._tail,
+            "reasoning": reasoning[: self._reasoned],
+        }
+
+
+def _difference(before: str, after: str) -> Change:
+    """Return how `after` differs: most of a long open block stays, and is not sent again."""
+    if before == after:
+        return {}
+    low, high = 0, min(len(before), len(after))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if before.startswith(after[low:middle], low):
+            low = middle
+        else:
+            high = middle - 1
+    if not low:
+        return {"tail": after}
+    # Counted as the page counts, to which a character beyond the first 65,536 is two.
+    return {"tail": after[low:], "keep": len(after[:low].encode("utf-16-le")) // 2}
+
+
+def whole(version: Version) -> Change:
+    """Return an answer that has ended."""
+    renderer = IncrementalRenderer()
+    renderer.feed(version.answer)
+    renderer.finish()
+    return {"html": grouped(renderer.pieces), "tail": "", "reasoning": version.reasoning}
+
+
+def grouped(pieces: Iterable[str]) -> list[str]:
+    """Return `pieces` joined to fewer and larger ones."""
+    groups: list[str] = []
+    for piece in pieces:
+        if groups and len(groups[-1]) + len(piece) <= PIECE_SIZE:
+            groups[-1] += piece
+        else:
+            groups.append(piece)
+    return groups
+
+
+def head_of(turn: Turn, version: Version, live: LiveTurn | None, *, footer: bool) -> dict[str, Any]:
+    """Return everything about a turn but its answer: the fields of ``Head`` in ``page/protocol.js``."""
+    running = version.status in {"queued", "streaming"}
+    waiting = ""
+    if running and not version.answer:
+        waiting = waiting_words(version, live.notice if live is not None else "")
+    words = [] if running else [*final_words(version), *(footer_words(version) if footer else ())]
+    return {
+        "question": version.question,
+        "chips": [
+            {"name": each.name, "kind": each.kind, "size": len(each.text) or len(each.data) * 3 // 4}
+            for each in version.attachments
+        ],
+        "door": version.origin.door,
+        "cell": version.origin.cell_id,
+        "started": version.timing.started or time.time(),
+        "status": version.status,
+        "waiting": waiting,
+        "problem": version.error,
+        "footer": " · ".join(words),
+        "version": turn.selected + 1,
+        "versions": len(turn.versions),
+        "pinned": turn.pinned,
+    }

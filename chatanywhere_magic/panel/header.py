@@ -1,0 +1,54 @@
+"""What stands above the log: the conversation, who answers, how full the context is, and the options."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ChatError
+from ..providers.base import choose_provider, get_provider, wrap
+
+if TYPE_CHECKING:
+    from ..session import ChatSession
+
+
+def header_of(session: ChatSession) -> dict[str, Any]:
+    """Return the fields of ``Header`` in ``page/protocol.js``."""
+    conversation = session.conversation
+    usages = [version.usage for turn in conversation.turns for version in turn.versions if version.usage is not None]
+    return {
+        "title": conversation.name,
+        "running": bool(session.running),
+        "used": None,
+        "limit": None,
+        "estimated": True,
+        "prompt_tokens": sum(usage.prompt_tokens or 0 for usage in usages),
+        "completion_tokens": sum(usage.completion_tokens or 0 for usage in usages),
+        "system": session.system,
+        "temperature": session.temperature,
+        "max_tokens": session.max_tokens,
+        "budget": session.budget,
+        **_asker(session),
+    }
+
+
+def _asker(session: ChatSession) -> dict[str, Any]:
+    """Return who answers; or, if nobody can, what can be done about it."""
+    found = {"provider": "", "model": session.model, "trouble": [], "embedded": False}
+    source = session.provider
+    try:
+        if not source:
+            provider = choose_provider()
+        else:
+            provider = get_provider(source) if isinstance(source, str) else wrap(source)
+        provider.check(session.model)
+    except ChatError as error:
+        return {**found, "trouble": str(error).splitlines(), "embedded": _has_embedded_model()}
+    return {**found, "provider": provider.name, "model": session.model or provider.default_model}
+
+
+def _has_embedded_model() -> bool:
+    try:
+        get_provider("local").check("")
+    except ChatError:
+        return False
+    return True

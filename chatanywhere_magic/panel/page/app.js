@@ -1,0 +1,435 @@
+/** The panel: what connects its parts with the kernel. anywidget calls `render` for every place where it is shown. */
+
+import { Composer } from "./composer.js";
+import { element, iconButton, openMenu } from "./dom.js";
+import { say } from "./format.js";
+import { HeaderView } from "./header.js";
+import { Log } from "./log.js";
+import { copy, Notebook } from "./notebook.js";
+import { Turns } from "./turns.js";
+
+/** @import { AnyModel, Answer, Changes, FromKernel, Snapshot } from "./protocol.js" */
+
+/** How long a note stays. */
+const NOTE = 6000;
+/** A kernel that has not answered a Stop by then is kept busy by a cell. */
+const STOP_WITHIN = 150;
+/** Between two requests for a snapshot. */
+const AGAIN = 2000;
+
+/** What the parts know of each other. */
+export class App {
+  turns = new Turns();
+  /** @type {Record<string, string>} */
+  strings = {};
+  language = "en";
+  /** @type {Snapshot["commands"]} */
+  commands = [];
+  /** @type {Map<string, (answer: Answer) => void>} */
+  #asked = new Map();
+  #page = `${Date.now().toString(36)}${Math.random().toString(36).slice(2)}`;
+  #count = 0;
+  #isLost = false;
+  #hello = 0;
+  #noteTimer = 0;
+  /** @type {{header: HeaderView, log: Log, composer: Composer} | null} */
+  #parts = null;
+
+  /**
+   * @param {AnyModel} model
+   * @param {HTMLElement} host
+   */
+  constructor(model, host) {
+    this.model = model;
+    this.host = host;
+    this.notebook = new Notebook(model, host);
+    this.root = element("section", { class: "chatanywhere-root", "aria-busy": "true" });
+    // Never a plain key: in a notebook, outside a text box, "d" "d" would delete the cell.
+    this.root.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" || !(event.ctrlKey || event.metaKey)) event.stopPropagation();
+    });
+    this.note = element("div", { class: "chatanywhere-note", role: "status", hidden: true });
+    this.announcer = element("div", { class: "chatanywhere-announcer", "aria-live": "polite", role: "status" });
+    this.empty = element("div", { class: "chatanywhere-empty", hidden: true });
+    host.append(this.root);
+    this.heard = (/** @type {FromKernel} */ message) => this.#hear(message);
+    model.on("msg:custom", this.heard);
+    this.endWatching = this.notebook.watchKernel(() => this.#lose());
+    this.#greet();
+  }
+
+  /** The place is gone: the cell ran again, or its notebook was closed. */
+  close() {
+    window.clearTimeout(this.#hello);
+    window.clearTimeout(this.#noteTimer);
+    this.model.off("msg:custom", this.heard);
+    this.endWatching();
+    this.#parts?.log.close();
+    this.#parts?.composer.close();
+    if (!this.#isLost) this.model.send({ type: "bye", page: this.#page });
+    this.root.remove();
+  }
+
+  // --- for the parts ------------------------------------------------------------------------------------------------
+
+  /**
+   * @param {string} key
+   * @param {Record<string, string | number>} [fields]
+   */
+  say(key, fields) {
+    return say(this.strings, key, fields);
+  }
+
+  /**
+   * Send a command and wait for the kernel's answer to it.
+   *
+   * @param {string} command
+   * @param {object} [fields]
+   * @param {number} [within] milliseconds; without it the wait has no end, since a kernel may be busy for hours
+   * @returns {Promise<{ok: boolean, data?: any, words?: string}>}
+   */
+  ask(command, fields = {}, within = 0) {
+    if (this.#isLost) return Promise.resolve({ ok: false, words: this.say("panel.kernel_gone") });
+    this.#count += 1;
+    const id = `${this.#page}-${this.#count}`;
+    return new Promise((resolve) => {
+      const timer = within && window.setTimeout(() => this.#asked.get(id)?.({ type: "answer", id, ok: false }), within);
+      this.#asked.set(id, (answer) => {
+        window.clearTimeout(timer);
+        this.#asked.delete(id);
+        resolve(answer);
+      });
+      this.model.send({ ...fields, type: command, id });
+    });
+  }
+
+  /**
+   * As `ask`; what the kernel refuses is told to the person.
+   *
+   * @param {string} command
+   * @param {object} fields
+   */
+  async act(command, fields) {
+    const answer = await this.ask(command, fields);
+    if (!answer.ok && answer.words) this.tell(answer.words);
+    return answer;
+  }
+
+  /**
+   * Ask a question. Until the kernel has it, it is shown as being on its way.
+   *
+   * @param {string} text
+   * @param {object[]} attachments
+   */
+  async post(text, attachments) {
+    const waiting = element("div", { class: "chatanywhere-state", text: this.say("panel.kernel_busy") });
+    const shown = element(
+      "article",
+      { class: "chatanywhere-turn chatanywhere-posted", hidden: true },
+      element("div", { class: "chatanywhere-question" }, element("div", { class: "chatanywhere-words", dir: "auto", text })),
+      waiting,
+    );
+    const timer = window.setTimeout(() => (shown.hidden = false), 400);
+    this.#parts?.log.root.append(shown);
+    this.#parts?.log.toEnd();
+    const answer = await this.ask("send", { text, attachments });
+    window.clearTimeout(timer);
+    shown.remove();
+    return answer;
+  }
+
+  /**
+   * @param {string} words
+   * @param {{label: string, click: () => void}} [way] what can be done about it
+   */
+  tell(words, way) {
+    window.clearTimeout(this.#noteTimer);
+    const hide = () => (this.note.hidden = true);
+    const button = way
+      ? element("button", {
+          type: "button",
+          class: "chatanywhere-button",
+          text: way.label,
+          click: () => {
+            hide();
+            way.click();
+          },
+        })
+      : null;
+    this.note.replaceChildren(
+      element("span", { class: "chatanywhere-words", text: words }),
+      ...(button ? [button] : []),
+      iconButton("close", this.say("panel.close"), hide),
+    );
+    this.note.hidden = false;
+    // What is to be read or clicked by somebody who is slow does not go while it has the focus.
+    const later = () => {
+      this.#noteTimer = window.setTimeout(() => (this.note.contains(document.activeElement) ? later() : hide()), NOTE);
+    };
+    later();
+  }
+
+  async stop() {
+    const answer = await this.ask("stop", {}, STOP_WITHIN);
+    if (answer.ok || !this.notebook.isBusy) return;
+    // The kernel reads no messages while a cell runs. If that cell is the one that asks, interrupting it is what
+    // Stop means; anybody else's cell is interrupted only if the person says so.
+    const asking = this.turns.order.some((index) => {
+      const head = this.turns.all.get(index)?.head;
+      return head?.status === "streaming" && head.door === "cell";
+    });
+    if (asking) this.notebook.interrupt();
+    else this.tell(this.say("panel.busy_stop"), { label: this.say("panel.interrupt"), click: () => this.notebook.interrupt() });
+  }
+
+  /**
+   * Take back a question that waits, and give its words back.
+   *
+   * @param {number} turn
+   * @param {string} question
+   */
+  async takeBack(turn, question) {
+    const answer = await this.act("take_back", { turn });
+    if (answer.ok) this.#parts?.composer.offer(question);
+  }
+
+  /** @param {number} turn */
+  async remove(turn) {
+    const answer = await this.act("delete", { turn });
+    if (answer.ok) this.#offerUndo("panel.deleted");
+  }
+
+  async clear() {
+    const answer = await this.act("clear", {});
+    if (answer.ok) this.#offerUndo("panel.cleared");
+  }
+
+  /** @param {string} key */
+  #offerUndo(key) {
+    this.tell(this.say(key), { label: this.say("panel.take_back"), click: () => void this.act("restore", {}) });
+  }
+
+  /** @param {string} text */
+  async copy(text) {
+    this.tell(this.say((await copy(text)) ? "panel.copied" : "panel.not_copied"));
+  }
+
+  /**
+   * @param {string} code
+   * @param {string} cell below which it goes; "" is the active one
+   */
+  async insertCode(code, cell) {
+    const clean = code.replace(/\n+$/, "");
+    if (this.notebook.insertBelow(clean, cell)) this.tell(this.say("panel.inserted"));
+    else this.tell(this.say((await copy(clean)) ? "panel.copied_instead" : "panel.not_copied"));
+  }
+
+  /** @param {string} code */
+  async replaceCode(code) {
+    const clean = code.replace(/\n+$/, "");
+    if (this.notebook.replaceActive(clean)) this.tell(this.say("panel.replaced"));
+    else this.tell(this.say((await copy(clean)) ? "panel.copied_instead" : "panel.not_copied"));
+  }
+
+  /** A key is asked for by the kernel in a cell of its own; the panel never sees one. */
+  logIn() {
+    const done = this.notebook.insertBelow("%chat_login");
+    this.tell(this.say(done ? "panel.log_in_below" : "panel.log_in_yourself"));
+  }
+
+  /**
+   * @param {HTMLElement} anchor
+   * @param {(provider: string, model: string) => void} choose
+   */
+  async chooseModel(anchor, choose) {
+    const answer = await this.ask("models", {}, 15000);
+    if (!answer.ok) {
+      this.tell(answer.words ?? this.say("panel.kernel_busy"));
+      return;
+    }
+    /** @type {{provider: string, model: string, detail: string}[]} */
+    const known = answer.data;
+    const now = this.turns.header;
+    const items = known.map((each) => ({
+      label: each.model || each.provider,
+      detail: each.detail,
+      checked: each.provider === now?.provider && (each.model || now?.model) === now?.model,
+      choose: () => choose(each.provider, each.model),
+    }));
+    openMenu(anchor, this.say("panel.change_model"), items, {
+      search: this.say("panel.search_models"),
+      lookup: async (words) => {
+        const low = words.toLowerCase();
+        const found = items.filter((item) => `${item.label} ${item.detail}`.toLowerCase().includes(low));
+        // Lists of models are never complete.
+        const own = { label: this.say("panel.use_model", { model: words }), detail: now?.provider, choose: () => choose("", words) };
+        return words && !known.some((each) => each.model === words) ? [...found, own] : found;
+      },
+    });
+  }
+
+  /** @param {string} format */
+  async export(format) {
+    const answer = await this.act("export", { format });
+    if (!answer.ok) return;
+    const url = URL.createObjectURL(new Blob([answer.data.text], { type: "application/octet-stream" }));
+    element("a", { href: url, download: answer.data.name }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 1000);
+  }
+
+  // --- the kernel ---------------------------------------------------------------------------------------------------
+
+  #greet() {
+    window.clearTimeout(this.#hello);
+    this.model.send({ type: "hello", page: this.#page });
+    this.#hello = window.setTimeout(() => this.#greet(), AGAIN);
+  }
+
+  #lose() {
+    if (this.#isLost) return;
+    this.#isLost = true;
+    window.clearTimeout(this.#hello);
+    const words = this.say("panel.kernel_gone");
+    for (const resolve of [...this.#asked.values()]) resolve({ type: "answer", id: "", ok: false, words });
+    this.root.classList.add("chatanywhere-lost");
+    this.root.prepend(element("div", { class: "chatanywhere-gone", role: "alert", text: words }));
+    if (this.#parts) this.#parts.composer.send.disabled = true;
+  }
+
+  /** @param {FromKernel} message */
+  #hear(message) {
+    if (message.type === "answer") {
+      this.#asked.get(message.id)?.(message);
+    } else if (message.type === "reset") {
+      this.#greet();
+    } else if (message.type === "snapshot") {
+      if (message.page === this.#page) this.#begin(message);
+    } else if (message.type === "fill") {
+      if (message.page !== this.#page) return;
+      this.turns.fill(message);
+      this.#parts?.log.arrange();
+      this.#parts?.log.touch(message.changes.map((change) => change.turn));
+    } else if (this.#parts) {
+      this.#change(message);
+    }
+  }
+
+  /** @param {Snapshot} snapshot */
+  #begin(snapshot) {
+    window.clearTimeout(this.#hello);
+    this.turns.begin(snapshot);
+    this.commands = snapshot.commands;
+    if (!this.#parts || snapshot.language !== this.language) {
+      this.strings = snapshot.strings;
+      this.language = snapshot.language;
+      this.#build();
+    }
+    this.#parts?.log.arrange();
+    this.#parts?.log.touch(this.turns.order);
+    this.#showState();
+    this.root.removeAttribute("aria-busy");
+  }
+
+  #build() {
+    this.#parts?.log.close();
+    this.#parts?.composer.close();
+    const header = new HeaderView(this);
+    const log = new Log(this);
+    const composer = new Composer(this);
+    this.#parts = { header, log, composer };
+    this.root.lang = this.language;
+    this.root.setAttribute("aria-label", this.say("panel.name"));
+    this.root.replaceChildren(
+      header.root,
+      element("div", { class: "chatanywhere-middle" }, this.empty, log.root, log.jump),
+      this.note,
+      composer.root,
+      this.announcer,
+    );
+    this.#takeDrops(composer);
+  }
+
+  /** @param {Composer} composer */
+  #takeDrops(composer) {
+    /** @param {DragEvent} event */
+    const carriesFiles = (event) => Boolean(event.dataTransfer?.types.includes("Files"));
+    this.root.ondragover = (event) => {
+      if (!carriesFiles(event)) return;
+      event.preventDefault();
+      event.stopPropagation();
+      this.root.classList.add("chatanywhere-dropping");
+    };
+    this.root.ondragleave = () => this.root.classList.remove("chatanywhere-dropping");
+    this.root.ondrop = (event) => {
+      this.root.classList.remove("chatanywhere-dropping");
+      if (!carriesFiles(event)) return;
+      event.preventDefault();
+      event.stopPropagation(); // the notebook would open the file
+      void composer.attach(event.dataTransfer?.files ?? []);
+    };
+  }
+
+  /** @param {Changes} message */
+  #change(message) {
+    const before = new Map(message.changes.map((change) => [change.turn, this.turns.all.get(change.turn)?.head?.status]));
+    if (!this.turns.change(message)) {
+      this.#greet(); // something was lost on its way
+      return;
+    }
+    if (message.order) this.#parts?.log.arrange();
+    this.#parts?.log.touch(message.changes.map((change) => change.turn));
+    for (const { turn, head } of message.changes) if (head) this.#announce(before.get(turn), head.status);
+    if (message.header || message.order) this.#showState();
+  }
+
+  /**
+   * Tell those who listen and don't see that an answer has begun and how it ended, and nothing in between.
+   *
+   * @param {string | undefined} before
+   * @param {string} status
+   */
+  #announce(before, status) {
+    if (before === status) return;
+    const keys = /** @type {Record<string, string>} */ ({
+      streaming: "panel.answer_begins",
+      complete: "panel.answer_complete",
+      interrupted: "panel.answer_stopped",
+      failed: "panel.answer_failed",
+    });
+    if (keys[status]) this.announcer.textContent = this.say(keys[status]);
+  }
+
+  #showState() {
+    const { header } = this.turns;
+    if (!header || !this.#parts) return;
+    this.#parts.header.show(header);
+    const waiting = this.turns.order.filter((index) => this.turns.all.get(index)?.head?.status === "queued").length;
+    this.#parts.composer.show(header.running, waiting);
+    const isEmpty = this.turns.isEmpty();
+    this.empty.hidden = !isEmpty;
+    this.#parts.log.root.hidden = isEmpty;
+    if (!isEmpty) return;
+    const lines = header.trouble.length ? header.trouble : [this.say("panel.empty")];
+    this.empty.replaceChildren(
+      ...lines.map((line) => element("p", { text: line })),
+      ...(header.trouble.length && header.embedded
+        ? [
+            element("button", {
+              type: "button",
+              class: "chatanywhere-button",
+              text: this.say("panel.use_embedded"),
+              click: () => void this.act("model", { provider: "local", model: "" }),
+            }),
+          ]
+        : []),
+    );
+  }
+}
+
+/** @param {{model: AnyModel, el: HTMLElement}} context */
+function render({ model, el }) {
+  const app = new App(model, el);
+  return () => app.close();
+}
+
+export default { render };

@@ -1,0 +1,84 @@
+/**
+ * What the kernel and the page say to each other, as types. Nothing here runs.
+ *
+ * @typedef {"queued" | "streaming" | "complete" | "interrupted" | "failed"} Status
+ *
+ * @typedef {object} Chip what went to the model beside a question
+ * @property {string} name
+ * @property {string} kind "text" or "image"
+ * @property {number} size in characters of text or bytes of a picture
+ *
+ * @typedef {object} Head everything about a turn but its answer
+ * @property {string} question
+ * @property {Chip[]} chips
+ * @property {"cell" | "panel" | "api"} door
+ * @property {string} cell the cell's id, "" where there is none
+ * @property {number} started seconds since the epoch
+ * @property {Status} status
+ * @property {string} waiting what is being waited for, while nothing has come
+ * @property {string} problem why it failed
+ * @property {string} footer
+ * @property {number} version counted from 1
+ * @property {number} versions
+ * @property {boolean} pinned
+ *
+ * @typedef {object} Change what happened to a turn
+ * @property {number} turn its index in the conversation
+ * @property {Head} [head]
+ * @property {boolean} [fresh] whether what the page has of its answer is void
+ * @property {string[]} [html] further finished pieces of the answer, made by the kernel's safe renderer
+ * @property {string} [tail] the open end of the answer
+ * @property {number} [keep] how much of the open end before stays in front of it
+ * @property {string} [reasoning] further text of the reasoning
+ *
+ * @typedef {object} Header
+ * @property {string} title
+ * @property {string} provider
+ * @property {string} model
+ * @property {boolean} running
+ * @property {number | null} used tokens that the next question is sent with
+ * @property {number | null} limit
+ * @property {boolean} estimated
+ * @property {number} prompt_tokens
+ * @property {number} completion_tokens
+ * @property {string} system
+ * @property {number} temperature
+ * @property {number | null} max_tokens
+ * @property {number | null} budget
+ * @property {string[]} trouble why nothing can be asked yet, in a few lines
+ * @property {boolean} embedded whether the embedded model could answer
+ *
+ * @typedef {object} Snapshot the conversation, for one page that has just opened
+ * @property {"snapshot"} type
+ * @property {string} page
+ * @property {number} sequence
+ * @property {number[]} order the turns to show
+ * @property {Change[]} changes
+ * @property {Header} header
+ * @property {Record<string, string>} strings
+ * @property {string} language
+ * @property {{name: string, help: string, argument: boolean}[]} commands
+ *
+ * @typedef {{type: "fill", page: string, changes: Change[]}} Fill older turns, for one page
+ *
+ * @typedef {object} Changes
+ * @property {"changes"} type
+ * @property {number} sequence one more than the message before
+ * @property {Change[]} changes
+ * @property {number[]} [order]
+ * @property {Header} [header]
+ *
+ * @typedef {{type: "reset"}} Reset another conversation, or another language: begin anew
+ *
+ * @typedef {{type: "answer", id: string, ok: boolean, data?: any, words?: string}} Answer to a command
+ *
+ * @typedef {Snapshot | Fill | Changes | Reset | Answer} FromKernel
+ *
+ * @typedef {object} AnyModel what anywidget hands to a front end
+ * @property {(name: string) => any} get
+ * @property {(content: object) => void} send
+ * @property {(name: string, callback: (...parts: any[]) => void) => void} on
+ * @property {(name: string, callback: (...parts: any[]) => void) => void} off
+ * @property {any} widget_manager
+ */
+export {};

@@ -1,0 +1,345 @@
+/** One turn on the page: its question, its answer as it grows, and what can be done with it. */
+
+import { element, icon, iconButton, openMenu } from "./dom.js";
+import { clock, size } from "./format.js";
+
+/** @import { App } from "./app.js" */
+/** @import { Head } from "./protocol.js" */
+/** @import { Turn } from "./turns.js" */
+
+/** Keeps MathJax to the formulas, which bear a class of their own. It looks at what it is given, not at what is around. */
+const NO_FORMULAS = "mathjax_ignore tex2jax_ignore";
+/** The classes under which Jupyter shows rendered text and code. */
+const TEXT = "chatanywhere-text jp-RenderedHTMLCommon jp-RenderedMarkdown";
+const FORMULAS = ".mathjax_process";
+
+export class TurnView {
+  /** @type {Turn | null} */
+  #turn = null;
+  /** @type {Head | null} */
+  #head = null;
+  #epoch = -1;
+  #pieces = 0;
+  #reasoned = 0;
+  #tail = "";
+  #editing = false;
+  #reachable = false;
+
+  /**
+   * @param {App} app
+   * @param {number} index of the turn in the conversation
+   */
+  constructor(app, index) {
+    this.app = app;
+    this.index = index;
+    this.question = element("div", { class: "chatanywhere-question" });
+    this.thoughts = element("div", { class: "chatanywhere-thoughts", dir: "auto" });
+    this.reasoning = element(
+      "details",
+      { class: "chatanywhere-reasoning", hidden: true },
+      element("summary", { text: app.say("panel.reasoning") }),
+      this.thoughts,
+    );
+    this.tail = element("div", { class: `chatanywhere-tail ${NO_FORMULAS}` });
+    this.body = element("div", { class: TEXT, dir: "auto" }, this.tail);
+    this.below = element("div", { class: "chatanywhere-below" });
+    this.actions = element("div", { class: "chatanywhere-actions", role: "toolbar", "aria-label": app.say("panel.actions") });
+    this.root = element(
+      "article",
+      { class: "chatanywhere-turn", tabindex: -1, "data-turn": index },
+      this.question,
+      element("div", { class: "chatanywhere-answer" }, this.reasoning, this.body, this.below, this.actions),
+    );
+  }
+
+  /** @returns {boolean} whether everything is shown that has come */
+  get isShown() {
+    return this.#turn !== null;
+  }
+
+  /** @returns {boolean} whether the reader has selected something of the part that is replaced as it grows */
+  get isHeld() {
+    const selection = document.getSelection();
+    return Boolean(selection && !selection.isCollapsed && selection.containsNode(this.tail, true));
+  }
+
+  /**
+   * Show `turn` as it stands; what is shown already is not touched.
+   *
+   * @param {Turn} turn
+   */
+  update(turn) {
+    this.#turn = turn;
+    if (turn.epoch !== this.#epoch) {
+      this.#epoch = turn.epoch;
+      this.#pieces = 0;
+      this.#reasoned = 0;
+      this.#tail = "";
+      this.tail.replaceChildren();
+      this.body.replaceChildren(this.tail);
+      this.thoughts.replaceChildren();
+    }
+    this.#grow(turn);
+    if (turn.head && turn.head !== this.#head) {
+      this.#head = turn.head;
+      if (!this.#editing) this.#showQuestion(turn.head);
+      this.#showBelow(turn.head);
+      this.#showActions(turn.head);
+      this.root.dataset.status = turn.head.status;
+      this.root.setAttribute("aria-label", this.app.say("panel.turn", { number: this.index + 1 }));
+      this.root.setAttribute("aria-busy", String(turn.head.status === "streaming"));
+    }
+    this.setReachable(this.#reachable);
+  }
+
+  /**
+   * Let Tab go through this turn, or pass it by: one turn at a time, or a thousand of them would lie between the
+   * header and the composer.
+   *
+   * @param {boolean} reachable
+   */
+  setReachable(reachable) {
+    this.#reachable = reachable;
+    const tabIndex = reachable ? 0 : -1;
+    this.root.tabIndex = tabIndex;
+    for (const each of this.root.querySelectorAll("button, a, summary")) /** @type {HTMLElement} */ (each).tabIndex = tabIndex;
+  }
+
+  /** @param {Turn} turn */
+  #grow(turn) {
+    for (; this.#pieces < turn.html.length; this.#pieces += 1) {
+      const piece = element("div", { class: `chatanywhere-piece ${NO_FORMULAS}` });
+      piece.innerHTML = turn.html[this.#pieces]; // made by the kernel's renderer, from which nothing can run
+      this.#dressCode(piece);
+      this.body.insertBefore(piece, this.tail);
+      if (piece.querySelector(FORMULAS)) this.app.notebook.typeset(piece);
+    }
+    if (turn.tail !== this.#tail) {
+      this.#tail = turn.tail;
+      this.tail.innerHTML = turn.tail; // the same renderer's
+      if (this.tail.querySelector(FORMULAS)) this.app.notebook.typeset(this.tail);
+    }
+    if (this.#reasoned < turn.reasoning.length) {
+      this.thoughts.append(turn.reasoning.slice(this.#reasoned).join(""));
+      this.#reasoned = turn.reasoning.length;
+    }
+    this.reasoning.hidden = turn.reasoning.length === 0;
+    this.body.hidden = turn.html.length === 0 && turn.tail === "";
+  }
+
+  /** @param {HTMLElement} piece */
+  #dressCode(piece) {
+    for (const block of piece.querySelectorAll(".highlight")) {
+      const code = () => block.querySelector("pre")?.textContent ?? "";
+      block.append(
+        element(
+          "div",
+          { class: "chatanywhere-code-actions" },
+          iconButton("copy", this.app.say("panel.copy_code"), () => void this.app.copy(code())),
+          iconButton("down", this.app.say("panel.insert_code"), () => void this.app.insertCode(code(), this.#head?.cell ?? "")),
+        ),
+      );
+    }
+  }
+
+  /** @param {Head} head */
+  #showQuestion(head) {
+    const { app } = this;
+    const isCell = head.door === "cell";
+    const asker = element("span", { class: "chatanywhere-asker", text: app.say(isCell ? "panel.from_cell" : "panel.you") });
+    const place =
+      isCell && head.cell && app.notebook.has(head.cell)
+        ? element(
+            "button",
+            {
+              type: "button",
+              class: "chatanywhere-link",
+              title: app.say("panel.go_to_cell"),
+              click: () => app.notebook.goTo(head.cell),
+            },
+            asker,
+          )
+        : asker;
+    const meta = element(
+      "div",
+      { class: "chatanywhere-meta" },
+      head.pinned ? element("span", { class: "chatanywhere-pin", title: app.say("panel.pinned") }, icon("pin")) : null,
+      place,
+      head.started
+        ? element("time", {
+            datetime: new Date(head.started * 1000).toISOString(),
+            text: clock(head.started, app.language),
+          })
+        : null,
+    );
+    const chips = head.chips.map((chip) =>
+      element(
+        "li",
+        { class: "chatanywhere-chip", "data-kind": chip.kind },
+        element("span", { text: chip.name }),
+        element("span", { class: "chatanywhere-chip-size", text: size(chip.size) }),
+      ),
+    );
+    this.question.replaceChildren(
+      meta,
+      element("div", { class: "chatanywhere-words", dir: "auto", text: head.question }),
+      ...(chips.length
+        ? [element("ul", { class: "chatanywhere-chips", "aria-label": app.say("panel.sent_with") }, ...chips)]
+        : []),
+    );
+  }
+
+  /** @param {Head} head */
+  #showBelow(head) {
+    const { app } = this;
+    const problem = head.problem
+      ? element(
+          "div",
+          { class: "chatanywhere-problem" },
+          element("div", { class: "chatanywhere-words", dir: "auto", text: head.problem }),
+          element(
+            "div",
+            { class: "chatanywhere-remedies" },
+            this.#remedy("panel.retry", () => void app.act("retry", { turn: this.index })),
+            this.#remedy("panel.change_model", (anchor) => void this.#retryWith(anchor)),
+            this.#remedy("panel.log_in", () => app.logIn()),
+          ),
+        )
+      : null;
+    const words = head.status === "queued" || head.status === "streaming" ? head.waiting : head.footer;
+    this.below.replaceChildren(
+      ...(problem ? [problem] : []),
+      ...(words ? [element("div", { class: "chatanywhere-state", dir: "auto", text: words })] : []),
+    );
+    if (head.status === "queued") {
+      this.below.append(this.#remedy("panel.take_back", () => void app.takeBack(this.index, head.question)));
+    }
+  }
+
+  /**
+   * @param {string} key
+   * @param {(anchor: HTMLElement) => void} click
+   */
+  #remedy(key, click) {
+    const button = element("button", { type: "button", class: "chatanywhere-button", text: this.app.say(key) });
+    button.addEventListener("click", () => click(button));
+    return button;
+  }
+
+  /** @param {Head} head */
+  #showActions(head) {
+    const { app, index } = this;
+    const over = head.status !== "queued" && head.status !== "streaming";
+    const buttons = [];
+    if (head.versions > 1) {
+      const go = (/** @type {number} */ version) => void app.act("select", { turn: index, version: version - 1 });
+      buttons.push(
+        element(
+          "span",
+          { class: "chatanywhere-versions", role: "group", "aria-label": app.say("panel.versions") },
+          iconButton("previous", app.say("panel.version_before"), () => go(head.version - 1), {
+            disabled: !over || head.version === 1,
+          }),
+          element("span", { text: `${head.version}/${head.versions}` }),
+          iconButton("next", app.say("panel.version_after"), () => go(head.version + 1), {
+            disabled: !over || head.version === head.versions,
+          }),
+        ),
+      );
+    }
+    if (over) {
+      const more = iconButton("more", app.say("panel.more"), () => this.#openMore(more, head), { "aria-haspopup": "menu" });
+      buttons.push(
+        iconButton("copy", app.say("panel.copy"), () => void this.#copyAnswer()),
+        iconButton("retry", app.say("panel.retry"), () => void app.act("retry", { turn: index })),
+        iconButton("edit", app.say("panel.edit"), () => this.#edit(head)),
+        iconButton("pin", app.say(head.pinned ? "panel.unpin" : "panel.pin"), () => this.#pin(head), {
+          "aria-pressed": String(head.pinned),
+        }),
+        more,
+      );
+    }
+    // Replaced buttons would take the focus with them.
+    const focused = [...this.actions.querySelectorAll("button")].findIndex((each) => each === document.activeElement);
+    this.actions.replaceChildren(...buttons);
+    if (focused >= 0) this.actions.querySelectorAll("button")[focused]?.focus();
+  }
+
+  /** @param {Head} head */
+  #pin(head) {
+    void this.app.act("pin", { turn: this.index, pinned: !head.pinned });
+  }
+
+  async #copyAnswer() {
+    // The words as the model wrote them are the kernel's; what is shown is better than nothing where it is busy.
+    const source = await this.app.ask("source", { turn: this.index }, 1000);
+    await this.app.copy(source.ok ? source.data : this.body.innerText);
+  }
+
+  /**
+   * @param {HTMLElement} anchor
+   * @param {Head} head
+   */
+  #openMore(anchor, head) {
+    const { app, index } = this;
+    const code = () => [...this.body.querySelectorAll(".highlight pre")].map((each) => each.textContent).join("\n");
+    const items = [
+      { label: app.say("panel.retry_with"), choose: () => void this.#retryWith(anchor) },
+      { label: app.say("panel.fork"), choose: () => void app.act("fork", { turn: index }) },
+      { label: app.say("panel.delete"), choose: () => void app.remove(index) },
+    ];
+    if (this.body.querySelector(".highlight")) {
+      items.unshift(
+        { label: app.say("panel.copy_code"), choose: () => void app.copy(code()) },
+        { label: app.say("panel.insert_code"), choose: () => void app.insertCode(code(), head.cell) },
+        { label: app.say("panel.replace_code"), choose: () => void app.replaceCode(code()) },
+      );
+    }
+    openMenu(anchor, app.say("panel.more"), items);
+  }
+
+  /** @param {HTMLElement} anchor */
+  async #retryWith(anchor) {
+    await this.app.chooseModel(anchor, (provider, model) => {
+      void this.app.act("retry", { turn: this.index, provider, model });
+    });
+  }
+
+  /** @param {Head} head */
+  #edit(head) {
+    const { app } = this;
+    this.#editing = true;
+    const box = element("textarea", { class: "chatanywhere-field", "aria-label": app.say("panel.edit"), rows: 3 });
+    box.value = head.question;
+    const end = () => {
+      this.#editing = false;
+      this.#showQuestion(this.#head ?? head);
+      /** @type {HTMLElement | null} */ (this.actions.querySelector("button"))?.focus();
+    };
+    const send = async () => {
+      const answer = await app.act("revise", { turn: this.index, text: box.value });
+      if (answer.ok) end();
+    };
+    box.addEventListener("keydown", (event) => {
+      if (event.isComposing || event.keyCode === 229) return;
+      if (event.key === "Escape") {
+        event.preventDefault();
+        event.stopPropagation();
+        end();
+      } else if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
+        event.preventDefault();
+        void send();
+      }
+    });
+    this.question.replaceChildren(
+      box,
+      element(
+        "div",
+        { class: "chatanywhere-remedies" },
+        this.#remedy("panel.send", () => void send()),
+        this.#remedy("panel.cancel", end),
+      ),
+    );
+    box.focus();
+  }
+}

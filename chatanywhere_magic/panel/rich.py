@@ -1,0 +1,196 @@
+"""The panel that is worth using: its front end's other half in the kernel. Commands come in, changes go out."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import anywidget
+
+from ..errors import ChatError
+from ..strings import TABLE, get_language, text
+from .actions import carry_out, slash_commands
+from .commands import Command, MalformedError, read
+from .feed import Feed
+from .frontend import script, style
+from .header import header_of
+from .widgets import answer_in_own_subshell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..live import LiveTurn
+    from ..session import Change, ChatSession
+
+_log = logging.getLogger(__name__)
+
+PAINT_SECONDS: Final = 0.08
+"""Between two messages to the pages, however fast an answer comes."""
+SHARE: Final = 4
+"""It is the engine that renders: for each second of that it has this many for the streams."""
+FILL_SECONDS: Final = 0.01
+FILL_TURNS: Final = 25
+"""Older turns reach a page that has opened so many at a time."""
+EVERY_PAGE: Final = ""
+OPTIONS: Final = ("provider", "model", "system", "temperature", "max_tokens", "budget", "footer", "language")
+"""The session's options that a page shows."""
+
+
+class RichPanel(anywidget.AnyWidget):
+    """The panel in the pages that show it; there may be several, or none.
+
+    Parameters
+    ----------
+    session : ChatSession
+        Whose conversation it shows.
+    on_page : callable
+        Called when a page has opened and its front end runs.
+    """
+
+    _esm = script()
+    _css = style()
+
+    def __init__(self, session: ChatSession, on_page: Callable[[], None]) -> None:
+        self._session = session
+        self._on_page = on_page
+        self._feed = Feed(session)
+        self._pages: set[str] = set()
+        self._conversation_id = session.conversation_id
+        self._sequence = 0
+        self._header: dict[str, Any] = {}
+        """What pages know of it; empty when it is to be made again."""
+        self._running = 0
+        self._pause = PAINT_SECONDS
+        self._is_scheduled = False
+        self._is_ticking = False
+        self._is_closed = False
+        self._sending = threading.Lock()
+        super().__init__(layout={"flex": "1 1 auto", "width": "100%"})
+        answer_in_own_subshell(self)
+        self.on_msg(self._hear)
+        self._end_listening = session.listen(self._on_change)
+        session.observe(self._on_option, OPTIONS)
+
+    def close(self) -> None:
+        """Close it in all pages; the conversation goes on."""
+        if not self._is_closed:  # ipywidgets closes once more what it collects
+            self._is_closed = True
+            self._end_listening()
+            self._session.unobserve(self._on_option, OPTIONS)
+            super().close()
+
+    # --- what pages say, on the kernel's threads ------------------------------------------------------------------
+
+    def _hear(self, _widget: object, content: object, _buffers: object) -> None:
+        try:
+            command = read(content)
+        except MalformedError as error:
+            _log.warning("a page's message was refused: %s", error)
+            return
+        if command.name == "hello":
+            self._on_page()
+            self._pages.add(command.fields["page"])
+            self._session.call_later(0, lambda: self._greet(command.fields["page"]))
+        elif command.name == "bye":
+            self._pages.discard(command.fields["page"])
+        else:
+            self._answer(command)
+
+    def _answer(self, command: Command) -> None:
+        answer: dict[str, Any] = {"type": "answer", "id": command.id, "ok": True}
+        try:
+            answer["data"] = carry_out(self._session, command)
+        except ChatError as error:
+            answer.update(ok=False, words=str(error))
+        except Exception:  # noqa: BLE001 - a provider's class is anybody's code, and the page waits
+            _log.exception("the panel's command %s failed", command.name)
+            answer.update(ok=False, words=text("panel.failed"))
+        self._publish(answer)
+
+    # --- what changes, from any thread ------------------------------------------------------------------------------
+
+    def _on_change(self, change: Change, _live: LiveTurn | None) -> None:
+        if change == "reset":
+            self._header = {}
+        self._schedule()
+
+    def _on_option(self, change: dict[str, Any]) -> None:
+        self._header = {}
+        if change["name"] == "language":
+            self._session.call_later(0, self._begin_anew)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if self._pages and not self._is_scheduled and not self._is_closed:
+            self._is_scheduled = True
+            self._session.call_later(self._pause, self._tell)
+
+    # --- what pages are told, on the engine's thread ----------------------------------------------------------------
+
+    def _tell(self) -> None:
+        self._is_scheduled = False
+        if self._is_closed:
+            return
+        if self._session.conversation_id != self._conversation_id:
+            self._begin_anew()
+            return
+        began = time.monotonic()
+        changes, order = self._feed.changes()
+        message: dict[str, Any] = {"type": "changes", "changes": changes}
+        if order is not None:
+            message["order"] = order
+        running = len(self._session.running)
+        if order is not None or running != self._running or not self._header:
+            self._running = running
+            self._header = message["header"] = header_of(self._session)
+        if changes or len(message) > 2:  # noqa: PLR2004 - more than its type and no changes
+            self._sequence += 1
+            self._publish({**message, "sequence": self._sequence})
+        self._pause = max(PAINT_SECONDS, SHARE * (time.monotonic() - began))
+        if self._feed.is_waiting and not self._is_ticking:
+            self._is_ticking = True
+            self._session.call_later(1.0, self._tick)
+
+    def _tick(self) -> None:
+        """Count the seconds of waiting."""
+        self._is_ticking = False
+        self._schedule()
+
+    def _begin_anew(self) -> None:
+        """Have all pages show what is now another conversation, or the same one in another language."""
+        self._feed.reset()
+        self._conversation_id = self._session.conversation_id
+        self._greet(EVERY_PAGE)
+
+    def _greet(self, page: str) -> None:
+        """Tell a page that has just opened everything; what others get in the meantime is the same."""
+        self._tell()
+        order, changes, older = self._feed.begin()
+        self._publish(
+            {
+                "type": "snapshot",
+                "page": page,
+                "sequence": self._sequence,
+                "order": order,
+                "changes": changes,
+                "header": self._header,
+                "strings": {key: text(key) for key in TABLE if key.startswith("panel.")},
+                "language": get_language(),
+                "commands": slash_commands(),
+            }
+        )
+        self._fill(page, self._conversation_id, older)
+
+    def _fill(self, page: str, conversation_id: str, older: list[int]) -> None:
+        if not older or self._is_closed or conversation_id != self._conversation_id:
+            return
+        self._publish({"type": "fill", "page": page, "changes": self._feed.whole(older[:FILL_TURNS])})
+        rest = older[FILL_TURNS:]
+        self._session.call_later(FILL_SECONDS, lambda: self._fill(page, conversation_id, rest))
+
+    def _publish(self, message: dict[str, Any]) -> None:
+        with self._sending:
+            if not self._is_closed:
+                self.send(message)
