@@ -1,8 +1,11 @@
-"""Code: in the notebook's colours, shown as it is."""
+"""Code: in the notebook's colours, with the name of its language, and with nothing hidden in it."""
 
 from __future__ import annotations
 
+import re
+from functools import cache, lru_cache
 from html import escape
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -13,42 +16,116 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 # As the notebook shows the code that is in it.
-_CODE_STYLE: Final = (
+_STYLE: Final = (
     "background: var(--jp-cell-editor-background, rgba(128, 128, 128, 0.1)); "
     "border: 1px solid var(--jp-cell-editor-border-color, transparent); "
     "padding: 0.5em 0.75em; margin: 0.5em 0 1em; overflow-x: auto"
 )
+# A long block comes in parts, which look like one.
+_GOES_ON: Final = "; margin-bottom: 0; border-bottom: 0; padding-bottom: 0"
+_GOES_ON_BEFORE: Final = "; margin-top: 0; border-top: 0; padding-top: 0"
+_LANGUAGE_STYLE: Final = "font-size: 80%; line-height: 1.2; opacity: 0.75; text-align: end; user-select: none"
+_PLAIN: Final = "background: none"
+_MAX_LANGUAGE: Final = 30
+
+# They change the order in which the letters around them are read, or have no width: code that holds them is not what
+# it looks like (https://trojansource.codes).
+_HIDDEN: Final = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 
 
 def add_code(parser: MarkdownIt) -> None:
     """Teach `parser` to render code."""
-    parser.add_render_rule("fence", _render_fence)
-    parser.add_render_rule("code_block", _render_fence)
+    parser.add_render_rule("fence", _render_block)
+    parser.add_render_rule("code_block", _render_block)
+    parser.add_render_rule("code_inline", _render_inline)
 
 
-def _render_fence(
+def _render_block(
     renderer: RendererProtocol,  # noqa: ARG001 - markdown-it binds render rules as methods
+    tokens: Sequence[Token],
+    index: int,
+    options: Any,  # noqa: ARG001
+    env: MutableMapping[str, Any],
+) -> str:
+    token = tokens[index]
+    language = (token.info.split() or [""])[0][:_MAX_LANGUAGE]
+    is_part = token.level == 0
+    style, label = _STYLE, ""
+    if is_part and env.get("goes_on"):
+        style += _GOES_ON
+    if is_part and env.get("number"):
+        style += _GOES_ON_BEFORE
+    elif language:
+        label = f'<div style="{_LANGUAGE_STYLE}">{shown(language)}</div>'
+    code = highlighted(token.content, language)
+    return (
+        f'<div class="highlight" dir="ltr" translate="no" style="{style}">{label}'
+        f'<pre style="{_PLAIN}"><code style="{_PLAIN}">{code}</code></pre></div>\n'
+    )
+
+
+def _render_inline(
+    renderer: RendererProtocol,  # noqa: ARG001 - as above
     tokens: Sequence[Token],
     index: int,
     options: Any,  # noqa: ARG001
     env: MutableMapping[str, Any],  # noqa: ARG001
 ) -> str:
-    token = tokens[index]
-    language = (token.info.split() or [""])[0]
-    code = _highlight(token.content, language)
-    return f'<div class="highlight" style="{_CODE_STYLE}"><pre style="background: none">{code}</pre></div>\n'
+    return f"<code>{shown(tokens[index].content)}</code>"
 
 
-def _highlight(code: str, language: str) -> str:
-    from pygments import highlight  # lexers are loaded when code is to be shown
-    from pygments.formatters.html import HtmlFormatter
-    from pygments.lexers import get_lexer_by_name
+def shown(code: str) -> str:
+    """Return `code` as HTML, with the names of characters that would hide something."""
+    html = escape(code)
+    return html if html.isascii() else _HIDDEN.sub(_name, html)
+
+
+def _name(found: re.Match[str]) -> str:
+    return f'<span class="err" style="border: 1px solid; font-size: 80%">U+{ord(found[0]):04X}</span>'
+
+
+def highlighted(code: str, language: str) -> str:
+    """Return `code` as HTML in the colours of `language`, or in none if it is unknown."""
+    lexer = _lexer(language)
+    if lexer is None:
+        return shown(code)
+    pieces = ((_class(kind), value) for _, kind, value in lexer.get_tokens_unprocessed(code))
+    return "".join(
+        f'<span class="{name}">{shown(words)}</span>' if name else shown(words)
+        for name, words in (
+            (name, "".join(value for _, value in group)) for name, group in groupby(pieces, lambda piece: piece[0])
+        )
+    )
+
+
+def ends_in_the_open(code: str, language: str) -> bool:
+    """Tell whether `code`, which ends with a line, ends in the middle of a text or a comment."""
+    from pygments.token import Comment, Literal
+
+    lexer = _lexer(language)
+    if lexer is None:
+        return False
+    last = None
+    for _, kind, value in lexer.get_tokens_unprocessed(code):
+        last = kind if value else last
+    return last is not None and (last in Literal or (last in Comment and last is not Comment.Single))
+
+
+@lru_cache(maxsize=32)
+def _lexer(language: str) -> Any:
+    from pygments.lexers import get_lexer_by_name  # lexers are loaded when code is to be shown
     from pygments.util import ClassNotFound
 
     try:
-        lexer = get_lexer_by_name(language, stripnl=False) if language else None
+        return get_lexer_by_name(language) if language else None
     except ClassNotFound:
-        lexer = None
-    if lexer is None:
-        return f'<code style="background: none">{escape(code)}</code>'
-    return f'<code style="background: none">{highlight(code, lexer, HtmlFormatter(nowrap=True))}</code>'
+        return None
+
+
+@cache
+def _class(kind: Any) -> str:
+    """Return the class of a kind of token, ``""`` for those to which Jupyter gives no colour."""
+    from pygments.token import Comment, Error, Keyword, Number, Operator, String
+
+    classes = {Comment: "c", Keyword: "k", Operator: "o", String: "s", Number: "m", Error: "err"}
+    return next((name for parent, name in classes.items() if kind in parent), "")

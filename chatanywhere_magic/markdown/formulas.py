@@ -6,6 +6,8 @@ import re
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
+from .tex import is_harmless
+
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
 
@@ -17,15 +19,10 @@ if TYPE_CHECKING:
 
 IGNORED_BY_MATHJAX: Final = "mathjax_ignore tex2jax_ignore"
 _READ_BY_MATHJAX: Final = "mathjax_process tex2jax_process"
-# MathJax reads what stands between its delimiters as a program. These commands make links, load code, set
-# attributes or define others; a formula that holds one is shown as its source.
-_UNSAFE_TEX: Final = re.compile(
-    r"\\(?:href|url|require|unicode|class|cssId|style|data|html\w*|mmlToken|includegraphics|"
-    r"(?:g|e|x)?def|let|futurelet|(?:re|provide)?[nN]ew\w*|Declare\w*|definecolor|mathtoolsset|"
-    r"csname|input|include|toggle|mathtip|texttip|action|bbox|enclose|char|verb|begingroup|global|long)(?![a-zA-Z])"
-)
-# Painted again, a formula with a label would be refused: MathJax remembers the label of the painting before.
+# Painted again, a formula with a label would be refused: MathJax remembers the label of the painting before. A tag
+# would become an anchor of the page.
 _LABEL: Final = re.compile(r"\\label\s*\{[^{}]*\}")
+_TAG: Final = re.compile(r"\\tag\*?\s*\{([^{}]*)\}")
 MAX_LENGTH: Final = 4000
 """Of a formula that stands by itself. What is longer is text, or a lone ``$$`` would keep everything after it open."""
 CLOSING: Final = {"$": "$", "$$": "$$", r"\(": r"\)", r"\[": r"\]"}
@@ -41,11 +38,14 @@ def add_formulas(parser: MarkdownIt) -> None:
     parser.add_render_rule("formula", _render_formula)
 
 
-def open_formula(source: str) -> int | None:
-    """Return where in `source` a formula begins that later lines may close, or None."""
-    for found in _OPENING_LINE.finditer(source, max(0, len(source) - MAX_LENGTH)):
-        if source.find(CLOSING[found[1]], found.end()) < 0:
-            return found.start()
+def open_formula(source: str, begin: int, end: int) -> int | None:
+    """Return where in the paragraph from `begin` to `end` of `source` a formula begins that later lines may close."""
+    while found := _OPENING_LINE.search(source, begin, end):
+        closing = CLOSING[found[1]]
+        closed = source.find(closing, found.end(), found.start() + MAX_LENGTH)
+        if closed < 0:
+            return found.start() if len(source) - found.start() < MAX_LENGTH else None
+        begin = closed + len(closing)
     return None
 
 
@@ -57,11 +57,11 @@ def _render_formula(
     env: MutableMapping[str, Any],  # noqa: ARG001
 ) -> str:
     token = tokens[index]
-    tex = _LABEL.sub(" ", token.content)
-    if _UNSAFE_TEX.search(tex):
+    tex = _TAG.sub(r"\\qquad(\1)", _LABEL.sub(" ", token.content))
+    if not is_harmless(tex):
         return f"<code>{escape(token.markup + tex + CLOSING[token.markup])}</code>"
     if token.block:
-        style = "margin: 0; overflow: auto hidden"
+        style = "margin: 0 0 1em; overflow: auto hidden"
         return f'<p class="{_READ_BY_MATHJAX}" style="{style}">\\[{escape(tex)}\\]</p>\n'
     opening, closing = (r"\[", r"\]") if token.meta["display"] else (r"\(", r"\)")
     return f'<span class="{_READ_BY_MATHJAX}">{opening}{escape(tex)}{closing}</span>'
@@ -72,12 +72,16 @@ def _delimiter_at(source: str, position: int) -> str:
 
 
 def _formula_rule(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - markdown-it's signature
+    if state.src[state.pos] not in "$\\":
+        return False
     opening = _delimiter_at(state.src, state.pos)
     if not opening:
         return False
     start = state.pos + len(opening)
     closing = CLOSING[opening]
-    end = _find_closing(state.src, start, state.posMax, closing)
+    # After a letter or number a dollar sign is no opening one: it costs 5$, or 6$.
+    begins = opening != "$" or not state.src[state.pos - 1 : state.pos].isalnum()
+    end = find_closing(state.src, start, state.posMax, closing) if begins else -1
     if end < 0:
         if opening.startswith("$"):
             # Take the whole mark as text, or "$$" would be tried again as "$".
@@ -94,7 +98,7 @@ def _formula_rule(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - m
     return True
 
 
-def _find_closing(source: str, start: int, limit: int, closing: str) -> int:
+def find_closing(source: str, start: int, limit: int, closing: str) -> int:
     """Return where the formula that begins at `start` ends, or -1.
 
     For ``$`` by Pandoc's rule, which tells formulas from prices: no space after the opening mark or before
@@ -114,17 +118,15 @@ def _find_closing(source: str, start: int, limit: int, closing: str) -> int:
         position = end + 1
 
 
-def _formula_block_rule(  # noqa: PLR0911 - a rule says no in many ways
+def _formula_block_rule(
     state: StateBlock,
     start_line: int,
     end_line: int,
     silent: bool,  # noqa: FBT001 - markdown-it's signature
 ) -> bool:
-    if state.is_code_block(start_line):
-        return False
     begin = state.bMarks[start_line] + state.tShift[start_line]
-    opening = _delimiter_at(state.src, begin)
-    if opening not in {"$$", r"\["}:
+    opening = state.src[begin : begin + 2]
+    if opening not in {"$$", r"\["} or state.is_code_block(start_line):
         return False
     closing = CLOSING[opening]
     lines = [state.src[begin + len(opening) : state.eMarks[start_line]]]

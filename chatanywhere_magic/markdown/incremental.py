@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from .formulas import open_formula
 from .parser import parser
-from .unfinished import settled
+from .parts import Cut, first_part
+from .unfinished import settle_blocks, settle_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping, Sequence
 
     from markdown_it.token import Token
 
-_WINDOW: Final = 16_000
-"""Characters that are parsed at once: a long text that comes whole is no dearer than one that comes in pieces."""
+_WINDOW: Final = 3_000
+"""Characters that are parsed at once, so that a long text that comes whole is no dearer than one in pieces."""
 
 
 class IncrementalRenderer:
     r"""Renders a text that comes in pieces.
 
-    However it is cut, the :attr:`pieces` are in the end those of the whole text: ``to_html`` works by it too.
+    However it is cut, the :attr:`pieces` are in the end those of the whole text: ``to_html`` works by it too. The work
+    grows with the text and not with its square, since a block of code, a list or a table that is long is finished in
+    parts. (A single paragraph is not: whoever shows it should do so less often as it grows.)
 
     Examples
     --------
@@ -29,7 +33,9 @@ class IncrementalRenderer:
     >>> renderer.feed("One **paragraph**.\n\nAnd an")
     []
     >>> renderer.feed("other.\n\nThe *la")
-    ['<p>One <strong>paragraph</strong>.</p>\n']
+    ['<p dir="auto">One <strong>paragraph</strong>.</p>\n', '<p dir="auto">And another.</p>\n']
+    >>> renderer.tail()
+    '<p dir="auto">The <em>la</em></p>\n'
     """
 
     def __init__(self) -> None:
@@ -37,10 +43,15 @@ class IncrementalRenderer:
         self._definitions = _Definitions()
         self._open = ""
         """The text from the first block on that is not finished."""
+        self._number = 0
+        """If the open text begins with a further part of a block: 1, or the number of a list's next item."""
         self._held = ""
         """A carriage return at the end: whether a newline follows is not known yet."""
         self._scanned = 0
         """How much of the open text has been looked through for finished blocks."""
+        self._tail = ""
+        self._tail_size = 0
+        """Of how many characters the last tail was made."""
         self.is_revised = False
         """Whether :meth:`finish` changed pieces that had been returned before."""
 
@@ -49,20 +60,34 @@ class IncrementalRenderer:
         """The HTML of every finished block."""
         return [piece.html for piece in self._frozen]
 
+    @property
+    def open_text(self) -> str:
+        """The end of the text, which is not finished yet."""
+        return self._open
+
     def feed(self, text: str) -> list[str]:
         """Take in more of the text, and return the HTML of the blocks that are finished now."""
         text = self._held + text
         self._held = "\r" if text.endswith("\r") else ""
         text = text.removesuffix(self._held)
-        self._open += text.replace("\r\n", "\n").replace("\r", "\n")
+        self._open += text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
         known = len(self._frozen)
-        self._freeze_finished()
+        if _has_grown(len(self._open), self._scanned):
+            self._freeze_finished()
         return [piece.html for piece in self._frozen[known:]]
 
     def tail(self) -> str:
         """Return the HTML of what is not finished, looking as if it was: no half of a mark is seen."""
-        definitions = _Definitions(self._definitions)
-        return "".join(piece.html for piece in _render(settled(self._open), definitions))
+        size = len(self._open)
+        if size < self._tail_size or _has_grown(size, self._tail_size):
+            definitions = _Definitions(self._definitions)
+            tokens = settle_blocks(self._open, lambda source: _parse(source, definitions))
+            settle_words(tokens, {"references": definitions}, in_line=not self._open.endswith("\n"))
+            number, self._tail, self._tail_size = self._number, "", size
+            for block in _blocks(tokens):
+                self._tail += _render(block, definitions, number).html
+                number = 0
+        return self._tail
 
     def finish(self) -> list[str]:
         """Take the text as it is for finished, and return the HTML of its last blocks.
@@ -72,45 +97,76 @@ class IncrementalRenderer:
         """
         known = len(self._frozen)
         self._open += self._held.replace("\r", "\n")
+        self._freeze_finished()
         self._freeze(self._open)
-        self._held = self._open = ""
-        for piece in self._frozen:
+        self._open = self._held = ""
+        for at, piece in enumerate(self._frozen):
             if piece.missing & self._definitions.keys():
-                (again,) = _render(piece.source, self._definitions)
                 self.is_revised = True
-                piece.html = again.html
+                self._frozen[at] = piece.again(self._definitions)
         return [piece.html for piece in self._frozen[known:]]
 
     def _freeze_finished(self) -> None:
         """Freeze the blocks that no later line can change: those before the last one, as far as lines are whole."""
-        end = self._open.rfind("\n") + 1
         window = _WINDOW
-        while self._scanned < end:
-            part = self._open[:end]
-            if len(part) > window:
-                part = part[: part.rfind("\n", 0, window) + 1] or part[: part.find("\n", window) + 1]
-            cut = _finished(part)
-            self._scanned = len(part) - cut
+        while self._scanned < (end := self._open.rfind("\n") + 1):
+            if end > window:
+                end = self._open.rfind("\n", 0, window) + 1 or self._open.index("\n", window) + 1
+            source = self._open[:end]
+            finished, cut = self._finished(source)
+            kept = source[finished:]
+            self._freeze(source[:finished])
+            self._scanned = len(kept)
             if cut:
-                self._freeze(self._open[:cut])
-                self._open = self._open[cut:]
-                end -= cut
-                window = _WINDOW
-            else:
-                window *= 2
+                self._freeze(cut.part, goes_on=True)
+                self._number = cut.number
+                kept = cut.rest
+                self._scanned = 0
+            self._open = kept + self._open[end:]
+            window = _WINDOW if finished or cut else 2 * window
 
-    def _freeze(self, source: str) -> None:
-        self._frozen.extend(_render(source, self._definitions))
+    def _finished(self, source: str) -> tuple[int, Cut | None]:
+        """Return how much of `source` is finished, and how what follows can be cut if it is long."""
+        blocks = list(_blocks(_parse(source, {})))
+        starts = _line_starts(source)
+        finished, number = 0, self._number
+        for at, block in enumerate(blocks):
+            begin, end = (starts[line] for line in _lines(block))
+            if block[0].type == "paragraph_open" and open_formula(source, begin, end) is not None:
+                break
+            cut = first_part(block, source[begin:end], number)
+            if cut:
+                cut = Cut(cut.part, cut.rest + source[end:], cut.number)
+                return begin, cut
+            if at == len(blocks) - 1:
+                break
+            finished, number = end, 0
+        return finished, None
+
+    def _freeze(self, source: str, *, goes_on: bool = False) -> None:
+        for block in _blocks(_parse(source, self._definitions)):
+            lines = source.split("\n")
+            begin, end = _lines(block)
+            own = "\n".join(lines[begin:end])
+            self._frozen.append(_render(block, self._definitions, self._number, own, goes_on=goes_on))
+            self._number = 0
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Piece:
-    """A top-level block."""
+    """A top-level block, or a part of one."""
 
     html: str
     source: str
-    missing: set[str]
-    """Names of links that it may hold if they are defined later."""
+    missing: frozenset[str]
+    """Names of links that it holds if they are defined later."""
+    number: int
+    goes_on: bool
+
+    def again(self, definitions: _Definitions) -> _Piece:
+        """Render it with the links that are defined now."""
+        (block,) = _blocks(_parse(self.source, {}))
+        return _render(block, definitions, self.number, self.source, goes_on=self.goes_on)
 
 
 class _Definitions(dict[str, Any]):
@@ -126,37 +182,27 @@ class _Definitions(dict[str, Any]):
         return super().get(name, default)
 
 
-def _render(source: str, definitions: _Definitions) -> Iterator[_Piece]:
+def _has_grown(size: int, known: int) -> bool:
+    """Tell whether it is worth the work to look at an open text again: if it is long, not for every letter."""
+    return size > known and (known < _WINDOW or size > known + known // 8)
+
+
+def _render(
+    block: list[Token], definitions: _Definitions, number: int, source: str = "", *, goes_on: bool = False
+) -> _Piece:
     md = parser()
-    env: MutableMapping[str, Any] = {"references": definitions}
-    lines = source.split("\n")
-    for tokens in _blocks(_parse(source, env)):
-        definitions.missing = set()
-        _parse_inline(tokens, env)
-        html = md.renderer.render(tokens, md.options, env)
-        missing = definitions.missing
-        begin, end = _lines(tokens)
-        yield _Piece(html, "\n".join(lines[begin:end]) if missing else "", missing)
+    definitions.missing = set()
+    env: MutableMapping[str, Any] = {"references": definitions, "number": number, "goes_on": goes_on}
+    _parse_inline(block, env)
+    html = md.renderer.render(block, md.options, env)
+    missing = frozenset(definitions.missing)
+    return _Piece(html, source if missing else "", missing, number, goes_on)
 
 
-def _finished(source: str) -> int:
-    """Return how much of `source`, which ends with a line, no later line can change."""
-    blocks = [_lines(tokens) for tokens in _blocks(_parse(source, {}))]
-    formula = open_formula(source)
-    known = source.count("\n", 0, formula) if formula is not None else None
-    ends = [end for _, end in blocks[:-1] if known is None or end <= known]
-    if not ends:
-        return 0
-    position = 0
-    for _ in range(ends[-1]):
-        position = source.index("\n", position) + 1
-    return position
-
-
-def _parse(source: str, env: MutableMapping[str, Any]) -> list[Token]:
-    """Return the blocks of `source`, with their text as it is."""
+def _parse(source: str, definitions: dict[str, Any]) -> list[Token]:
+    """Return the blocks of `source`, with their text as it is; the links that it defines go into `definitions`."""
     tokens: list[Token] = []
-    parser().block.parse(source.replace("\0", "\ufffd"), parser(), env, tokens)
+    parser().block.parse(source, parser(), {"references": definitions}, tokens)
     return tokens
 
 
@@ -165,7 +211,7 @@ def _parse_inline(tokens: list[Token], env: MutableMapping[str, Any]) -> None:
     from markdown_it.rules_core import StateCore
 
     state = StateCore("", parser(), env, tokens)
-    for rule in parser().core.ruler.getRules("")[2:]:  # without those that find the blocks
+    for rule in parser().core.ruler.getRules("")[2:]:  # without the two that find the blocks
         rule(state)
 
 
@@ -182,3 +228,8 @@ def _blocks(tokens: Sequence[Token]) -> Iterator[list[Token]]:
 def _lines(block: Sequence[Token]) -> tuple[int, int]:
     begin, end = block[0].map or (0, 0)
     return begin, end
+
+
+def _line_starts(source: str) -> list[int]:
+    """Return where each line begins, and where the last one ends."""
+    return [0, *accumulate(len(line) + 1 for line in source.split("\n"))]

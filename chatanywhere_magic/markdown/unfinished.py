@@ -1,15 +1,157 @@
-"""The open end of a text that is still being written, as if it was finished."""
+"""The open end of a text that is still being written, as if it was finished.
+
+Without this a reader would see ``**``, half a link or a row of dashes for a moment, and then see them turn into
+something else. What is done here is undone with the next letter, so it may guess; it must not be wrong for long.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final
 
-# What may become a mark with the next letter: of a heading, a list, a quote, a table, code, emphasis.
-_HALF_LINE: Final = re.compile(r"(?:^|(?<=\n))[ \t]*(?:#{1,6}|[-*+]|\d{1,9}[.)]?|>|`+|~+|=+|-+|[|:\- ]+)[ \t]*\Z")
-_HALF_MARK: Final = re.compile(r"[*_~`\\\[!]+\Z")
+from .formulas import CLOSING, find_closing, open_formula
+from .parser import parser
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping, Sequence
+
+    from markdown_it.rules_inline.state_inline import Delimiter
+    from markdown_it.token import Token
+
+# A line that the next letter may turn into a heading, an item, a rule, a fence, the second line of a table, a note.
+_HALF_LINE: Final = re.compile(
+    r"(?:[ \t]*(?:[-*+>]|\d{1,9}[.)])(?=[ \t>]))*[ \t]*"
+    r"(?:#{1,6}|\d{1,9}[.)]?|>|`{1,2}|~{1,2}|=+|(?:[-*_+] *)+|[|:\- ]+|\[\^\d{0,3}\]?:?|\[[ xX]?\]?)?[ \t]*"
+)
+_CELL_LINE: Final = re.compile(r"((?:[ \t]*(?:[-*+>]|\d{1,9}[.)])(?=[ \t>]))*[ \t]*)\|(.*[^|\s].*)")
+_HALF_MARK: Final = re.compile(r"(?:[*_~]+|(?<!\\)(?:\\\\)*\\)\Z")
+_HALF_LINK: Final = re.compile(r"!?(?<!\w)\[([^\[\]^\n]*)(?:\](?:\([^()\n]*)?)?\Z|\[(?:\^\d{0,3})?()\Z")
+_HALF_ADDRESS: Final = re.compile(r"<([a-z]+:[^\s<>]*)\Z")
+_MARK: Final = re.compile(r"`+|\$\$?|\\.", re.DOTALL)
+# What follows a dollar sign if it begins a formula: no space, no price, no further dollar sign, not a whole sentence.
+_TEX: Final = re.compile(r"(?!\d+(?:[.,]\d+)*\s)(?=\S{0,40}[\\^_{=]|[a-zA-Z]\Z)[^\s$][^$`]{0,200}\Z")
 
 
-def settled(source: str) -> str:
-    """Return `source` without the half of a mark at its end."""
-    return _HALF_MARK.sub("", _HALF_LINE.sub("", source))
+def settle_blocks(source: str, parse: Callable[[str], list[Token]]) -> list[Token]:
+    """Return the blocks of `source`, the last of which may be half written."""
+    tokens = parse(source)
+    settled = _settled_source(source, tokens, parse)
+    return tokens if settled == source else parse(settled)
+
+
+def settle_words(tokens: Sequence[Token], env: MutableMapping[str, Any], *, in_line: bool) -> None:
+    """Close in the last words of `tokens` what is opened there; `in_line` tells whether their line goes on."""
+    last = next((token for token in reversed(tokens) if token.nesting == 0 and token.content), None)
+    if last is not None and last.type == "inline":
+        last.content = _settled_words(last.content, env, in_line=in_line)
+
+
+def _settled_source(source: str, tokens: list[Token], parse: Callable[[str], list[Token]]) -> str:
+    before, newline, line = source.rpartition("\n")
+    leaf = next((token for token in reversed(tokens) if token.nesting == 0), None)
+    if leaf is not None and leaf.type == "fence" and not _is_closed(leaf, source):
+        if leaf.map and leaf.map[0] == source.count("\n"):
+            # The name of the language is still being written.
+            return before + newline + line[: line.find(leaf.markup) + len(leaf.markup)]
+        mark = line.strip(" \t>")
+        return source if mark.strip(leaf.markup[0]) or not mark else before + newline
+    formula = _open_formula(source, tokens)
+    if formula is not None:
+        return source[:formula] + _as_code(" ".join(source[formula:].strip()[2:].rstrip("$\\").split()))
+    if line and _HALF_LINE.fullmatch(line):
+        before, newline, line = before.rpartition("\n")
+        source = before + newline + line
+        tokens = parse(source)
+    elif not line:
+        before, newline, line = before.rpartition("\n")
+    cells = _CELL_LINE.fullmatch(line)
+    if cells and not any(token.map and token.map[1] > source.rstrip("\n").count("\n") for token in _tables(tokens)):
+        # The first line of a table is one before its second line comes.
+        indent = re.sub(r"[^>\s]", " ", cells[1])
+        count = len(re.sub(r"\\.", "", cells[2]).strip().removesuffix("|").split("|"))
+        return f"{before}{newline}{line}\n{indent}|{'---|' * count}"
+    return source
+
+
+def _open_formula(source: str, tokens: Sequence[Token]) -> int | None:
+    paragraphs = [token for token in tokens if token.type == "paragraph_open" and token.level == 0 and token.map]
+    starts = [0, *accumulate(len(line) + 1 for line in source.split("\n"))]
+    found = (open_formula(source, starts[each.map[0]], starts[each.map[1]]) for each in paragraphs if each.map)
+    return next((position for position in found if position is not None), None)
+
+
+def _tables(tokens: Sequence[Token]) -> list[Token]:
+    return [token for token in tokens if token.type == "table_open"]
+
+
+def _is_closed(fence: Token, source: str) -> bool:
+    begin, end = fence.map or (0, 0)
+    last = source.split("\n")[end - 1].strip(" \t>") if end - 1 > begin else ""
+    return len(last) >= len(fence.markup) and not last.strip(fence.markup[0])
+
+
+def _settled_words(words: str, env: MutableMapping[str, Any], *, in_line: bool) -> str:
+    words, is_open = _close_code(words)
+    if in_line and not is_open:
+        words = _HALF_LINK.sub(r"\1", words)
+        words = _HALF_ADDRESS.sub(r"\1", words)
+    words = _HALF_MARK.sub("", words).rstrip()
+    return words + "".join(reversed(_open_marks(words, env)))
+
+
+def _close_code(words: str) -> tuple[str, bool]:
+    """Close the code or formula that `words` end in, and tell whether they do."""
+    position = 0
+    while found := _MARK.search(words, position):
+        mark, begin = found[0], found.end()
+        if mark[0] == "`":
+            closing = re.compile(rf"(?<!`){mark}(?!`)").search(words, begin)
+            if closing is None:
+                code = words[begin:].rstrip("`")
+                return words[: found.start()] + (f"{mark}{code}{mark}" if code.strip() else ""), True
+            position = closing.end()
+        elif mark in CLOSING:
+            end = find_closing(words, begin, len(words), CLOSING[mark])
+            if end >= 0:
+                position = end + len(CLOSING[mark])
+            elif mark[0] != "$" or _TEX.match(words, begin) or begin == len(words):
+                return words[: found.start()] + _as_code(words[begin:].rstrip("$\\")), True
+            else:
+                position = begin
+        else:
+            position = begin
+    return words, False
+
+
+def _as_code(tex: str) -> str:
+    """Return half a formula as code: as a formula it would be an error."""
+    tex = tex.replace("`", "").strip()
+    return f"`{tex}`" if tex else ""
+
+
+def _open_marks(words: str, env: MutableMapping[str, Any]) -> list[str]:
+    """Return the marks of emphasis that are opened in `words` and not closed."""
+    from markdown_it.rules_inline import StateInline
+
+    md = parser()
+    if not any(mark in words for mark in "*_~"):
+        return []
+    state = StateInline(words, md, env, [])
+    md.inline.tokenize(state)
+    md.inline.ruler2.getRules("")[0](state)  # finds the pairs
+    return [
+        chr(each.marker) * (2 if each.marker == ord("~") else 1) for each in _unmatched(state.delimiters, state.tokens)
+    ]
+
+
+def _unmatched(delimiters: Sequence[Delimiter], tokens: Sequence[Token]) -> list[Delimiter]:
+    ends = {each.end for each in delimiters}
+    found: list[Delimiter] = []
+    for at, each in enumerate(delimiters):
+        if each.open and each.end < 0 and at not in ends:
+            before = tokens[each.token - 1].content[-1:] if each.token else ""
+            # Between letters it is rather a multiplication (or Chinese, which has no spaces).
+            if not (before.isalnum() and before.isascii()):
+                found.append(each)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,12 @@ from chatanywhere_magic.markdown import IncrementalRenderer, page, to_html
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+LONG = {
+    "code": "```python\n" + "".join(f"def f{n}(x):\n    return x + {n}\n\n\n" for n in range(1500)) + "```\n",
+    "list": "".join(f"{n}. item **{n}** and more words\n" for n in range(1, 1500)),
+    "table": "| a | b |\n|---|---|\n" + "".join(f"| cell {n} | other {n} |\n" for n in range(1500)),
+    "paragraphs": "A paragraph with *some* words in it.\n\n" * 1000,
+}
 WORDS = st.sampled_from(
     ["median", "**bold**", "*it", "al*", "`code`", "`", "$x^2$", "$5", "\\(a\\)",
      "[a link](https://x.org)", "[later]",
@@ -38,6 +45,7 @@ BLOCKS = st.one_of(
     st.sampled_from(["- ", "1.", "```"]),
     st.sampled_from(["[later]: https://later.org", "[1]: https://one.org 'one'"]),
     st.sampled_from(["[1]:\nhttps://two.org\n'two", "[^1]: a note"]),
+    st.builds(lambda kind, size: LONG[kind][:size], st.sampled_from(sorted(LONG)), st.integers(800, 4000)),
     st.text("-=#*>|`~$[]:\\ \n\r\t\0a1.", max_size=12),
 )  # fmt: skip
 GAPS = st.sampled_from(["\n", "\n\n", "\n\n\n", "\r\n", "\r\n\r\n", " \n", "\r"])
@@ -75,7 +83,7 @@ def test_what_is_finished_stays(pieces: list[str]) -> None:
 
 def test_a_link_defined_after_its_use_is_a_link_in_the_end() -> None:
     renderer = IncrementalRenderer()
-    assert renderer.feed("See [this][1].\n\nMore.\n") == ["<p>See [this][1].</p>\n"]
+    assert renderer.feed("See [this][1].\n\nMore.\n") == ['<p dir="auto">See [this][1].</p>\n']
     renderer.feed("\n[1]: https://x.org\n")
     renderer.finish()
     assert renderer.is_revised
@@ -87,3 +95,117 @@ def test_an_open_block_is_not_finished(line: str) -> None:
     renderer = IncrementalRenderer()
     assert len(renderer.feed(f"Before.\n\n{line}\n")) == 1
     assert renderer.feed("more\n") == []
+
+
+ANSWER = """\
+# The *median*
+
+A **median** is *the value* in the middle: `half` of them. See [the docs](https://x.org/a "t"), ~~or not~~, ***both***.
+
+1. first **item**
+   - nested `code`
+2. second
+
+- [ ] to do
+- [x] done
+
+| a | **b** |
+|---|:-:|
+| 1 | `x` |
+
+Inline $x^2 + 1$ and \\(a+b\\), and by itself:
+
+$$
+\\int_0^1 x
+$$
+
+\\[ y = 2 \\]
+
+```python
+def f(x):
+    return x
+```
+
+> quoted *text*
+> and more
+
+Title
+-----
+
+***
+
+Слово **жирное**. 中文**粗体**文字。[^1]
+
+[^1]: A note.
+"""
+MARKS = re.compile(r"[*`~|#\[\]]|--|==|\$")
+
+
+def test_no_mark_is_seen_while_it_is_half_written() -> None:
+    renderer = IncrementalRenderer()
+    for letter in ANSWER:
+        renderer.feed(letter)
+        tail = re.sub(r"\\[(\[].*?\\[)\]]", "", renderer.tail(), flags=re.DOTALL)  # whole formulas
+        shown = re.sub(r"<[^>]*>", "", tail)
+        assert not MARKS.search(shown), (renderer.open_text, shown)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a **bold", "a <strong>bold</strong>"),
+        ("a `cod", "a <code>cod</code>"),
+        ("a [link](https://x.", "a link"),
+        ("a ![image](https://x.", "a image"),
+        ("a $x^", "a <code>x^</code>"),
+        ("a \\(x", "a <code>x</code>"),
+        ("costs $5 and", "costs $5 and"),
+        ("2 * 3 and 4*x", "2 * 3 and 4*x"),
+        ("a snake_case", "a snake_case"),
+        ("list[0", "list[0"),
+    ],
+)
+def test_what_is_open_looks_closed(text: str, shown: str) -> None:
+    renderer = IncrementalRenderer()
+    renderer.feed(text)
+    assert renderer.tail() == f'<p dir="auto">{shown}</p>\n'
+
+
+def test_a_table_is_one_from_its_first_line_on() -> None:
+    renderer = IncrementalRenderer()
+    for line in ("| a", " | b |", "\n|--", "-|---|\n", "| 1"):
+        renderer.feed(line)
+        assert "<table" in renderer.tail()
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_the_work_grows_with_the_text_and_not_with_its_square(kind: str) -> None:
+    def work(text: str) -> int:
+        """Count the characters of HTML that are made, which is what takes the time."""
+        renderer, made = IncrementalRenderer(), 0
+        for at in range(0, len(text), 100):
+            made += sum(map(len, renderer.feed(text[at : at + 100]))) + len(renderer.tail())
+        return made
+
+    text = LONG[kind]
+    assert work(text) < 2.2 * work(text[: len(text) // 2])
+    assert work(text) < 150 * len(text)
+
+
+def test_the_parts_of_a_long_block_make_one() -> None:
+    parts = grown([LONG["code"]]).pieces
+    assert len(parts) > 20
+    code = "".join(re.sub(r"<div style.*?</div>|<[^>]*>", "", part) for part in parts)
+    assert re.findall(r"def f\d+", code) == [f"def f{n}" for n in range(1500)]
+    first, *others = grown([LONG["list"]]).pieces
+    count = first.count("<li>")
+    for part in others:
+        assert f'<ol start="{count + 1}"' in part
+        count += part.count("<li>")
+    assert count == 1499
+
+
+def test_code_is_not_cut_inside_of_a_text() -> None:
+    code = '```python\ndef f():\n    """Doc.\n\n' + "\nwords and words\n" * 200 + '    """\n    return 1\n```\n'
+    pieces = IncrementalRenderer().feed(code)
+    assert all('class="k"' not in piece.partition("words")[2].rpartition("words")[0] for piece in pieces)

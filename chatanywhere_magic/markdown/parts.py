@@ -1,0 +1,95 @@
+"""Long blocks in parts, each finished before the block is: code, lists and tables.
+
+Where a block is cut depends on nothing but the lines before the cut, so that it is the same however the text comes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final
+
+from .code import ends_in_the_open
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from markdown_it.token import Token
+
+PART: Final = 1000
+"""Characters at least in a part of code or of a list."""
+TABLE_PART: Final = 3000
+"""In a part of a table, which repeats the head."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A block cut in two: its first part, and a text that reads as a block of what is left."""
+
+    part: str
+    rest: str
+    number: int
+    """Of the first item that is left, for a numbered list; else 1."""
+
+
+def first_part(block: Sequence[Token], source: str, number: int) -> Cut | None:
+    """Return how to cut `block`, whose text is `source`, or None if it is too short or cannot be cut.
+
+    Parameters
+    ----------
+    number : int
+        Of the first item, if it is already the rest of a list.
+    """
+    kind = block[0].type
+    if len(source) < PART:
+        return None
+    lines = _lines(source)
+    if kind == "fence":
+        return _cut_code(block[0], lines)
+    if kind in {"bullet_list_open", "ordered_list_open"}:
+        return _cut_list(block, lines, number)
+    if kind == "table_open":
+        return _cut_table(lines)
+    return None
+
+
+def _cut_code(fence: Token, lines: list[str]) -> Cut | None:
+    """Cut where a new statement begins: after an empty line and not indented; later, after any line."""
+    body = lines[1 : 1 + fence.content.count("\n")]
+    language = (fence.info.split() or [""])[0]
+    size = 0
+    for at, (before, line) in enumerate(zip(["", *body], body, strict=False)):
+        if size >= PART:
+            is_gap = not before.strip() and line.strip() != ""
+            is_good = is_gap and (not line[:1].isspace() or size >= 3 * PART)
+            if size >= 4 * PART or (is_good and not ends_in_the_open("".join(body[:at]), language)):
+                return Cut("".join(lines[: 1 + at]), "".join([lines[0], *lines[1 + at :]]), 1)
+        size += len(line)
+    return None
+
+
+def _cut_list(block: Sequence[Token], lines: list[str], number: int) -> Cut | None:
+    begin, _ = block[0].map or (0, 0)
+    items = [
+        token.map[0] - begin for token in block if token.type == "list_item_open" and token.level == 1 and token.map
+    ]
+    starts = [0, *accumulate(map(len, lines))]
+    for count, line in enumerate(items):
+        if count and starts[line] >= PART:
+            first = number or int(block[0].attrGet("start") or 1)
+            return Cut("".join(lines[:line]), "".join(lines[line:]), first + count)
+    return None
+
+
+def _cut_table(lines: list[str]) -> Cut | None:
+    size = 0
+    for at, line in enumerate(lines):
+        if size >= TABLE_PART:
+            return Cut("".join(lines[:at]), "".join([*lines[:2], *lines[at:]]), 1)
+        size += len(line)
+    return None
+
+
+def _lines(source: str) -> list[str]:
+    """Return the lines of `source` with their ends; only newlines end lines in Markdown."""
+    return [line + "\n" for line in source.removesuffix("\n").split("\n")]
