@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .messages import Attachment, Message, Messages, Usage, user_content
+from .tokens import estimate_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,6 +92,11 @@ class Version:
             Message(role="assistant", content=self.answer),
         ]
 
+    @cached_property
+    def tokens(self) -> int:
+        """What these messages are put at, at most; see :mod:`.tokens`."""
+        return estimate_messages(self.messages)
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -115,9 +122,12 @@ class Turn:
         """Return the turn with the version at index `at` replaced."""
         return replace(self, versions=(*self.versions[:at], version, *self.versions[at + 1 :]))
 
-    def is_from(self, origin: Origin) -> bool:
-        """Whether one of its versions was asked from `origin`."""
-        return any(version.origin == origin for version in self.versions)
+    def is_from(self, place: Origin) -> bool:
+        """Whether one of its versions was asked from there, through whatever door."""
+        return any(
+            (version.origin.cell_id, version.origin.ordinal) == (place.cell_id, place.ordinal)
+            for version in self.versions
+        )
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import re
 from base64 import b64encode
@@ -10,6 +11,7 @@ from typing import Final
 from .errors import ConfigurationError
 from .strings import text
 
+_SALT: Final = os.urandom(32)
 MIN_REDACTED: Final = 6
 """Characters from which a secret is redacted; shorter ones would blank ordinary words."""
 MIN_REDACTED_IN_ANSWERS: Final = 16
@@ -45,6 +47,11 @@ class Secret:
     def reveal(self) -> str:
         """Return the key itself, for the request header and nothing else."""
         return self.__value
+
+    @property
+    def mark(self) -> str:
+        """What tells this key from another in this process, and elsewhere says nothing."""
+        return hmac.digest(_SALT, self.__value.encode(), "sha256").hex()
 
     def redact(self, words: str) -> str:
         """Return `words` with every occurrence of the key as ``***``: plain, URL-encoded, escaped or in base64."""

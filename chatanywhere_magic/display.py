@@ -165,6 +165,12 @@ def footer_words(version: Version) -> list[str]:
     tokens = version.usage.completion_tokens if version.usage else None
     if version.usage and version.usage.prompt_tokens is not None and tokens is not None:
         words.append(text("footer.tokens", prompt=version.usage.prompt_tokens, completion=tokens))
+    if version.replayed:
+        return [*words, text("footer.replayed")]
+    if version.left_out and version.summary:
+        words.append(text("footer.summarised", count=version.left_out))
+    elif version.left_out:
+        words.append(text("footer.left_out", count=version.left_out))
     timing = version.timing
     if timing.total is not None:
         words.append(text("footer.seconds", seconds=f"{timing.total:.1f}"))

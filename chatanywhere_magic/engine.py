@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
-    from concurrent.futures import Future
 
 T = TypeVar("T")
 STOP_SECONDS: Final = 2.0
@@ -44,6 +44,7 @@ class Engine:
         self._lock = threading.Lock()
         self._loop: EngineLoop | None = None
         self._thread: threading.Thread | None = None
+        self._worker: _Worker | None = None
 
     def loop(self) -> asyncio.AbstractEventLoop:
         """Return the running loop, starting the thread if needed."""
@@ -73,6 +74,13 @@ class Engine:
 
         return self.submit(run()).result()
 
+    def aside(self, function: Callable[..., T], *args: Any) -> Future[T]:
+        """Run `function` on the one thread for work that blocks, such as the disk's; from any thread, in turn."""
+        with self._lock:
+            if self._worker is None:
+                self._worker = _Worker()
+            return self._worker.submit(function, *args)
+
     def is_current_thread(self) -> bool:
         """Whether the caller already runs on the engine."""
         return self._thread is threading.current_thread()
@@ -90,10 +98,46 @@ class Engine:
         with self._lock:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.stop()
         if loop is None or thread is None or thread is threading.current_thread():
             return
         loop.call_soon_threadsafe(loop.stop)
         thread.join(STOP_SECONDS)
+
+
+class _Worker:
+    """A daemon thread that does one thing after the other.
+
+    Not an executor, which at the interpreter's exit takes nothing more before those are asked who close things then.
+    """
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="chatanywhere-worker", daemon=True)
+        self._thread.start()
+
+    def submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
+        future: Future[T] = Future()
+        self._queue.put((future, function, args))
+        return future
+
+    def stop(self) -> None:
+        """End when everything is done that was submitted."""
+        self._queue.put(None)
+        if self._thread is not threading.current_thread():
+            self._thread.join(STOP_SECONDS)
+
+    def _run(self) -> None:
+        while (work := self._queue.get()) is not None:
+            future, function, args = work
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(function(*args))
+            except BaseException as caught:  # noqa: BLE001 - it is for whoever waits
+                future.set_exception(caught)
 
 
 def _run(loop: EngineLoop) -> None:

@@ -5,6 +5,7 @@
     ChatError
     ├── ConfigurationError          something is missing or misspelt on our side; nothing was sent
     │   ├── FormatError             what is to be read holds no conversation
+    │   ├── NotRecordedError        only earlier answers are wanted, and there is none to this question
     │   ├── UsageError              a magic's line cannot be understood
     │   └── UnsupportedError        the provider cannot do what was asked for
     ├── APIError                    the provider answered with a refusal
@@ -101,6 +102,12 @@ class FormatError(ConfigurationError):
     """A file, or what stands in its place, does not hold the conversation that it should."""
 
     kind = "format"
+
+
+class NotRecordedError(ConfigurationError):
+    """Only earlier answers are wanted (``replay-only``), and there is none to this question."""
+
+    kind = "not_recorded"
 
 
 class UsageError(ConfigurationError):

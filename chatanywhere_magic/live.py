@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from .conversation import Origin, Status, Timing, Version
 from .engine import STOP_SECONDS
-from .errors import ChatError, ChatInterrupted
+from .errors import ChatError, ChatInterrupted, ConfigurationError
 from .messages import (
     Attachment,
+    Content,
     Delta,
     Finish,
     Message,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from .providers.base import Provider
     from .schema import Schema
+    from .settings import Replay
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,18 +61,33 @@ class Request:
     """What the answer must hold."""
     correction: tuple[Message, ...] = ()
     """The answer that did not hold it, and what the model is told about that."""
+    replay: Replay = "off"
+    alternatives: tuple[Provider, ...] = ()
+    """Whose earlier answers are taken too, where nobody can be asked here."""
+    unready: ConfigurationError | None = None
+    """Why the provider cannot be asked, where that is needed only if there is no earlier answer."""
+
+    @property
+    def providers(self) -> tuple[Provider, ...]:
+        """Whose earlier answers are taken: the provider's own first."""
+        return (self.provider, *self.alternatives)
 
     @property
     def parameters(self) -> tuple[tuple[str, Any], ...]:
         """The further parameters as what is recorded of them: by name, and of JSON values only."""
         return tuple(sorted((name, value) for name, value in self.params.items() if _is_plain(value)))
 
+    @property
+    def content(self) -> Content:
+        """The question with its attachments, as it is sent."""
+        return user_content(self.prompt, self.attachments)
+
     def messages(self, earlier: Messages) -> Messages:
         """Return everything that is sent."""
         told = "\n\n".join(filter(None, [self.system, self.schema.instruction if self.schema else ""]))
         system = [Message(role="system", content=told)] if told else []
         known = earlier if self.provider.supports_message_history else []
-        question = Message(role="user", content=user_content(self.prompt, self.attachments))
+        question = Message(role="user", content=self.content)
         return [*system, *known, question, *self.correction]
 
 
@@ -175,7 +192,7 @@ class LiveTurn:
         self.request = request
         self.index: int | None = None
         """The turn's place in the conversation; None while it has none, or for a question aside."""
-        self.thread: object = None
+        self.dialogue: object = None
         """The conversation in which it has its place."""
         self.error: ChatError | None = None
         self.sent: Messages = []
@@ -185,7 +202,7 @@ class LiveTurn:
         self._version = Version(
             request.prompt,
             provider=request.provider.name,
-            model=request.model or request.provider.default_model,
+            model=request.provider.model_for(request.model),
             timing=Timing(started=time.time()),
             origin=request.origin,
             attachments=request.attachments,

@@ -4,62 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import logging
-import os
 import re
-from contextlib import aclosing, contextmanager, suppress
-from contextvars import ContextVar
+from contextlib import contextmanager
 from dataclasses import replace
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
-from .conversation import Conversation, Listed, Origin, Status
-from .engine import Engine
-from .errors import (
-    AnswerFormatError,
-    BadRequestError,
-    ChatError,
-    ChatInterrupted,
-    ConfigurationError,
-    EmptyAnswerError,
-    IncompleteError,
-)
+from . import places
+from .asking import Asker, Change, asking, tell
+from .dialogue import Dialogue
+from .engine import STOP_SECONDS, Engine
+from .errors import AnswerFormatError, BadRequestError, ChatError, ChatInterrupted, ConfigurationError
+from .keeper import Keeper
 from .live import Interrupts, LiveTurn, Request
 from .messages import Message, encodable
-from .providers.base import Provider, choose_provider, get_provider, wrap
-from .settings import MAX_TEMPERATURE, Settings
+from .providers.base import CHOICE_ORDER, Provider, choose_provider, get_provider, wrap
+from .settings import MAX_TEMPERATURE, REPLAY_MODES, Settings
 from .strings import text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
-    from .conversation import Turn, Version
+    from .conversation import Conversation, Listed, Origin, Turn, Version
     from .messages import Attachment
+    from .places import Cell
     from .reply import Reply
     from .schema import Schema
+    from .settings import Replay
 
-_log = logging.getLogger(__name__)
+__all__ = ["Change", "ChatSession", "get_session"]
 
-DELTAS_BETWEEN_PAUSES: Final = 200
-"""A provider that always has the next delta ready would never let the loop see a Stop."""
+MOST_LISTED: Final = 10_000
 WAKE_SECONDS: Final = 0.1
 """ipykernel sees an interrupt of a cell that awaits only when something wakes its event loop."""
-
-
-class _Thread:
-    """A conversation that was opened here: its value, its id, and the lock that lets its turns queue."""
-
-    def __init__(self, conversation: Conversation | None = None, id: str = "") -> None:  # noqa: A002 - its name
-        self.conversation = conversation or Conversation()
-        self.id = id or os.urandom(16).hex()
-        self.lock = asyncio.Lock()
-
-
-_asking: ContextVar[LiveTurn | None] = ContextVar("chatanywhere_asking", default=None)
-"""The turn whose provider is running in this context."""
-
-Change = Literal["added", "changed", "reset"]
 
 
 class ChatSession(Settings):
@@ -76,13 +54,12 @@ class ChatSession(Settings):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._engine = Engine()
-        self._open = _Thread()
-        self._threads = {self._open.id: self._open}
-        """The conversations of this session, by id."""
-        self._askers: dict[tuple[str, str], tuple[Provider, str]] = {}
-        """Who was asked, and for which model, by the names that versions bear."""
-        self._live: list[LiveTurn] = []
+        self._open = Dialogue()
+        self._dialogues = {self._open.id: self._open}
+        """The conversations of this kernel, by id."""
         self._listeners: list[Callable[[Change, LiveTurn | None], None]] = []
+        self._keeper = Keeper(self._engine, self, lambda dialogue: dialogue.snapshot(self._asker.live))
+        self._asker = Asker(self, self._keeper, told=self._turn_changed, earlier_answer=self._earlier_answer)
         atexit.register(self.close)
 
     # --- asking -----------------------------------------------------------------------------------------------
@@ -102,6 +79,7 @@ class ChatSession(Settings):
         attachments: Iterable[Attachment] = (),
         revises: int | None = None,
         schema: Any = None,
+        replay: Replay | None = None,
         **params: Any,
     ) -> LiveTurn:
         """Check a question without asking it yet; nothing is sent or recorded.
@@ -133,6 +111,8 @@ class ChatSession(Settings):
         schema : type, dict, str, Path, Schema or True, optional
             What the answer must hold: a pydantic model, a dataclass, a TypedDict, a JSON schema or a file with one;
             True for any JSON. The reply has it as ``value``.
+        replay : "off", "record", "replay" or "replay-only", optional
+            Whether an earlier answer to the same request will do; by default as the session says.
         **params
             Further parameters for the provider.
 
@@ -141,14 +121,16 @@ class ChatSession(Settings):
         ConfigurationError
             If the prompt is empty, the provider unknown or not to be had, an option out of range, there is no
             such turn, or the schema is none.
+        ContextLengthError
+            If the question by itself is longer than the model takes.
         """
         prompt = encodable(prompt)
         if not prompt.strip():
             raise ConfigurationError(text("error.empty_prompt"))
-        chosen = self._provider(provider if provider is not None else self.provider)
+        mode = _replay_mode(self.replay if replay is None else replay)
         if provider is None and not model:
             model = self.model
-        chosen.check(model)
+        chosen, alternatives, unready = self._chosen(provider if provider is not None else self.provider, model, mode)
         if temperature is None:
             temperature = self.temperature
         if not 0 <= temperature <= MAX_TEMPERATURE:
@@ -163,22 +145,49 @@ class ChatSession(Settings):
         form = _schema(schema)
         if form is not None and chosen.supports_response_format:
             params["response_format"] = form.response_format
-        return LiveTurn(
-            Request(
-                prompt=prompt,
-                provider=chosen,
-                model=model,
-                system=encodable(self.system if system is None else system),
-                temperature=temperature,
-                history=history and _asking.get() is None,
-                append=append,
-                origin=origin or Origin(),
-                params=params,
-                attachments=tuple(attachments),
-                revises=None if revises is None else (self._open.id, revises),
-                schema=form,
-            )
+        origin = origin or places.here("api")
+        request = Request(
+            prompt=prompt,
+            provider=chosen,
+            model=model,
+            system=encodable(self.system if system is None else system),
+            temperature=temperature,
+            history=history and asking.get() is None,
+            append=append,
+            origin=origin,
+            params=params,
+            attachments=tuple(attachments),
+            revises=None if revises is None else (self._open.id, revises),
+            replay=mode,
+            alternatives=alternatives,
+            unready=unready,
+            schema=form,
         )
+        self._asker.budget.check(request, self.budget)
+        places.count(origin)
+        return LiveTurn(request)
+
+    def _chosen(
+        self, source: Any, model: str, mode: Replay
+    ) -> tuple[Provider, tuple[Provider, ...], ConfigurationError | None]:
+        """Return who is asked, whose earlier answers will do as well, and why the first cannot be asked, if so.
+
+        Where earlier answers will do, there need be nobody to ask.
+        """
+        try:
+            provider = self._provider(source)
+        except ConfigurationError as error:
+            if source or mode not in {"replay", "replay-only"}:
+                raise
+            first, *others = map(get_provider, CHOICE_ORDER)
+            return first, tuple(others), error
+        try:
+            provider.check(model)
+        except ConfigurationError as error:
+            if mode not in {"replay", "replay-only"}:
+                raise
+            return provider, (), error
+        return provider, (), None
 
     def correction(self, live: LiveTurn) -> LiveTurn | None:
         """Prepare to ask once more where the answer does not hold what its schema says; None if there is no need.
@@ -189,7 +198,7 @@ class ChatSession(Settings):
         request = live.request
         if request.schema is None:
             return None
-        place = (self._open.id, live.index) if live.index is not None and live.thread is self._open else None
+        place = (self._open.id, live.index) if live.index is not None and live.dialogue is self._open else None
         again = replace(request, revises=place)
         if "response_format" in request.params and _refuses_format(live.error):
             params = {name: value for name, value in request.params.items() if name != "response_format"}
@@ -215,8 +224,8 @@ class ChatSession(Settings):
 
     def start(self, live: LiveTurn) -> Future[None]:
         """Ask what :meth:`prepare` checked. Returns at once; `live` changes from now on."""
-        self._live.append(live)
-        return self._engine.submit(self._run(live))
+        self._asker.live.append(live)
+        return self._engine.submit(self._asker.run(self._open, live))
 
     def ask_sync(self, prompt: str, **options: Any) -> Reply:
         """Ask and wait for the whole answer. Options and errors are those of :meth:`prepare`.
@@ -254,11 +263,11 @@ class ChatSession(Settings):
 
     def _run_inside(self, live: LiveTurn) -> None:
         """Ask `live` to its end from code that runs on the engine."""
-        outer = _asking.get()
+        outer = asking.get()
         if outer is not None:
             outer.asked_inside.append(live)  # so that stopping the one stops the other
-        self._live.append(live)
-        self._engine.run_nested(self._run(live))
+        self._asker.live.append(live)
+        self._engine.run_nested(self._asker.run(self._open, live))
 
     __call__ = ask_sync
 
@@ -323,12 +332,12 @@ class ChatSession(Settings):
     @property
     def live(self) -> tuple[LiveTurn, ...]:
         """The turns on their way, the running one first."""
-        return tuple(self._live)
+        return tuple(self._asker.live)
 
     @property
     def running(self) -> dict[int, LiveTurn]:
         """The turns on their way in the open conversation, by their index."""
-        return {live.index: live for live in self._live if live.index is not None and live.thread is self._open}
+        return {live.index: live for live in self.live if live.index is not None and live.dialogue is self._open}
 
     def listen(self, listener: Callable[[Change, LiveTurn | None], None]) -> Callable[[], None]:
         """Have `listener` called on the engine's thread when the conversation changes; return how to end that."""
@@ -427,7 +436,7 @@ class ChatSession(Settings):
             index = visible[-1][0] if visible else 0
         version = self._turn(index).current
         if provider is None:
-            provider, asked_for = self._asker(version)
+            provider, asked_for = self._asked_whom(version)
             model = model or asked_for
         return self.prepare(
             version.question,
@@ -448,7 +457,7 @@ class ChatSession(Settings):
         """
         version = self._turn(index).current
         if "provider" not in options and "model" not in options:
-            options["provider"], options["model"] = self._asker(version)
+            options["provider"], options["model"] = self._asked_whom(version)
         kept = {
             "system": version.system,
             "temperature": version.temperature,
@@ -458,9 +467,9 @@ class ChatSession(Settings):
         }
         return self.prepare(prompt, **{**kept, **options}, revises=index)
 
-    def _asker(self, version: Version) -> tuple[Any, str]:
+    def _asked_whom(self, version: Version) -> tuple[Any, str]:
         """Return the provider and the model to ask for another version; the names alone may not be enough."""
-        return self._askers.get((version.provider, version.model), (version.provider, version.model))
+        return self._asker.askers.get((version.provider, version.model), (version.provider, version.model))
 
     def select(self, index: int, version: int) -> Turn:
         """Have the turn at `index` show and send another of its versions, counted from 0.
@@ -509,61 +518,111 @@ class ChatSession(Settings):
         def copy() -> str:
             if index is not None:
                 self._turn(index)
-            source = self._snapshot()
-            self._enter(_Thread(source.forked(len(source.turns) if index is None else index)))
+            source = self._open.snapshot(self.live)
+            forked = source.forked(len(source.turns) if index is None else index)
+            self._enter(Dialogue(forked, private=self._open.private))
             return self._open.id
 
         return self._engine.call(copy)
 
-    def new(self) -> None:
-        """Begin a new conversation. What still streams in the old one is stopped."""
-        self._engine.call(lambda: self._enter(_Thread()))
+    def new(self, *, private: bool = False) -> None:
+        """Begin a new conversation. What still streams in the old one is stopped.
+
+        Parameters
+        ----------
+        private : bool, default False
+            True never writes it to the disk.
+        """
+        self._engine.call(lambda: self._enter(Dialogue(private=private)))
 
     @property
     def conversation_id(self) -> str:
         """The conversation's id: the same in every kernel, and what :meth:`switch` takes."""
         return self._open.id
 
-    def conversations(self, search: str = "", limit: int = 50) -> list[Listed]:
+    @property
+    def is_private(self) -> bool:
+        """Whether the conversation is never written to the disk."""
+        return self._open.private
+
+    def conversations(self, search: str = "", limit: int = 50, *, notebook: str | None = None) -> list[Listed]:
         """Return the conversations there are, those that were changed last first.
 
         Parameters
         ----------
         search : str, optional
-            Words of which all stand in the title or in a question or answer.
+            Words of which all stand in the title, a question or an answer.
         limit : int, default 50
             Most of them.
+        notebook : str, optional
+            Only those of the notebook at this path.
         """
-        words = search.lower().split()
-        found = [
-            _listed(thread)
-            for thread in self._threads.values()
-            if thread.conversation.visible and all(word in _searched(thread.conversation) for word in words)
-        ]
-        return sorted(found, key=attrgetter("updated"), reverse=True)[:limit]
+        kept = {listed.id: listed for listed in self._keeper.conversations(search, limit, notebook=notebook)}
+        words = search.split()
+        if notebook in {None, self._keeper.notebook}:
+            for dialogue in tuple(self._dialogues.values()):
+                if dialogue.conversation.visible and dialogue.has_all(words):
+                    kept.setdefault(dialogue.id, dialogue.listed())
+        return sorted(kept.values(), key=attrgetter("updated"), reverse=True)[:limit]
 
     def switch(self, conversation_id: str) -> None:
         """Go on with another conversation. What still streams in this one is stopped.
 
+        Parameters
+        ----------
+        conversation_id : str
+            Its id, or how that begins.
+
         Raises
         ------
         ConfigurationError
-            If there is none of that id.
+            If there is none of that id, or more than one.
         """
-        thread = self._threads.get(conversation_id)
-        if thread is None:
-            raise ConfigurationError(text("error.no_conversation", id=conversation_id))
-        self._engine.call(lambda: self._enter(thread))
+        dialogue = self._dialogues.get(conversation_id)
+        if dialogue is None:
+            ids = [listed.id for listed in self.conversations(limit=MOST_LISTED)]
+            meant = [each for each in ids if each.startswith(conversation_id)] if conversation_id else []
+            if not meant:
+                raise ConfigurationError(text("error.no_conversation", id=conversation_id))
+            if len(meant) > 1:
+                raise ConfigurationError(text("error.several_conversations", id=conversation_id, count=len(meant)))
+            dialogue = self._dialogues.get(meant[0])
+            if dialogue is None:
+                conversation = self._keeper.load(meant[0])
+                if conversation is None:
+                    raise ConfigurationError(text("error.no_conversation", id=conversation_id))
+                dialogue = Dialogue(conversation.settled(), meant[0])
+        entered = dialogue
+        self._engine.call(lambda: self._enter(entered))
 
-    def _enter(self, thread: _Thread) -> None:
-        if thread is not self._open:
+    def keep(self, notebook: str = "") -> None:
+        """Keep conversations on the disk from now on, as ``%load_ext`` does; `persist` turns it off.
+
+        Parameters
+        ----------
+        notebook : str, optional
+            The path of the notebook to which they belong.
+        """
+        self._keeper.begin(notebook)
+
+    def take_warnings(self) -> list[str]:
+        """Return what the person must be told of the store, each once."""
+        warnings = self._keeper.warnings
+        taken = tuple(warnings)
+        del warnings[: len(taken)]
+        return list(taken)
+
+    def _enter(self, dialogue: Dialogue) -> None:
+        if dialogue is not self._open:
             self.stop()
-        self._threads[thread.id] = self._open = thread
-        _tell(self._listeners, "reset", None)
+        self._dialogues[dialogue.id] = self._open = dialogue
+        self._keeper.changed(dialogue)
+        tell(self._listeners, "reset", None)
 
     def _change(self, conversation: Conversation) -> None:
         self._open.conversation = conversation
-        _tell(self._listeners, "reset", None)
+        self._keeper.changed(self._open)
+        tell(self._listeners, "reset", None)
 
     def _change_turn(self, index: int, **fields: Any) -> Turn:
         turn = replace(self._turn(index), **fields)
@@ -577,14 +636,24 @@ class ChatSession(Settings):
             raise ConfigurationError(text("error.no_turn", number=index + 1))
         return turns[index]
 
-    def _snapshot(self) -> Conversation:
-        """Return the conversation with what has come so far of the turns on their way."""
-        conversation = self.conversation
-        for live in self.live:
-            if live.index is not None and live.thread is self._open:
-                turn = conversation.turns[live.index].updated(live.version, live.at)
-                conversation = conversation.with_turn(live.index, turn)
-        return conversation
+    def leave_cell(self, cell: Cell) -> list[int]:
+        """Hide what a cell that ran to its end asked earlier and does not ask any more; return the indices.
+
+        It is one step, which :meth:`restore` takes back.
+        """
+
+        def is_gone(index: int) -> bool:
+            turn = self.conversation.turns[index]
+            origins = [version.origin for version in turn.versions if version.origin.cell_id == cell.id]
+            return not turn.hidden and all(origin.ordinal >= cell.asked for origin in origins)
+
+        def hide() -> list[int]:
+            gone = [index for index in self.conversation.find_cell(cell.id) if is_gone(index)]
+            self._hide(gone)
+            return gone
+
+        # Asked after every cell of the notebook: the engine is not started for it.
+        return self._engine.call(hide) if any(map(is_gone, self.conversation.find_cell(cell.id))) else []
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> None:
         """Run `action` on the engine's thread after `seconds`; from any thread."""
@@ -592,116 +661,32 @@ class ChatSession(Settings):
         loop.call_soon_threadsafe(lambda: loop.call_later(seconds, action))
 
     def close(self) -> None:
-        """Stop what runs and end the engine's thread. The conversation stays; asking again starts the engine anew."""
+        """Stop what runs, write what is not yet on the disk, and end the engine's threads.
+
+        The conversation stays; asking again starts the engine anew.
+        """
+        going = self.live
         self.stop()
+        for live in going:
+            live.done.wait(STOP_SECONDS)
+        self._keeper.close()
         self._engine.stop()
         self._open.lock = asyncio.Lock()
 
-    # --- on the engine's thread -----------------------------------------------------------------------------------
+    def _turn_changed(self, dialogue: Dialogue, change: Change, live: LiveTurn) -> None:
+        if dialogue is self._open:
+            tell(self._listeners, change, live)
 
-    async def _run(self, live: LiveTurn) -> None:
-        thread = self._open
-        live.begin(asyncio.get_running_loop())
-        request = live.request
-        if request.history:
-            self._place(thread, live)
-        self._changed(thread, live, "added")
-        status: Status = "failed"
-        error: ChatError | None = None
-        try:
-            if request.history:
-                async with thread.lock:
-                    await self._answer(thread, live)
-            else:
-                await self._answer(thread, live)
-            status = "complete"
-        except asyncio.CancelledError:
-            # Stopped between the last chunk and the end: the answer is whole, and is kept as such.
-            status = "complete" if live.version.finish_reason and live.version.answer else "interrupted"
-        except ChatError as caught:
-            error = caught
-        except ChatInterrupted:  # of a question that the provider asked
-            status = "interrupted"
-        except (Exception, KeyboardInterrupt, SystemExit) as caught:  # noqa: BLE001 - a provider is anybody's code
-            error = _provider_error(live, caught)
-        finally:
-            live.end(status, error)
-            version = live.version
-            self._askers[version.provider, version.model] = request.provider, request.model
-            self._live.remove(live)
-            self._changed(thread, live, "changed")
-            live.done.set()
-            _tell(live.listeners, live)  # once more, for those who wait for `done` by listening
-
-    async def _answer(self, thread: _Thread, live: LiveTurn) -> None:
-        request = live.request
-        live.change(status="streaming")
-        self._changed(thread, live, "changed")
-        earlier = thread.conversation.messages_before(live.index) if live.index is not None else []
-        live.sent = request.messages(earlier)
-        deltas = request.provider.create_delta_generator(
-            request.model,
-            live.sent,
-            proxy=self.proxy or None,
-            timeout=self.timeout,
-            temperature=request.temperature,
-            connect_timeout=self.connect_timeout,
-            first_timeout=self.first_timeout,
-            idle_timeout=self.idle_timeout,
-            ca_bundle=self.ca_bundle,
-            max_retries=self.max_retries,
-            conversation_id=thread.id,
-            **request.params,
-        )
-        inside = _asking.set(live)
-        try:
-            async with aclosing(deltas):
-                count = 0
-                async for delta in deltas:
-                    live.take(delta)
-                    self._changed(thread, live, "changed")
-                    if live.is_cancelled:
-                        raise asyncio.CancelledError  # it may have been swallowed on its way
-                    count += 1
-                    if count % DELTAS_BETWEEN_PAUSES == 0:
-                        await asyncio.sleep(0)
-        finally:
-            _asking.reset(inside)
-        version = live.version
-        if not version.finish_reason:
-            raise IncompleteError(text("error.incomplete", host=version.provider))
-        if not version.answer:
-            raise EmptyAnswerError(text("error.empty_answer", host=version.provider))
-
-    def _place(self, thread: _Thread, live: LiveTurn) -> None:
-        """Give the turn its place: the one that its cell already has, or a new one at the end."""
-        conversation, request = thread.conversation, live.request
-        live.thread = thread
-        if request.revises and request.revises[0] == thread.id:
-            known: int | None = request.revises[1]
-        else:
-            known = None if request.append else conversation.find(request.origin)
-        if known is None:
-            thread.conversation = conversation.appended(live.version)
-            live.index = len(conversation.turns)
-        else:
-            for other in self.live:
-                if other.index == known and other.thread is thread:
-                    other.cancel()  # whoever asks again does not wait for the answer to the first
-            turn = conversation.turns[known].revised(live.version)
-            thread.conversation = conversation.with_turn(known, turn)
-            live.index, live.at = known, turn.selected
-
-    def _changed(self, thread: _Thread, live: LiveTurn, change: Change) -> None:
-        """Tell everybody; put the version into the conversation when its status changed."""
-        if live.index is not None:
-            turn = thread.conversation.turns[live.index]
-            if turn.versions[live.at].status != live.status:
-                turn = turn.updated(live.version, live.at)
-                thread.conversation = thread.conversation.with_turn(live.index, turn)
-        _tell(live.listeners, live)
-        if live.index is not None and thread is self._open:
-            _tell(self._listeners, change, live)
+    def _earlier_answer(self, fingerprint: str) -> Version | None:
+        """Return the answer that this kernel has to the same request; of several the last."""
+        found = [
+            version
+            for dialogue in self._dialogues.values()
+            for turn in dialogue.conversation.turns
+            for version in turn.versions
+            if version.fingerprint == fingerprint and version.status == "complete" and version.answer
+        ]
+        return max(found, key=lambda version: version.timing.started, default=None)
 
 
 def _schema(source: Any) -> Schema | None:
@@ -725,15 +710,11 @@ def _refuses_format(error: ChatError | None) -> bool:
     )
 
 
-def _searched(conversation: Conversation) -> str:
-    said = [words for _, turn in conversation.visible for words in (turn.current.question, turn.current.answer)]
-    return "\n".join([conversation.title, *said]).lower()
-
-
-def _listed(thread: _Thread) -> Listed:
-    versions = [turn.current for _, turn in thread.conversation.visible]
-    times = [version.timing.started for version in versions]
-    return Listed(thread.id, thread.conversation.name, min(times), max(times), versions[-1].model, len(versions))
+def _replay_mode(mode: Any) -> Replay:
+    for known in REPLAY_MODES:
+        if mode == known:
+            return known
+    raise ConfigurationError(text("error.replay_mode", mode=mode, modes=", ".join(REPLAY_MODES)))
 
 
 @contextmanager
@@ -751,30 +732,6 @@ def _kept_awake() -> Iterator[None]:
         yield
     finally:
         handle.cancel()
-
-
-def _tell(listeners: list[Callable[..., None]], *news: object) -> None:
-    for listener in tuple(listeners):
-        try:
-            listener(*news)
-        except Exception:  # noqa: BLE001, PERF203 - each must hear it, whatever another does
-            # A front end that is gone, a loop that is closed: neither must take the answer with it.
-            _log.debug("a listener failed and is dropped", exc_info=True)
-            with suppress(ValueError):
-                listeners.remove(listener)
-
-
-def _provider_error(live: LiveTurn, caught: BaseException) -> ChatError:
-    error = ChatError(
-        text(
-            "error.provider_failed",
-            provider=live.request.provider.name,
-            error=type(caught).__name__,
-            reason=str(caught)[:500],
-        )
-    )
-    error.__cause__ = caught
-    return error
 
 
 _session: ChatSession | None = None

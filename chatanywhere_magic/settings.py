@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Literal, get_args
 
 import traitlets
 from traitlets.config import Configurable
 
 from .strings import set_language
 
-if TYPE_CHECKING:
-    from typing import Literal
-
-    Replay = Literal["off", "record", "replay", "replay-only"]
-
+Replay = Literal["off", "record", "replay", "replay-only"]
 MAX_TEMPERATURE: Final = 2.0
-REPLAY_MODES: Final = ("off", "record", "replay", "replay-only")
+REPLAY_MODES: Final[tuple[Replay, ...]] = get_args(Replay)
 
 
 class Settings(Configurable):

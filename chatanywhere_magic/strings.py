@@ -322,6 +322,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{host} не знает такой модели или адреса (статус {status}). Проверьте имя после -m и базовый адрес.{said}",
         "{host} 没有这个模型或地址（状态 {status}）。请检查 -m 后的名称和基础地址。{said}",
     ),
+    "error.not_recorded": (
+        "This question has no recorded answer, and replay is replay-only, so nobody was asked. Record it first, or set ChatSession.replay to replay.",
+        "На этот вопрос нет записанного ответа, а replay равен replay-only, поэтому никого не спросили. Сначала запишите ответ или задайте ChatSession.replay = replay.",
+        "该问题没有已记录的回答，而 replay 为 replay-only，因此没有发送。请先录制，或将 ChatSession.replay 设为 replay。",
+    ),
     "error.option": (
         "{message}. %{magic} --help lists the options.",
         "{message}. Список параметров: %{magic} --help.",
@@ -427,6 +432,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Модель отказалась отвечать: «{words}» Переформулируйте вопрос.",
         "模型拒绝回答：“{words}”。请换一种问法。",
     ),
+    "error.replay_mode": (
+        "There is no replay mode {mode!r}. There are: {modes}.",
+        "Режима replay {mode!r} нет. Есть: {modes}.",
+        "没有 replay 模式 {mode!r}。可用：{modes}。",
+    ),
     "error.schema_file": (
         "{path} holds no JSON schema that can be read: {reason}.",
         "В {path} нет читаемой схемы JSON: {reason}.",
@@ -462,6 +472,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         " Ответ сервера: «{words}»",
         " 服务器说：“{words}”",
     ),
+    "error.several_conversations": (
+        "{count} conversations have an id that begins with {id!r}. Give more of it.",
+        "С {id!r} начинаются идентификаторы нескольких бесед ({count}). Укажите больше знаков.",
+        "有 {count} 个对话的标识以 {id!r} 开头。请多写几位。",
+    ),
     "error.stream": (
         "{host} reported a failure in the middle of the answer; what came is kept. Ask again.{said}",
         "{host} сообщил о сбое посреди ответа; полученное сохранено. Спросите ещё раз.{said}",
@@ -481,6 +496,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "The question is larger than {host} takes (status {status}). Shorten it, or begin a new conversation with %chat_new.{said}",
         "Запрос больше, чем принимает {host} (статус {status}). Сократите его или начните новую беседу: %chat_new.{said}",
         "问题超过了 {host} 允许的大小（状态 {status}）。请缩短，或用 %chat_new 开始新对话。{said}",
+    ),
+    "error.too_long": (
+        "The question, with what must go with it (system prompt, attachments, pinned turns), is about {tokens:,} tokens, and {model} takes {limit:,}. Shorten it, or name another model with -m.",
+        "Вопрос вместе с тем, что должно идти с ним (системный промпт, вложения, закреплённые ходы), занимает около {tokens:,} токенов, а {model} принимает {limit:,}. Сократите его или укажите другую модель через -m.",
+        "问题连同必须一起发送的内容（系统提示、附件、固定的轮次）约 {tokens:,} 个词元，而 {model} 最多接受 {limit:,} 个。请缩短，或用 -m 换一个模型。",
     ),
     "error.tool_calls": (
         "The model wants to call a tool ({names}) instead of answering, and there is none here. Ask again, or name another model with -m.",
@@ -522,15 +542,30 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "%{magic} не принимает {line!r}. Справка: %{magic} --help.",
         "%{magic} 不接受 {line!r}。用 %{magic} --help 查看用法。",
     ),
+    "footer.left_out": (
+        "{count} earlier turns left out",
+        "не вошло прежних ходов: {count}",
+        "省略了 {count} 轮较早的对话",
+    ),
     "footer.rate": (
         "{rate} tokens/s",
         "{rate} токенов/с",
         "{rate} 词元/秒",
     ),
+    "footer.replayed": (
+        "replayed",
+        "из записи",
+        "回放",
+    ),
     "footer.seconds": (
         "{seconds} s",
         "{seconds} с",
         "{seconds} 秒",
+    ),
+    "footer.summarised": (
+        "{count} earlier turns summarised",
+        "пересказано прежних ходов: {count}",
+        "已概括 {count} 轮较早的对话",
     ),
     "footer.tokens": (
         "tokens {prompt} in, {completion} out",
@@ -602,6 +637,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "вместе с --code: поместить код в эту ячейку",
         "与 --code 合用：改为放入当前单元格",
     ),
+    "help.replay": (
+        "answer from the store if the same was asked before: off, record, replay, replay-only",
+        "ответить из записи, если то же уже спрашивали: off, record, replay, replay-only",
+        "若之前问过同样的问题则从记录回答：off、record、replay、replay-only",
+    ),
     "help.schema": (
         "have the answer in this form, checked: a pydantic model, dataclass, TypedDict or dict of yours, or a .json file",
         "получить ответ в этой форме с проверкой: ваша модель pydantic, dataclass, TypedDict, словарь или файл .json",
@@ -632,6 +672,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         " Может быть, {name}?",
         " 是否想用 {name}？",
     ),
+    "notice.cell_asks_less": (
+        "This cell does not ask everything that it asked before, so that is hidden now (turn {numbers}). %chat_undo --back brings it back.",
+        "Эта ячейка спрашивает не всё, что спрашивала раньше, поэтому лишнее скрыто (ход {numbers}). Вернуть: %chat_undo --back.",
+        "此单元格不再提出之前的某些问题，对应的第 {numbers} 轮已隐藏。用 %chat_undo --back 恢复。",
+    ),
     "notice.corrected": (
         "The answer could not be used: {problems}. The model is told so and asked once more.",
         "Ответ использовать нельзя: {problems}. Модели об этом сообщено, и вопрос задан ещё раз.",
@@ -652,6 +697,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "В ответе нет кода.",
         "回答中没有代码。",
     ),
+    "notice.not_recorded": (
+        "replay is record, but conversations are not kept (ChatSession.persist, %chat_new --private): this answer cannot be replayed later.",
+        "replay равен record, но беседы не сохраняются (ChatSession.persist, %chat_new --private): этот ответ потом не воспроизвести.",
+        "replay 为 record，但对话没有保存（ChatSession.persist、%chat_new --private）：这个回答以后无法回放。",
+    ),
     "notice.reading_prompt": (
         "the model reads the conversation, {percent} % …",
         "модель читает беседу, {percent} % …",
@@ -662,10 +712,20 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{why}; повтор через {seconds} с …",
         "{why}；{seconds} 秒后重试 …",
     ),
+    "notice.shortened": (
+        "The limit is {limit:,} tokens: asking again without the {count} oldest turns …",
+        "Предел — {limit:,} токенов: спрашиваю ещё раз без самых старых ходов ({count}) …",
+        "上限为 {limit:,} 个词元：省略最早的 {count} 轮后重新提问…",
+    ),
     "notice.stopped": (
         "Stopped: {count}.",
         "Остановлено: {count}.",
         "已停止：{count}。",
+    ),
+    "notice.summarising": (
+        "Summarising {count} earlier turns …",
+        "Пересказываю прежние ходы ({count}) …",
+        "正在概括较早的 {count} 轮…",
     ),
     "notice.without_format": (
         "The server does not know structured output; asked once more without it.",

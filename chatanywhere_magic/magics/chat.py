@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
-from ..conversation import Origin
+from .. import places
 from ..display import follow, painter_for
 from ..errors import UsageError
 from ..live import Interrupts
@@ -23,9 +23,10 @@ from .cells import code_for_cell, fill_cell
 from .options import Namespace, Option, Options, takes
 
 if TYPE_CHECKING:
-    from IPython.core.interactiveshell import ExecutionInfo, InteractiveShell
+    from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
     from ..live import LiveTurn
+    from ..places import Cell
     from ..reply import Reply
     from ..session import ChatSession
 
@@ -69,6 +70,7 @@ _CHAT: Final = Options(
     Option(("--replace",), "help.replace"),
     Option(("--comment",), "help.comment"),
     Option(("--value",), "help.value"),
+    Option(("--replay",), "help.replay", "MODE", str),
     Option(("--append",), "help.append"),
     Option(("--no-history",), "help.no_history"),
     usage="help.usage",
@@ -83,13 +85,23 @@ class ChatMagics(Magics):
         super().__init__(shell)
         self._shell = shell
         self.session = session
-        self._cell_id = ""
-        self._asked = 0
+        self._cells: list[Cell] = []
 
     def begin_cell(self, info: ExecutionInfo) -> None:
         """Note which cell runs: asking again from the same place revises its turn."""
-        self._cell_id = getattr(info, "cell_id", None) or ""
-        self._asked = 0
+        self._cells.append(places.enter(getattr(info, "cell_id", None) or ""))
+
+    def end_cell(self, result: ExecutionResult) -> None:
+        """Hide the turns that the cell does not ask for any more, and say so; say what is wrong with the store."""
+        if not self._cells:
+            return  # the extension was loaded by this very cell
+        cell = self._cells.pop()
+        places.leave(cell)
+        if result.success and (gone := self.session.leave_cell(cell)):
+            numbers = ", ".join(str(index + 1) for index in gone)
+            sys.stdout.write(text("notice.cell_asks_less", numbers=numbers) + "\n")
+        for warning in self.session.take_warnings():
+            sys.stderr.write(f"{warning}\n")
 
     @no_var_expand  # braces and dollars in a prompt are the prompt's
     @line_magic("chat")  # type: ignore[arg-type]  # IPython annotates its decorator with Never
@@ -120,10 +132,10 @@ class ChatMagics(Magics):
                 max_tokens=given.max_tokens,
                 history=not given.no_history,
                 append=given.append,
-                origin=Origin("cell", self._cell_id, self._asked),
+                origin=places.here("cell"),
+                replay=given.replay,
                 schema=self._schema(given),
             )
-            self._asked += 1
             while following is not None:
                 live = following
                 interrupts.stop(live)

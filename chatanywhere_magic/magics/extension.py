@@ -42,6 +42,7 @@ def load(shell: InteractiveShell) -> None:
     added: list[Magics] = [chat, *(kind(shell, session) for kind in _CLASSES if kind is not ChatMagics)]
     shell.register_magics(*added)
     shell.events.register("pre_run_cell", chat.begin_cell)
+    shell.events.register("post_run_cell", chat.end_cell)
     shell.input_transformers_cleanup.insert(0, _cell_as_typed)
     shell.input_transformers_cleanup.append(keep_lines_as_typed)
     # IPython annotates the list with InteractiveShell; it holds whatever %config can set.
@@ -64,6 +65,7 @@ def unload(shell: InteractiveShell) -> None:
         configurables.remove(magics)
         if isinstance(magics, ChatMagics):
             shell.events.unregister("pre_run_cell", magics.begin_cell)
+            shell.events.unregister("post_run_cell", magics.end_cell)
             configurables.remove(magics.session)
             magics.session.close()
     for transformer in (_cell_as_typed, keep_lines_as_typed):

@@ -13,7 +13,7 @@ from ..messages import AsyncResult, DeltaGenerator, Finish, Messages, Text
 from ..strings import text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
     from importlib.metadata import EntryPoint
 
 ENTRY_POINTS: Final = "chatanywhere_magic.providers"
@@ -125,6 +125,32 @@ class AsyncGeneratorProvider:
             async for chunk in chunks:
                 yield Text(_checked(chunk))
         yield Finish("stop")
+
+    @classmethod
+    def model_for(cls, model: str) -> str:
+        """Return the model that is meant by `model`, where ``""`` stands for the one of choice."""
+        return model or cls.default_model
+
+    @classmethod
+    def context_tokens(cls, model: str) -> int | None:  # noqa: ARG003 - the contract
+        """Return how many tokens prompt and answer may have together, if the provider itself knows."""
+        return None
+
+    @classmethod
+    async def count_tokens(cls, model: str, texts: Sequence[str]) -> list[int] | None:  # noqa: ARG003 - the contract
+        """Return how many tokens each of `texts` is to the model, if it can be asked in no time; else None.
+
+        Asked before every question, to see what of the conversation fits.
+        """
+        return None
+
+    @classmethod
+    def account(cls) -> str:
+        """Return what tells one account at the service from another, without giving a key away.
+
+        What a refusal teaches about limits holds for this account alone.
+        """
+        return ""
 
     @classmethod
     def is_configured(cls) -> bool:

@@ -21,18 +21,23 @@ import tempfile
 import threading
 from contextlib import aclosing
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib import invalidate_caches
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..credentials import Secret
-from ..errors import ConfigurationError
+from ..errors import ChatError, ConfigurationError
 from ..messages import DeltaGenerator, Messages, ModelName, Notice
 from ..strings import text
+from ._http import post_stream
 from ._limits import IDLE_SECONDS, Deadline, Limits
 from .base import AsyncGeneratorProvider
 from .openai import request_body, stream_completion
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MODEL_VARIABLE: Final = "CHATANYWHERE_LOCAL_MODEL"
 CONTEXT_TOKENS: Final = 8192
@@ -40,6 +45,7 @@ BATCH_TOKENS: Final = 128
 """Prompt tokens read in one go. The model notices a closed connection between batches, so fewer stop sooner."""
 MAX_SOCKET_DIRECTORY: Final = 70
 """Characters of the system's directory for temporary files; a socket's whole path may have 104."""
+MAX_COUNTED: Final = 20_000
 DEFAULTS: Final = {
     # Small models fall into loops, and without a limit a loop goes on for minutes.
     "max_tokens": 1024,
@@ -79,6 +85,28 @@ class Local(AsyncGeneratorProvider):
         """
         _require_engine()
         find_model(model)
+
+    @classmethod
+    def model_for(cls, model: str) -> str:
+        """Return `model`, or the name of the environment's file; ``""`` for the one that is packaged."""
+        own = os.environ.get(MODEL_VARIABLE, "").strip()
+        return model or (Path(own).stem if own else "")
+
+    @classmethod
+    def context_tokens(cls, model: str) -> int | None:  # noqa: ARG003 - the same for all
+        """Return how many tokens prompt and answer may have together."""
+        return CONTEXT_TOKENS
+
+    @classmethod
+    async def count_tokens(cls, model: str, texts: Sequence[str]) -> list[int] | None:
+        """Return how many tokens each of `texts` is, by the model's own tokenizer, if the model is loaded."""
+        server = _loaded
+        if server is None or not server.is_serving(find_model(model)):
+            return None
+        try:
+            return list(await asyncio.gather(*(_count(server, words) for words in texts)))
+        except ChatError:
+            return None  # what is wrong with it, the question will tell
 
     @classmethod
     async def create_delta_generator(  # noqa: PLR0913 - the contract's parameters, and three more
@@ -148,6 +176,27 @@ class _Server:
 
 
 _lock = threading.Lock()
+_counted: dict[tuple[Path, str], int] = {}
+"""Counts by the text's digest."""
+
+
+async def _count(server: _Server, words: str) -> int:
+    """Return how many tokens `words` are; see https://github.com/ggml-org/llama.cpp/tree/master/tools/server."""
+    place = server.path, sha256(words.encode("utf-8", "surrogatepass")).hexdigest()
+    if not words or place in _counted:
+        return _counted.get(place, 0)
+    body = {"content": words, "add_special": False}
+    answer = post_stream(
+        f"{server.url}/tokenize", body, headers={}, secret=server.secret, socket_path=server.socket_path
+    )
+    async with answer as stream:
+        pieces = [piece async for piece in stream.chunks()]
+    if len(_counted) >= MAX_COUNTED:
+        _counted.clear()
+    _counted[place] = len(json.loads(b"".join(pieces))["tokens"])
+    return _counted[place]
+
+
 _loaded: _Server | None = None
 
 

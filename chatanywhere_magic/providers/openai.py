@@ -97,10 +97,22 @@ class OpenAI(AsyncGeneratorProvider):
 
     @classmethod
     def _model(cls, model: str) -> str:
-        model = model or os.environ.get(cls.model_variable, "").strip() or cls.default_model
+        model = cls.model_for(model)
         if not model.isprintable():
             raise ConfigurationError(text("error.model_characters", model=repr(model)))
         return model
+
+    @classmethod
+    def model_for(cls, model: str) -> str:
+        """Return `model`, or the environment's, or the class's own."""
+        return model or os.environ.get(cls.model_variable, "").strip() or cls.default_model
+
+    @classmethod
+    def account(cls) -> str:
+        """Return the address, with the key's mark."""
+        base_url = cls.base_url()
+        secret = cls._secret(base_url)
+        return f"{secret.mark if secret else ''}@{without_password(base_url)}"
 
     @classmethod
     def _fallback(cls) -> tuple[str, ...]:

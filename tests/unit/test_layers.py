@@ -16,18 +16,19 @@ PACKAGE = Path(chatanywhere_magic.__file__).parent
 
 LAYERS = (
     {"messages", "errors", "strings"},
+    {"tokens"},
     {"conversation", "credentials", "providers", "reply", "schema"},
     {"serial"},
     {"storage"},
     {"store"},
-    {"engine", "live", "session", "settings"},
+    {"asking", "budget", "dialogue", "engine", "keeper", "live", "places", "session", "settings", "summary"},
     {"display", "markdown"},
     {"magics", "panel"},
 )
 """From the lowest to the highest. A package is one room: what its modules import of each other is its own affair."""
 
 FRONT_ENDS = {"display", "magics", "panel"}
-WAITING_ROOMS = {"engine", "live", "session", "providers.local", *FRONT_ENDS}
+WAITING_ROOMS = {"engine", "keeper", "live", "session", "providers.local", *FRONT_ENDS}
 """Modules that deal with more than one thread, and so need locks and events."""
 
 TREES = {

@@ -1,0 +1,286 @@
+"""A question on the engine's thread: its place, the prompt that fits, the answer as it streams, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import aclosing, nullcontext, suppress
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Literal
+
+from . import serial
+from .budget import Budget, Prompt, too_long
+from .errors import (
+    ChatError,
+    ChatInterrupted,
+    ContextLengthError,
+    EmptyAnswerError,
+    IncompleteError,
+    NotRecordedError,
+)
+from .messages import Finish, Reasoning, Text
+from .strings import text
+from .summary import ROOM, SUMMARY_TOKENS, Summary, requests, task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .conversation import Status, Turn, Version
+    from .dialogue import Dialogue
+    from .keeper import Keeper
+    from .live import LiveTurn, Request
+    from .messages import DeltaGenerator, Messages
+    from .providers.base import Provider
+    from .settings import Settings
+
+_log = logging.getLogger(__name__)
+
+DELTAS_BETWEEN_PAUSES: Final = 200
+"""A provider that always has the next delta ready would never let the loop see a Stop."""
+
+asking: ContextVar[LiveTurn | None] = ContextVar("chatanywhere_asking", default=None)
+"""The turn whose provider is running in this context."""
+
+Change = Literal["added", "changed", "reset"]
+
+
+class Asker:
+    """Runs turns, each in its dialogue, and tells what becomes of them.
+
+    Parameters
+    ----------
+    told : callable
+        Called with every change of a turn that has a place.
+    earlier_answer : callable
+        Finds the answer that this kernel has to a request, by its fingerprint.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        keeper: Keeper,
+        *,
+        told: Callable[[Dialogue, Change, LiveTurn], None],
+        earlier_answer: Callable[[str], Version | None],
+    ) -> None:
+        self.budget = Budget()
+        self.live: list[LiveTurn] = []
+        """The turns on their way, the running one first."""
+        self.askers: dict[tuple[str, str], tuple[Provider, str]] = {}
+        """Who was asked, and for which model, by the names that versions bear."""
+        self._settings = settings
+        self._keeper = keeper
+        self._told = told
+        self._earlier_answer = earlier_answer
+
+    async def run(self, dialogue: Dialogue, live: LiveTurn) -> None:
+        """Ask, in the turn's place and when those before it have been answered."""
+        live.begin(asyncio.get_running_loop())
+        request = live.request
+        if request.history:
+            dialogue.place(live, self.live)
+        self._changed(dialogue, live, "added")
+        status: Status = "failed"
+        error: ChatError | None = None
+        try:
+            async with dialogue.lock if request.history else nullcontext():
+                await self._answer(dialogue, live)
+            status = "complete"
+        except asyncio.CancelledError:
+            # Stopped between the last chunk and the end: the answer is whole, and is kept as such.
+            status = "complete" if live.version.finish_reason and live.version.answer else "interrupted"
+        except ChatError as caught:
+            error = caught
+        except ChatInterrupted:  # of a question that the provider asked
+            status = "interrupted"
+        except (Exception, KeyboardInterrupt, SystemExit) as caught:  # noqa: BLE001 - a provider is anybody's code
+            error = _provider_error(live, caught)
+        finally:
+            live.end(status, error)
+            version = live.version
+            self.askers[version.provider, version.model] = request.provider, request.model
+            self.live.remove(live)
+            self._changed(dialogue, live, "changed")
+            live.done.set()
+            tell(live.listeners, live)  # once more, for those who wait for `done` by listening
+
+    async def _answer(self, dialogue: Dialogue, live: LiveTurn) -> None:
+        live.change(status="streaming")
+        self._changed(dialogue, live, "changed")
+        if live.index is not None:
+            await self._keeper.saved(dialogue)
+        request = live.request
+        earlier = dialogue.conversation.sent_before(live.index) if live.index is not None else []
+        prompt = await self._fit(dialogue, live, earlier)
+        if await self._replay(dialogue, live, prompt):
+            return
+        try:
+            await self._stream(dialogue, live, prompt)
+        except ContextLengthError as refusal:
+            if live.version.answer:
+                raise
+            limit = self.budget.learn(request, prompt, refusal)
+            shorter = await self._fit(dialogue, live, earlier)
+            if shorter.kept == prompt.kept:
+                tokens = self.budget.corrected(shorter.tokens, request, counted=shorter.counted)
+                raise too_long(request, tokens, limit, refusal) from None
+            live.notice = text("notice.shortened", limit=limit.tokens, count=len(shorter.left_out))
+            self._changed(dialogue, live, "changed")
+            await self._stream(dialogue, live, shorter)
+
+    # --- what is sent ---------------------------------------------------------------------------------------------
+
+    async def _fit(self, dialogue: Dialogue, live: LiveTurn, earlier: Sequence[tuple[int, Turn]]) -> Prompt:
+        """Return the prompt that fits, with a summary of what does not if the person wants one."""
+        request, setting = live.request, self._settings.budget
+        prompt = await self.budget.fit(request, earlier, setting)
+        if prompt.left_out and self._settings.summarise:
+            prompt = await self._summarised(dialogue, live, earlier, prompt)
+        live.change(left_out=len(prompt.left_out), summary=prompt.summary, fingerprint=_fingerprint(request, prompt))
+        return prompt
+
+    async def _summarised(
+        self, dialogue: Dialogue, live: LiveTurn, earlier: Sequence[tuple[int, Turn]], plain: Prompt
+    ) -> Prompt:
+        request, setting = live.request, self._settings.budget
+        summary = dialogue.summary if dialogue.summary and dialogue.summary.covers(earlier) else None
+        if summary is not None:
+            rest = summary.rest(earlier)
+            prompt = await self.budget.fit(request, rest, setting, reserved=SUMMARY_TOKENS)
+            if not prompt.left_out:
+                kept = set(prompt.kept)
+                left_out = tuple(index for index, _ in earlier if index not in kept)
+                return replace(prompt, left_out=left_out).with_summary(summary.words)
+        prompt = await self.budget.fit(request, earlier, setting, reserved=SUMMARY_TOKENS, part=ROOM)
+        turns = [(index, turn) for index, turn in earlier if index in prompt.left_out]
+        if summary is not None and not summary.covers(turns):
+            summary = None
+        before = summary.words if summary else ""
+        new = summary.rest(turns) if summary else turns
+        live.notice = text("notice.summarising", count=len(turns))
+        self._changed(dialogue, live, "changed")
+        try:
+            words = await self._summarise(request, before, new, prompt)
+        except ChatError:
+            _log.debug("no summary", exc_info=True)
+            return plain
+        finally:
+            live.notice = ""
+        dialogue.summary = Summary(tuple(turn.current for _, turn in turns), words)
+        return prompt.with_summary(words)
+
+    async def _summarise(self, request: Request, before: str, turns: Sequence[tuple[int, Turn]], prompt: Prompt) -> str:
+        limit = prompt.limit.tokens if prompt.limit else 0
+        # Beside it stand the summary so far, the new one, and twice the task.
+        for said in requests(turns, max(limit - 3 * SUMMARY_TOKENS, limit // 3)):
+            asked = replace(request, params={**request.params, "max_tokens": SUMMARY_TOKENS})
+            async with aclosing(self._generator(asked, task(before, said), "")) as deltas:
+                before = "".join([delta.text async for delta in deltas if isinstance(delta, Text)]).strip()
+            if not before:
+                raise EmptyAnswerError(text("error.empty_answer", host=request.provider.name))
+        return before
+
+    # --- what comes back --------------------------------------------------------------------------------------------
+
+    async def _replay(self, dialogue: Dialogue, live: LiveTurn, prompt: Prompt) -> bool:
+        """Answer from the store, if that is wanted and it has the answer."""
+        request = live.request
+        if request.replay == "record" and not self._keeper.is_on:
+            self._keeper.warnings.append(text("notice.not_recorded"))
+        if request.replay not in {"replay", "replay-only"}:
+            return False
+        for provider in request.providers:
+            fingerprint = _fingerprint(replace(request, provider=provider), prompt)
+            found = self._earlier_answer(fingerprint) or await self._keeper.find_replay(fingerprint)
+            if found is not None:
+                live.change(provider=found.provider, model=found.model, replayed=True, fingerprint=fingerprint)
+                for delta in (Reasoning(found.reasoning), Text(found.answer), Finish(found.finish_reason or "stop")):
+                    live.take(delta)
+                self._changed(dialogue, live, "changed")
+                return True
+        if request.replay == "replay-only":
+            raise NotRecordedError(text("error.not_recorded"))
+        if request.unready is not None:
+            raise request.unready
+        return False
+
+    async def _stream(self, dialogue: Dialogue, live: LiveTurn, prompt: Prompt) -> None:
+        live.sent = prompt.messages
+        inside = asking.set(live)
+        try:
+            async with aclosing(self._generator(live.request, prompt.messages, dialogue.id)) as deltas:
+                count = 0
+                async for delta in deltas:
+                    live.take(delta)
+                    self._changed(dialogue, live, "changed")
+                    if live.is_cancelled:
+                        raise asyncio.CancelledError  # it may have been swallowed on its way
+                    count += 1
+                    if count % DELTAS_BETWEEN_PAUSES == 0:
+                        await asyncio.sleep(0)
+        finally:
+            asking.reset(inside)
+        version = live.version
+        if version.usage is not None:
+            self.budget.measured(live.request, prompt, version.usage)
+        if not version.finish_reason:
+            raise IncompleteError(text("error.incomplete", host=version.provider))
+        if not version.answer:
+            raise EmptyAnswerError(text("error.empty_answer", host=version.provider))
+
+    def _generator(self, request: Request, messages: Messages, conversation_id: str) -> DeltaGenerator:
+        settings = self._settings
+        return request.provider.create_delta_generator(
+            request.model,
+            messages,
+            proxy=settings.proxy or None,
+            timeout=settings.timeout,
+            temperature=request.temperature,
+            connect_timeout=settings.connect_timeout,
+            first_timeout=settings.first_timeout,
+            idle_timeout=settings.idle_timeout,
+            ca_bundle=settings.ca_bundle,
+            max_retries=settings.max_retries,
+            conversation_id=conversation_id,
+            **request.params,
+        )
+
+    def _changed(self, dialogue: Dialogue, live: LiveTurn, change: Change) -> None:
+        """Take over what has changed of the turn, have it kept, and tell everybody."""
+        dialogue.update(live)
+        tell(live.listeners, live)
+        if live.index is not None:
+            self._keeper.changed(dialogue)
+            self._told(dialogue, change, live)
+
+
+def tell(listeners: list[Callable[..., None]], *news: object) -> None:
+    """Call each of `listeners` with the news; one that fails is dropped."""
+    for listener in tuple(listeners):
+        try:
+            listener(*news)
+        except Exception:  # noqa: BLE001, PERF203 - each must hear it, whatever another does
+            # A front end that is gone, a loop that is closed: neither must take the answer with it.
+            _log.debug("a listener failed and is dropped", exc_info=True)
+            with suppress(ValueError):
+                listeners.remove(listener)
+
+
+def _fingerprint(request: Request, prompt: Prompt) -> str:
+    provider = request.provider
+    model = provider.model_for(request.model)
+    return serial.fingerprint(provider.name, model, request.temperature, dict(request.parameters), prompt.messages)
+
+
+def _provider_error(live: LiveTurn, caught: BaseException) -> ChatError:
+    error = ChatError(
+        text(
+            "error.provider_failed",
+            provider=live.request.provider.name,
+            error=type(caught).__name__,
+            reason=str(caught)[:500],
+        )
+    )
+    error.__cause__ = caught
+    return error

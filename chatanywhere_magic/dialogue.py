@@ -1,0 +1,98 @@
+"""A conversation that is open here: its value as it stands, and how turns on their way get their places in it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from .conversation import Conversation, Listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .live import LiveTurn
+    from .summary import Summary
+
+
+class Dialogue:
+    """One conversation in motion. All that changes it runs on the engine's thread.
+
+    Parameters
+    ----------
+    conversation : Conversation, optional
+        What was said so far.
+    id : str, optional
+        Its name, for ever and in every kernel; by default a new one.
+    private : bool, default False
+        Whether it is never written to the disk.
+    """
+
+    def __init__(
+        self,
+        conversation: Conversation | None = None,
+        id: str = "",  # noqa: A002 - its name
+        *,
+        private: bool = False,
+    ) -> None:
+        self.conversation = conversation or Conversation()
+        self.id = id or os.urandom(16).hex()
+        self.private = private
+        self.lock = asyncio.Lock()
+        """Held by the turn that is being answered; the others queue."""
+        self.summary: Summary | None = None
+        """What stands for the turns that have no room in a prompt."""
+
+    def place(self, live: LiveTurn, others: Iterable[LiveTurn]) -> None:
+        """Give a turn its place: the one that it revises, the one that its cell already has, or a new one at the end.
+
+        Of `others` those in the same place are stopped: whoever asks again does not wait for the first answer.
+        """
+        conversation, request = self.conversation, live.request
+        live.dialogue = self
+        if request.revises and request.revises[0] == self.id:
+            known: int | None = request.revises[1]
+        else:
+            known = None if request.append else conversation.find(request.origin)
+        if known is None:
+            self.conversation = conversation.appended(live.version)
+            live.index = len(conversation.turns)
+            return
+        for other in others:
+            if other.index == known and other.dialogue is self:
+                other.cancel()
+        turn = conversation.turns[known].revised(live.version)
+        self.conversation = conversation.with_turn(known, turn)
+        live.index, live.at = known, turn.selected
+
+    def update(self, live: LiveTurn) -> bool:
+        """Take a turn's version over if its status has changed, and tell whether it had."""
+        if live.index is None:
+            return False
+        turn = self.conversation.turns[live.index]
+        if turn.versions[live.at].status == live.status:
+            return False
+        self.conversation = self.conversation.with_turn(live.index, turn.updated(live.version, live.at))
+        return True
+
+    def snapshot(self, lives: Iterable[LiveTurn]) -> Conversation:
+        """Return the conversation with what has come so far of the turns on their way."""
+        conversation = self.conversation
+        for live in lives:
+            if live.index is not None and live.dialogue is self:
+                turn = conversation.turns[live.index].updated(live.version, live.at)
+                conversation = conversation.with_turn(live.index, turn)
+        return conversation
+
+    def has_all(self, words: Iterable[str]) -> bool:
+        """Whether each of the words stands in what is shown of it, whatever its capitals."""
+        turns = [turn.current for _, turn in self.conversation.visible]
+        said = "\n".join([self.conversation.title, *(part for turn in turns for part in (turn.question, turn.answer))])
+        return all(word.casefold() in said.casefold() for word in words)
+
+    def listed(self) -> Listed:
+        """Return it as a list shows it."""
+        versions = [turn.current for _, turn in self.conversation.visible]
+        times = [version.timing.started for version in versions] or [0.0]
+        model = versions[-1].model if versions else ""
+        return Listed(self.id, self.conversation.name, min(times), max(times), model, len(versions))

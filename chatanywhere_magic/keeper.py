@@ -1,0 +1,189 @@
+"""Conversations on their way to the disk and back: when they are written, on which thread, and what is said of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+    from .conversation import Conversation, Listed, Version
+    from .dialogue import Dialogue
+    from .engine import Engine
+    from .settings import Settings
+    from .store import Found, Store
+
+T = TypeVar("T")
+
+DIRECTORY_VARIABLE: Final = "CHATANYWHERE_DATA_DIR"
+SAVE_SECONDS: Final = 0.3
+"""After a change until it is written; further ones in between go with it."""
+PATIENCE_SECONDS: Final = 8.0
+"""A disk that takes longer than this keeps no question waiting."""
+CLOSE_SECONDS: Final = 5.0
+
+
+class Keeper:
+    """The session's way to the store.
+
+    The store is opened by the first thing that needs it, and lives on the engine's worker: whatever the disk does,
+    neither a stream nor the kernel waits for it. Until :meth:`begin` nothing is read or written.
+
+    Parameters
+    ----------
+    snapshot : callable
+        Gives a conversation as it stands, with the text so far of what streams in it.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings, snapshot: Callable[[Dialogue], Conversation]) -> None:
+        self.notebook = ""
+        """The notebook to which the conversations of this kernel belong."""
+        self.warnings: list[str] = []
+        """What the person has not been told yet."""
+        self._engine = engine
+        self._settings = settings
+        self._snapshot = snapshot
+        self._begun = False
+        self._store: Store | None = None
+        self._problem = ""
+        self._changed: dict[str, Dialogue] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._writing = False
+
+    def begin(self, notebook: str) -> None:
+        """Keep conversations from now on, as those of `notebook`."""
+        self._begun = True
+        self.notebook = notebook
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is a store to read and write."""
+        return self._begun and self._settings.persist
+
+    @property
+    def has_file(self) -> bool:
+        """Whether anything was ever kept on this machine; asked where opening the store would take too long."""
+        return self.is_on and any(data_directory().glob("*.db"))
+
+    # --- writing, on the engine's thread -------------------------------------------------------------------------
+
+    def changed(self, dialogue: Dialogue) -> None:
+        """Have `dialogue` written soon."""
+        if not self.is_on or dialogue.private:
+            return
+        self._changed[dialogue.id] = dialogue
+        if self._timer is None and not self._writing:
+            self._timer = asyncio.get_running_loop().call_later(SAVE_SECONDS, self._write)
+
+    async def saved(self, dialogue: Dialogue) -> None:
+        """Have `dialogue` written now, and wait for that."""
+        if self.is_on and not dialogue.private:
+            self._changed.pop(dialogue.id, None)
+            written = asyncio.wrap_future(self._engine.aside(self._save, [self._draft(dialogue)]))
+            await asyncio.wait([written], timeout=PATIENCE_SECONDS)
+
+    def _write(self) -> None:
+        self._timer = None
+        dialogues, self._changed = list(self._changed.values()), {}
+        loop = asyncio.get_running_loop()
+        self._writing = True
+
+        def done(_future: Future[None]) -> None:
+            with suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(self._written)
+
+        self._engine.aside(self._save, [self._draft(dialogue) for dialogue in dialogues]).add_done_callback(done)
+
+    def _written(self) -> None:
+        self._writing = False
+        for dialogue in list(self._changed.values()):
+            self.changed(dialogue)
+
+    def _draft(self, dialogue: Dialogue) -> tuple[str, Conversation]:
+        return dialogue.id, self._snapshot(dialogue)
+
+    # --- reading, from any thread ----------------------------------------------------------------------------------
+
+    def conversations(self, search: str = "", limit: int = 50, *, notebook: str | None = None) -> list[Listed]:
+        """Return what :meth:`Store.conversations` does."""
+        return self._read(lambda store: store.conversations(search, limit, notebook=notebook), [])
+
+    def search(self, words: str, limit: int = 50) -> list[Found]:
+        """Return what :meth:`Store.search` does."""
+        return self._read(lambda store: store.search(words, limit), [])
+
+    def load(self, conversation_id: str) -> Conversation | None:
+        """Return what :meth:`Store.load` does."""
+        return self._read(lambda store: store.load(conversation_id), None)
+
+    async def find_replay(self, fingerprint: str) -> Version | None:
+        """Return what :meth:`Store.find_replay` does, on the engine's thread."""
+        if not self.is_on:
+            return None
+        return await asyncio.wrap_future(self._engine.aside(lambda: self._opened().find_replay(fingerprint)))
+
+    def close(self) -> None:
+        """Write what is left and close the store; the next thing that needs it opens it again."""
+        if self._store is None and not self._changed:
+            return
+        drafts = self._engine.call(self._last_drafts)
+        for action in (lambda: self._save(drafts), self._close):
+            with suppress(TimeoutError, asyncio.TimeoutError):
+                self._engine.aside(action).result(CLOSE_SECONDS)
+
+    def _last_drafts(self) -> list[tuple[str, Conversation]]:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        dialogues, self._changed = list(self._changed.values()), {}
+        self._writing = False
+        return [self._draft(dialogue) for dialogue in dialogues]
+
+    def _read(self, action: Callable[[Store], T], otherwise: T) -> T:
+        if not self.is_on:
+            return otherwise
+        return self._engine.aside(lambda: action(self._opened())).result()
+
+    # --- on the worker ---------------------------------------------------------------------------------------------
+
+    def _opened(self) -> Store:
+        if self._store is None:
+            from .store import Store  # it loads sqlite3
+
+            self._store = Store.open(data_directory())
+            self._listen()
+        return self._store
+
+    def _save(self, drafts: list[tuple[str, Conversation]]) -> None:
+        if not drafts:
+            return
+        store = self._opened()
+        for conversation_id, conversation in drafts:
+            store.save(conversation_id, conversation, self.notebook)
+        self._listen()
+
+    def _listen(self) -> None:
+        problem = self._store.problem if self._store else ""
+        if problem and problem != self._problem:
+            self.warnings.append(problem)
+        self._problem = problem or self._problem
+
+    def _close(self) -> None:
+        store, self._store = self._store, None
+        if store is not None:
+            store.close()
+
+
+def data_directory() -> Path:
+    """Return where conversations are kept: where the environment says, else where this person's programs do so."""
+    own = os.environ.get(DIRECTORY_VARIABLE, "").strip()
+    if own:
+        return Path(own).expanduser()
+    from platformdirs import user_data_path
+
+    return user_data_path("chatanywhere_magic", appauthor=False)

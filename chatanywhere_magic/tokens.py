@@ -1,0 +1,74 @@
+"""How many tokens a text is, where nobody counts them: an estimate that errs high. No I/O.
+
+Measured against the tokenizers of GPT-4 and GPT-4o (``benchmarks/tokens.py``): a page of prose, in any of twenty
+languages, or of code is put at 0.9 to 1.6 times what GPT-4's counts, and hardly ever below. Newer vocabularies know
+more of the other scripts, so there it errs higher. Only what no page holds, such as rare Chinese characters in a
+random order, is put too low.
+"""
+
+from __future__ import annotations
+
+import re
+from math import ceil
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .messages import Content, Messages
+
+MESSAGE_TOKENS: Final = 5
+"""What a message costs beside its text: its role and the marks around it."""
+IMAGE_TOKENS: Final = 1_100
+"""A picture of a million pixels at OpenAI's high detail; other services ask for less."""
+
+# What one token is made of, mostly. A long run of letters and digits is no word but a key, a digest or base64.
+_PIECES: Final = re.compile(
+    r"""
+      (?P<run>[A-Za-z0-9]{20,})
+    | [A-Z]?[a-z]{1,6} | [A-Z]{1,3}
+    | \d{1,2}
+    | \ +(?=[ \d-]) | \t+ | (?:\r?\n)+    # a single space belongs to the word behind it
+    | ([!-/:-@\[-`{-~])\2{0,3}
+    | [А-Яа-яЁё]{1,2}
+    """,
+    re.VERBOSE,
+)
+_RUN_TOKENS: Final = 0.8
+# Tokens a character, by script: the rarer it is in what models read, the more.
+_SCRIPTS: Final = (
+    (re.compile("[\u0080-\u024f]"), 1.5),  # Latin letters with accents, which also break words up
+    (re.compile("[\u0250-\u03ff]"), 1.05),  # Greek
+    (re.compile("[\u0400-\u040f\u0450-\u052f]"), 1.05),  # Cyrillic other than Russian's
+    (re.compile("[\u0530-\u07ff]"), 0.95),  # Hebrew, Arabic
+    (re.compile("[\u0800-\u0dff]"), 1.5),  # of India
+    (re.compile("[\u0e00-\uffff]"), 1.35),  # Chinese, Japanese, Korean, Thai
+    (re.compile("[\U00010000-\U0010ffff]"), 3.2),  # emoji
+)
+
+
+def estimate(text: str) -> int:
+    """Return how many tokens `text` is at most, about."""
+    tokens = 0.0
+    for piece in _PIECES.finditer(text):
+        tokens += 1 if piece["run"] is None else _RUN_TOKENS * len(piece["run"])
+    if not text.isascii():
+        tokens += sum(each * len(script.findall(text)) for script, each in _SCRIPTS)
+    return ceil(tokens)
+
+
+def estimate_content(content: Content) -> int:
+    """Return the same for a message's content, pictures included."""
+    if isinstance(content, str):
+        return estimate(content)
+    return sum(estimate(part["text"]) if isinstance(part.get("text"), str) else IMAGE_TOKENS for part in content)
+
+
+def estimate_messages(messages: Messages) -> int:
+    """Return the same for messages, with what each costs beside its text."""
+    return total(estimate_content(message["content"]) for message in messages)
+
+
+def total(contents: Iterable[int]) -> int:
+    """Return the tokens of messages whose contents have these."""
+    return sum(MESSAGE_TOKENS + tokens for tokens in contents)

@@ -1,0 +1,55 @@
+"""How long a text is to a model: an estimate that errs high."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatanywhere_magic.messages import Message
+from chatanywhere_magic.tokens import IMAGE_TOKENS, MESSAGE_TOKENS, estimate, estimate_content, estimate_messages
+
+# With what GPT-4's tokenizer (cl100k_base) and GPT-4o's (o200k_base) make of each; see `benchmarks/tokens.py`.
+SAMPLES: dict[str, dict[str, Any]] = json.loads(
+    Path(__file__).parents[1].joinpath("support", "tokens.json").read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
+def test_prose_and_code_are_hardly_ever_put_too_low(sample: dict[str, Any]) -> None:
+    tokens = estimate(sample["text"])
+    assert 0.9 * sample["cl100k_base"] <= tokens <= 1.6 * sample["cl100k_base"]
+    assert tokens >= sample["o200k_base"]
+
+
+def test_nothing_is_nothing() -> None:
+    assert estimate("") == 0
+    assert estimate_messages([]) == 0
+
+
+@given(st.text(max_size=200), st.text(max_size=200))
+def test_two_texts_are_about_as_long_together_as_apart(one: str, other: str) -> None:
+    # Words, numbers and runs may meet where the texts do; nothing else is gained or lost.
+    assert abs(estimate(one + other) - estimate(one) - estimate(other)) <= 20
+
+
+@given(st.text(max_size=300))
+def test_no_text_is_put_at_more_than_twice_its_bytes(words: str) -> None:
+    assert estimate(words) <= 2 * len(words.encode("utf-8", "surrogatepass"))
+
+
+@pytest.mark.parametrize("character", ["a", "Я", "ї", "中", "가", "é", "א", "न", "7", "_", "\n", "😀"])
+def test_no_character_that_is_written_is_free(character: str) -> None:
+    assert estimate(character) >= 1
+
+
+def test_a_picture_and_the_marks_around_a_message_count_too() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
+    content = [{"type": "text", "text": "What is this?"}, picture]
+    assert estimate_content(content) == estimate("What is this?") + IMAGE_TOKENS
+    messages = [Message(role="user", content="a"), Message(role="assistant", content="b")]
+    assert estimate_messages(messages) == 2 * MESSAGE_TOKENS + 2
