@@ -57,13 +57,6 @@ _TAKEN_OVER: Final = -1
 _left_open: Final[list[sqlite3.Connection]] = []
 
 
-def default_directory() -> Path:
-    """Return where this person's programs keep their data."""
-    from platformdirs import user_data_path
-
-    return user_data_path("chatanywhere_magic", appauthor=False)
-
-
 @dataclass(frozen=True)
 class Found:
     """A turn in which something was found."""
@@ -141,9 +134,9 @@ class Store:
         self._retry_at = 0.0
 
     @classmethod
-    def open(cls, directory: Path | None = None) -> Self:
-        """Return the store in `directory`, by default in the person's data directory, with what was cut off ended."""
-        store = cls((directory or default_directory()) / FILE_NAME)
+    def open(cls, directory: Path) -> Self:
+        """Return the store in `directory`, with the turns of processes that no longer run ended."""
+        store = cls(directory / FILE_NAME)
         store.recover()
         return store
 

@@ -12,6 +12,7 @@ import time
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,7 @@ from chatanywhere_magic.conversation import Conversation, Timing, Turn, Version
 from chatanywhere_magic.errors import ConfigurationError
 from chatanywhere_magic.messages import Attachment
 from chatanywhere_magic.storage.processes import Process
-from chatanywhere_magic.store import Store, default_directory
+from chatanywhere_magic.store import Store
 from tests.unit.values import turns, versions
 
 if TYPE_CHECKING:
@@ -253,12 +254,6 @@ def test_rights_that_are_too_wide_are_taken_back(directory: Path) -> None:
     Store.open(directory).close()
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert stat.S_IMODE((directory / "chat.db").stat().st_mode) == 0o600
-
-
-def test_the_data_directory_is_the_persons(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert tmp_path in default_directory().parents
 
 
 # --- lists and search -----------------------------------------------------------------------------------------
@@ -655,12 +650,16 @@ BROKEN = {
 @pytest.fixture
 def filled(directory: Path) -> Path:
     """A directory in which something is stored, and closed properly."""
+    fill(directory)
+    return directory
+
+
+def fill(directory: Path) -> None:
     store = Store.open(directory)
     for name in ("first", "second", "third"):
         answer = f"about {name} {'.' * 6_000} middle of {name} {'.' * 6_000}"
         store.save(name, Conversation((Turn((said(name, answer),)),)))
     store.close()
-    return directory
 
 
 @pytest.mark.parametrize("kind", BROKEN)
@@ -874,23 +873,24 @@ store.close()
 
 
 @pytest.fixture
-def open_to_all(tmp_path: Path) -> Path:
-    """A directory that everybody can reach."""
+def open_to_all() -> Iterator[Path]:
+    """A directory that everybody can reach: pytest's own are for one person."""
     if os.name == "nt":
         pytest.skip("Windows has no such rights")
-    for path in (tmp_path, *tmp_path.parents):
-        if path.stat().st_uid == os.getuid():
-            path.chmod(path.stat().st_mode | 0o011)
-    return tmp_path
+    with TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
 
 
-@pytest.mark.usefixtures("open_to_all")
 @pytest.mark.parametrize("kind", ["directory", "file", "both"])
-def test_what_may_only_be_read_is_read(filled: Path, kind: str) -> None:
+def test_what_may_only_be_read_is_read(open_to_all: Path, kind: str) -> None:
+    filled = open_to_all / "data"
+    fill(filled)
     (filled / "chat.db").chmod(0o666 if kind == "directory" else 0o444)
     filled.chmod(0o777 if kind == "file" else 0o555)
     run_python(READ_ONLY, filled)
     assert list(filled.glob("*broken*")) == []
+    filled.chmod(0o777)
 
 
 def test_where_nothing_can_be_made_the_chat_goes_on(open_to_all: Path) -> None:
