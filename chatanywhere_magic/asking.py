@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from . import serial
 from .budget import Budget, Prompt, too_long
+from .conversation import ENDED
 from .errors import (
     ChatError,
     ChatInterrupted,
@@ -251,7 +252,7 @@ class Asker:
         dialogue.update(live)
         tell(live.listeners, live)
         if live.index is not None:
-            self._keeper.changed(dialogue)
+            self._keeper.changed(dialogue, at_once=live.status in ENDED)
             self._told(dialogue, change, live)
 
 

@@ -75,6 +75,11 @@ class Dialogue:
         self.conversation = self.conversation.with_turn(live.index, turn.updated(live.version, live.at))
         return True
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing of it is on its way."""
+        return not self.lock.locked()
+
     def snapshot(self, lives: Iterable[LiveTurn]) -> Conversation:
         """Return the conversation with what has come so far of the turns on their way."""
         conversation = self.conversation

@@ -72,17 +72,28 @@ class Keeper:
 
     # --- writing, on the engine's thread -------------------------------------------------------------------------
 
-    def changed(self, dialogue: Dialogue) -> None:
-        """Have `dialogue` written soon."""
-        if not self.is_on or dialogue.private:
+    def changed(self, dialogue: Dialogue, *, at_once: bool = False) -> None:
+        """Have `dialogue` written soon, or at once, that is as soon as what is being written now is."""
+        if not self._may_keep(dialogue):
             return
         self._changed[dialogue.id] = dialogue
-        if self._timer is None and not self._writing:
-            self._timer = asyncio.get_running_loop().call_later(SAVE_SECONDS, self._write)
+        if self._writing:
+            return
+        if self._timer is not None and at_once:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(0 if at_once else SAVE_SECONDS, self._write)
+
+    def _may_keep(self, dialogue: Dialogue) -> bool:
+        """Tell whether it may be written. What was said while the option was off is not, even when it is on again."""
+        if self._begun and not self._settings.persist:
+            dialogue.private = True
+        return self._begun and not dialogue.private
 
     async def saved(self, dialogue: Dialogue) -> None:
         """Have `dialogue` written now, and wait for that."""
-        if self.is_on and not dialogue.private:
+        if self._may_keep(dialogue):
             self._changed.pop(dialogue.id, None)
             written = asyncio.wrap_future(self._engine.aside(self._save, [self._draft(dialogue)]))
             await asyncio.wait([written], timeout=PATIENCE_SECONDS)
@@ -97,12 +108,14 @@ class Keeper:
             with suppress(RuntimeError):  # the loop was closed meanwhile
                 loop.call_soon_threadsafe(self._written)
 
-        self._engine.aside(self._save, [self._draft(dialogue) for dialogue in dialogues]).add_done_callback(done)
+        self._engine.aside(
+            self._save, [self._draft(dialogue) for dialogue in dialogues if self._may_keep(dialogue)]
+        ).add_done_callback(done)
 
     def _written(self) -> None:
         self._writing = False
         for dialogue in list(self._changed.values()):
-            self.changed(dialogue)
+            self.changed(dialogue, at_once=dialogue.is_settled)
 
     def _draft(self, dialogue: Dialogue) -> tuple[str, Conversation]:
         return dialogue.id, self._snapshot(dialogue)
@@ -142,7 +155,7 @@ class Keeper:
             self._timer = None
         dialogues, self._changed = list(self._changed.values()), {}
         self._writing = False
-        return [self._draft(dialogue) for dialogue in dialogues]
+        return [self._draft(dialogue) for dialogue in dialogues if self._may_keep(dialogue)]
 
     def _read(self, action: Callable[[Store], T], otherwise: T) -> T:
         if not self.is_on:

@@ -605,6 +605,11 @@ class ChatSession(Settings):
         """
         self._keeper.begin(notebook)
 
+    @property
+    def has_kept(self) -> bool:
+        """Whether anything was ever kept on this machine; told without opening the store."""
+        return self._keeper.has_file
+
     def take_warnings(self) -> list[str]:
         """Return what the person must be told of the store, each once."""
         warnings = self._keeper.warnings

@@ -672,6 +672,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         " Может быть, {name}?",
         " 是否想用 {name}？",
     ),
+    "notice.can_resume": (
+        "This notebook has a conversation: “{title}” (turns: {turns}, {date}). To go on with it: %chat_switch {id}",
+        "У этого блокнота есть беседа: «{title}» (ходов: {turns}, {date}). Продолжить её: %chat_switch {id}",
+        "此笔记本有一段对话：“{title}”（{turns} 轮，{date}）。继续：%chat_switch {id}",
+    ),
     "notice.cell_asks_less": (
         "This cell does not ask everything that it asked before, so that is hidden now (turn {numbers}). %chat_undo --back brings it back.",
         "Эта ячейка спрашивает не всё, что спрашивала раньше, поэтому лишнее скрыто (ход {numbers}). Вернуть: %chat_undo --back.",
@@ -706,6 +711,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "the model reads the conversation, {percent} % …",
         "модель читает беседу, {percent} % …",
         "模型正在读取对话，{percent}% …",
+    ),
+    "notice.resumed": (
+        "Going on with this notebook's conversation: “{title}” (turns: {turns}, {date}). %chat_new begins another than {id}",
+        "Продолжаем беседу этого блокнота: «{title}» (ходов: {turns}, {date}). Начать другую, не {id}: %chat_new",
+        "继续此笔记本的对话：“{title}”（{turns} 轮，{date}，{id}）。开始新对话：%chat_new",
     ),
     "notice.retrying": (
         "{why}; asking again in {seconds} s …",

@@ -9,6 +9,7 @@ from ..session import get_session
 from ..strings import text
 from .chat import ChatMagics
 from .conversation import ConversationMagics
+from .notebook import notebook_path, take_up
 from .panel import PanelMagics
 from .transform import CellAsTyped, keep_lines_as_typed
 
@@ -50,6 +51,9 @@ def load(shell: InteractiveShell) -> None:
     configurables.append(session)
     session.update_config(shell.config)
     _loaded[id(shell)] = added
+    notebook = notebook_path(shell)
+    session.keep(notebook)
+    take_up(session, notebook)
 
 
 def unload(shell: InteractiveShell) -> None:
