@@ -187,6 +187,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Сервер {host} не найден. Проверьте адрес (переменная *_BASE_URL) и сеть.",
         "找不到服务器 {host}。请检查地址（*_BASE_URL 变量）和网络。",
     ),
+    "error.dock": (
+        "--dock takes {places}, not {value!r}.",
+        "--dock принимает {places}, а не {value!r}.",
+        "--dock 可取 {places}，不能是 {value!r}。",
+    ),
     "error.empty_answer": (
         "{host} finished without a word. Ask again, or rephrase the question.",
         "{host} завершил ответ, ничего не сказав. Спросите ещё раз или переформулируйте вопрос.",
@@ -286,6 +291,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "There is no conversation {id!r}. List those there are with %chat_switch.",
         "Беседы {id!r} нет. Список бесед: %chat_switch.",
         "没有对话 {id!r}。用 %chat_switch 列出所有对话。",
+    ),
+    "error.no_ipylab": (
+        "To dock the panel install ipylab, where the Jupyter server runs and where the kernel does: pip install ipylab. It opens here instead.",
+        "Чтобы закрепить панель сбоку, установите ipylab там, где работает сервер Jupyter, и там, где ядро: pip install ipylab. Пока она открыта здесь.",
+        "要停靠面板，请在 Jupyter 服务器和内核所在环境安装 ipylab：pip install ipylab。现在先在此处打开。",
     ),
     "error.no_json": (
         "There is no JSON in the answer “{answer}”. Ask for it with --json.",
@@ -587,6 +597,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "вместе с --code: поместить вопрос над кодом как комментарий",
         "与 --code 合用：在代码上方以注释形式写上问题",
     ),
+    "help.dock": (
+        "beside the notebook instead of below the cell; needs ipylab",
+        "рядом с блокнотом, а не под ячейкой; нужен ipylab",
+        "显示在笔记本旁而非单元格下方；需要 ipylab",
+    ),
     "help.help": (
         "show this help",
         "показать эту справку",
@@ -877,6 +892,16 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Удалено.",
         "已删除。",
     ),
+    "panel.docked": (
+        "The chat panel is open beside the notebook.",
+        "Панель чата открыта рядом с блокнотом.",
+        "聊天面板已在笔记本旁打开。",
+    ),
+    "panel.docking": (
+        "Opening the chat panel beside the notebook …",
+        "Панель чата открывается рядом с блокнотом …",
+        "正在笔记本旁打开聊天面板…",
+    ),
     "panel.edit": (
         "Edit the question",
         "Изменить вопрос",
@@ -971,6 +996,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Latest",
         "К последнему",
         "回到最新",
+    ),
+    "panel.left_out": (
+        "{count} earlier turns are left out here.",
+        "Более ранние реплики здесь опущены: {count}.",
+        "此处省略了更早的 {count} 轮。",
     ),
     "panel.log": (
         "Conversation",

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Final
 
 from IPython.core.magic import Magics, line_magic, magics_class
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, UsageError
 from ..strings import text
-from .options import Namespace, Options, takes
+from .options import Namespace, Option, Options, takes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from IPython.core.interactiveshell import InteractiveShell
 
     from ..session import ChatSession
+
+
+_PLACES: Final = ("right", "left", "bottom", "tab")
+
+
+def _place(word: str) -> str:
+    if word not in _PLACES:
+        raise UsageError(text("error.dock", value=word, places=", ".join(_PLACES)))
+    return word
 
 
 @magics_class
@@ -24,15 +36,48 @@ class PanelMagics(Magics):
         super().__init__(shell)
         self._shell = shell
         self.session = session
+        self._closers: dict[str, Callable[[], None]] = {}
+        """How to close what was opened from a cell, by the cell's id; docked panels under the name of their place."""
 
     @line_magic
-    @takes(Options("chat_panel", "about.chat_panel"))
-    def chat_panel(self, _given: Namespace) -> None:
-        """Open a chat panel below this cell, on the same conversation."""
+    @takes(Options("chat_panel", "about.chat_panel", Option(("--dock",), "help.dock", "|".join(_PLACES), _place)))
+    def chat_panel(self, given: Namespace) -> None:
+        """Open a chat panel below this cell, or beside the notebook, on the same conversation."""
         if not hasattr(self._shell, "kernel"):
             raise ConfigurationError(text("error.panel_needs_notebook"))
         from IPython.display import display
 
         from ..panel import ChatPanel  # ipywidgets is loaded when a panel is wanted
+        from ..panel.dock import Dock
 
-        display(ChatPanel(self.session))
+        name = given.dock or self._cell_id()
+        # A cell that runs again opens the panel anew; the one before would go on unseen.
+        self._closers.pop(name, _nothing)()
+        panel = ChatPanel(self.session)
+        if not given.dock:
+            display(panel)
+            if name:
+                self._closers[name] = panel.close
+            return
+        try:
+            dock = Dock(panel, given.dock)
+        except ConfigurationError as error:
+            sys.stdout.write(f"{error}\n")
+            display(panel)
+            return
+        dock.show()
+
+        def close() -> None:
+            dock.close()
+            panel.close()
+
+        self._closers[name] = close
+
+    def _cell_id(self) -> str:
+        """Return the id of the cell that runs; ``""`` where cells have none."""
+        metadata = self._shell.kernel.get_parent("shell").get("metadata", {})  # type: ignore[attr-defined]
+        return str(metadata.get("cellId", ""))
+
+
+def _nothing() -> None:
+    """Do nothing."""

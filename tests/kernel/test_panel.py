@@ -514,3 +514,43 @@ def test_a_panel_that_no_page_shows_is_told_nothing(page: Page, kernel: Kernel) 
     assert len(page._messages) == sent
     again = Page(kernel, page._root).open()
     assert "Hello again" in again.text
+
+
+def test_a_cell_that_runs_again_leaves_one_panel(kernel: Kernel) -> None:
+    kernel.run("%chat_panel", cell_id="a-cell")
+    listeners, widgets = evaluate(kernel, "len(chat._listeners)"), len(kernel.widgets)
+    kernel.run("%chat_panel", cell_id="a-cell")
+    assert evaluate(kernel, "len(chat._listeners)") == listeners
+    assert len(kernel.widgets) == widgets
+
+
+def test_a_notebook_without_its_kernel_shows_the_conversation(page: Page, kernel: Kernel, server: LocalServer) -> None:
+    server.queue(Answer(text=["An **answer**.<script>alert(1)</script>"]))
+    page.say("send", text="A <b>question</b>?")
+    page.wait_for("tokens")
+    result = kernel.run(OPEN)
+    static, widget = (output["data"] for output in result.outputs)
+    assert "<strong>answer</strong>" in static["text/html"]
+    assert "A &lt;b&gt;question&lt;/b&gt;?" in static["text/html"]
+    assert "<script>" not in static["text/html"]
+    assert static["text/plain"] == "> A <b>question</b>?\n\nAn **answer**.<script>alert(1)</script>"
+    assert "application/vnd.jupyter.widget-view+json" in widget
+    kernel.run("panel.close()")
+
+
+def test_what_is_shown_without_a_kernel_keeps_up(kernel: Kernel) -> None:
+    running = kernel.run("%chat_panel")
+    kernel.run("%chat Hello")
+    kernel.wait_until(lambda: "The last one says: Hello" in running.outputs[0]["data"]["text/html"])
+
+
+@pytest.mark.parametrize("where", ["right", "left", "bottom", "tab"])
+def test_a_panel_that_cannot_be_docked_opens_below_its_cell(kernel: Kernel, where: str) -> None:
+    running = kernel.run(f"%chat_panel --dock {where}")
+    (output,) = running.outputs
+    assert "beside the notebook" in output["data"]["text/plain"]
+    kernel.wait_until(lambda: "application/vnd.jupyter.widget-view+json" in output["data"])
+
+
+def test_a_place_that_there_is_none_of_is_refused(kernel: Kernel) -> None:
+    assert "--dock takes right, left, bottom, tab" in kernel.run("%chat_panel --dock up").errors[0].evalue

@@ -300,12 +300,11 @@ export class App {
   #hear(message) {
     if (message.type === "answer") {
       this.#asked.get(message.id)?.(message);
-    } else if (message.type === "reset") {
-      this.#greet();
+    } else if (message.type !== "changes" && message.page && message.page !== this.#page) {
+      // it is for a page that has just opened
     } else if (message.type === "snapshot") {
-      if (message.page === this.#page) this.#begin(message);
+      this.#begin(message);
     } else if (message.type === "fill") {
-      if (message.page !== this.#page) return;
       this.turns.fill(message);
       this.#parts?.log.arrange();
       this.#parts?.log.touch(message.changes.map((change) => change.turn));

@@ -50,7 +50,7 @@
  *
  * @typedef {object} Snapshot the conversation, for one page that has just opened
  * @property {"snapshot"} type
- * @property {string} page
+ * @property {string} page "" is every one
  * @property {number} sequence
  * @property {number[]} order the turns to show
  * @property {Change[]} changes
@@ -68,11 +68,9 @@
  * @property {number[]} [order]
  * @property {Header} [header]
  *
- * @typedef {{type: "reset"}} Reset another conversation, or another language: begin anew
- *
  * @typedef {{type: "answer", id: string, ok: boolean, data?: any, words?: string}} Answer to a command
  *
- * @typedef {Snapshot | Fill | Changes | Reset | Answer} FromKernel
+ * @typedef {Snapshot | Fill | Changes | Answer} FromKernel
  *
  * @typedef {object} AnyModel what anywidget hands to a front end
  * @property {(name: string) => any} get

@@ -1,0 +1,69 @@
+"""The conversation as it stands, for a notebook that is read where no kernel runs.
+
+Without its kernel a widget is nothing but an error message. So a panel leaves a second output beside itself, of plain
+HTML and text, which is out of sight as long as the panel lives and takes its place when it does not.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Final
+
+from ..display import final_words
+from ..markdown import as_text_html, to_html
+from ..strings import text
+
+if TYPE_CHECKING:
+    from ..conversation import Conversation, Version
+
+MAX_CHARACTERS: Final = 100_000
+"""Of questions and answers together; it is written anew after each answer, and the notebook has to be carried."""
+
+# The first rule hides the transcript beside a living panel; the second one the words that stand for a dead widget.
+_STYLE: Final = """<style>
+.jp-OutputArea:has(.chatanywhere-panel) > .jp-OutputArea-child:has(.chatanywhere-transcript) { display: none; }
+.jp-OutputArea-child:has(.chatanywhere-transcript) + .jp-OutputArea-child > .jupyter-widgets:not(:has(*)) {
+  display: none;
+}
+</style>"""
+_QUESTION_STYLE: Final = (
+    "background: var(--jp-layout-color2, #eee); border-left: 3px solid var(--jp-brand-color1, #1976d2); "
+    "padding: 6px 10px; margin: 0 0 6px"
+)
+
+
+def transcript_html(conversation: Conversation) -> str:
+    """Return the conversation as safe HTML, the oldest turns left out if it is long."""
+    versions, left_out = _last(conversation)
+    notes = [f"<p>{escape(text('panel.left_out', count=left_out))}</p>"] if left_out else []
+    return "".join([_STYLE, '<div class="chatanywhere-transcript">', *notes, *map(_turn, versions), "</div>"])
+
+
+def transcript_text(conversation: Conversation) -> str:
+    """Return the conversation as plain text."""
+    versions, _ = _last(conversation)
+    lines = [line for version in versions for line in (f"> {version.question}", "", version.answer, "")]
+    return "\n".join(lines).strip() or text("panel.closed")
+
+
+def _turn(version: Version) -> str:
+    words = " · ".join(final_words(version)) if version.status not in {"queued", "streaming"} else ""
+    problem = f"{words}\n{version.error}".strip()
+    return "".join(
+        [
+            f'<div style="{_QUESTION_STYLE}">{as_text_html(version.question)}</div>',
+            to_html(version.answer) if version.answer else "",
+            as_text_html(problem) if problem else "",
+        ]
+    )
+
+
+def _last(conversation: Conversation) -> tuple[list[Version], int]:
+    """Return the versions that have room, and how many before them have none."""
+    versions = [turn.current for _, turn in conversation.visible]
+    room = MAX_CHARACTERS
+    for count, version in enumerate(reversed(versions)):
+        room -= len(version.question) + len(version.answer)
+        if room < 0 and count:
+            return versions[-count:], len(versions) - count
+    return versions, 0
