@@ -162,6 +162,10 @@ def footer_words(version: Version) -> list[str]:
     words = [version.provider]
     if version.model:
         words.append(version.model)
+    if version.attachments:
+        from .context import notes  # loaded when something is sent along
+
+        words.append(text("footer.sent", items=", ".join(notes(version.attachments))))
     tokens = version.usage.completion_tokens if version.usage else None
     if version.usage and version.usage.prompt_tokens is not None and tokens is not None:
         words.append(text("footer.tokens", prompt=version.usage.prompt_tokens, completion=tokens))

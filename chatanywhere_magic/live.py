@@ -25,6 +25,7 @@ from .messages import (
     Reasoning,
     Text,
     Usage,
+    content_text,
     encodable,
     user_content,
 )
@@ -88,7 +89,11 @@ class Request:
         system = [Message(role="system", content=told)] if told else []
         known = earlier if self.provider.supports_message_history else []
         question = Message(role="user", content=self.content)
-        return [*system, *known, question, *self.correction]
+        messages = [*system, *known, question, *self.correction]
+        if self.provider.supports_images:
+            return messages
+        # Pictures of earlier turns, which another provider was shown.
+        return [{**message, "content": content_text(message["content"])} for message in messages]
 
 
 def _is_plain(value: Any) -> bool:

@@ -8,13 +8,21 @@ import re
 from contextlib import contextmanager
 from dataclasses import replace
 from operator import attrgetter
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Final
 
 from . import places
 from .asking import Asker, Change, asking, tell
 from .dialogue import Dialogue
 from .engine import STOP_SECONDS, Engine
-from .errors import AnswerFormatError, BadRequestError, ChatError, ChatInterrupted, ConfigurationError
+from .errors import (
+    AnswerFormatError,
+    BadRequestError,
+    ChatError,
+    ChatInterrupted,
+    ConfigurationError,
+    UnsupportedError,
+)
 from .keeper import Keeper
 from .live import Interrupts, LiveTurn, Request
 from .messages import Message, encodable
@@ -23,9 +31,10 @@ from .settings import MAX_TEMPERATURE, REPLAY_MODES, Settings
 from .strings import text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
+    from .context import Lookup
     from .conversation import Conversation, Listed, Origin, Turn, Version
     from .messages import Attachment
     from .places import Cell
@@ -60,6 +69,8 @@ class ChatSession(Settings):
         self._listeners: list[Callable[[Change, LiveTurn | None], None]] = []
         self._keeper = Keeper(self._engine, self, lambda dialogue: dialogue.snapshot(self._asker.live))
         self._asker = Asker(self, self._keeper, told=self._turn_changed, earlier_answer=self._earlier_answer)
+        self.names: Lookup | None = None
+        """The kernel's variables, cells and errors, while the extension is loaded: what `namespace` may be."""
         atexit.register(self.close)
 
     # --- asking -----------------------------------------------------------------------------------------------
@@ -77,6 +88,8 @@ class ChatSession(Settings):
         append: bool = False,
         origin: Origin | None = None,
         attachments: Iterable[Attachment] = (),
+        namespace: Lookup | Mapping[str, Any] | None = None,
+        attach: Iterable[str | PathLike[str]] = (),
         revises: int | None = None,
         schema: Any = None,
         replay: Replay | None = None,
@@ -106,6 +119,11 @@ class ChatSession(Settings):
             Where it was asked.
         attachments : iterable of Attachment, optional
             What goes to the model beside the prompt.
+        namespace : mapping or Lookup, optional
+            Where ``@names`` in the prompt are looked up, such as ``globals()``, or :attr:`names` for everything that
+            a cell can name. By default an ``@`` is text.
+        attach : iterable of path, optional
+            Files that go to the model beside the prompt.
         revises : int, optional
             The index of the turn of which this becomes a version, wherever it is asked.
         schema : type, dict, str, Path, Schema or True, optional
@@ -120,7 +138,7 @@ class ChatSession(Settings):
         ------
         ConfigurationError
             If the prompt is empty, the provider unknown or not to be had, an option out of range, there is no
-            such turn, or the schema is none.
+            such turn, the schema is none, an ``@name`` is unknown, or a file cannot be sent.
         ContextLengthError
             If the question by itself is longer than the model takes.
         """
@@ -142,6 +160,9 @@ class ChatSession(Settings):
             params["max_tokens"] = max_tokens
         if revises is not None:
             self._turn(revises)
+        prompt, named = self._context(prompt, chosen, namespace, attach)
+        beside = (*attachments, *named)
+        _check_pictures(beside, chosen)
         form = _schema(schema)
         if form is not None and chosen.supports_response_format:
             params["response_format"] = form.response_format
@@ -156,7 +177,7 @@ class ChatSession(Settings):
             append=append,
             origin=origin,
             params=params,
-            attachments=tuple(attachments),
+            attachments=beside,
             revises=None if revises is None else (self._open.id, revises),
             replay=mode,
             alternatives=alternatives,
@@ -188,6 +209,26 @@ class ChatSession(Settings):
                 raise
             return provider, (), error
         return provider, (), None
+
+    def _context(
+        self,
+        prompt: str,
+        provider: Provider,
+        namespace: Lookup | Mapping[str, Any] | None,
+        files: Iterable[str | PathLike[str]],
+    ) -> tuple[str, list[Attachment]]:
+        """Return the prompt as it is sent, and what it names."""
+        paths = [fspath(path) for path in files]
+        if not paths and (namespace is None or "@" not in prompt):
+            return prompt, []
+        from .context import read_file, resolve  # when something is named, not with the extension
+
+        sees = provider.supports_images
+        found = [read_file(path, path, supports_images=sees) for path in paths]
+        if namespace is not None:
+            context = resolve(prompt, namespace, budget=self.context_budget, supports_images=sees)
+            prompt, found = context.prompt, [*context.attachments, *found]
+        return prompt, found
 
     def correction(self, live: LiveTurn) -> LiveTurn | None:
         """Prepare to ask once more where the answer does not hold what its schema says; None if there is no need.
@@ -692,6 +733,12 @@ class ChatSession(Settings):
             if version.fingerprint == fingerprint and version.status == "complete" and version.answer
         ]
         return max(found, key=lambda version: version.timing.started, default=None)
+
+
+def _check_pictures(attachments: Iterable[Attachment], provider: Provider) -> None:
+    for each in attachments:
+        if each.kind == "image" and not provider.supports_images:
+            raise UnsupportedError(text("error.no_images", name=each.name))
 
 
 def _schema(source: Any) -> Schema | None:

@@ -67,6 +67,11 @@ class Settings(Configurable):
         help="Most tokens of a prompt; older turns are left out to keep under it. Default: what the model or the "
         "plan is known to take.",
     ).tag(config=True)
+    context_budget = traitlets.Int(
+        2000,
+        min=100,
+        help="Most tokens that the @names of one question add to it; files are sent whole. Default: 2000.",
+    ).tag(config=True)
     summarise = traitlets.Bool(
         default_value=False,
         help="Have the model summarise the turns that are left out of a prompt, at the cost of further requests. "

@@ -67,6 +67,21 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "изображение: {label}",
         "图片：{label}",
     ),
+    "candidate.cell": (
+        "a cell and its output",
+        "ячейка и её вывод",
+        "单元格及其输出",
+    ),
+    "candidate.error": (
+        "the last error",
+        "последняя ошибка",
+        "最近的错误",
+    ),
+    "candidate.file": (
+        "a file",
+        "файл",
+        "文件",
+    ),
     "error.answer_schema": (
         "The answer does not fit the schema: {problems}. Ask again, or loosen the schema.",
         "Ответ не соответствует схеме: {problems}. Спросите ещё раз или смягчите схему.",
@@ -142,10 +157,45 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{host} не принял вопрос: сработал фильтр содержания. Переформулируйте его.{said}",
         "{host} 的内容过滤器拦截了这个问题。请换一种问法。{said}",
     ),
+    "error.context_called": (
+        "{name}(…) would run code, and naming a thing never does. Put the result into a variable first, x = …, and write @x.",
+        "{name}(…) выполнило бы код, а упоминание ничего не выполняет. Сначала сохраните результат в переменную, x = …, и напишите @x.",
+        "{name}(…) 会执行代码，而引用名称从不执行。请先把结果存入变量 x = …，再写 @x。",
+    ),
+    "error.context_computed": (
+        "{name} is computed by code, and naming a thing never runs any. Put it into a variable first, x = …, and write @x.",
+        "{name} вычисляется кодом, а упоминание ничего не выполняет. Сначала сохраните значение в переменную, x = …, и напишите @x.",
+        "{name} 需要执行代码才能得到，而引用名称从不执行。请先存入变量 x = …，再写 @x。",
+    ),
     "error.context_length": (
         "The conversation is too long for this model or plan. Begin a new one with %chat_new, or ask aside with --no-history.{said}",
         "Беседа слишком длинна для этой модели или тарифа. Начните новую: %chat_new, или спросите отдельно: --no-history.{said}",
         "对话超出了该模型或套餐的长度限制。用 %chat_new 开始新对话，或用 --no-history 单独提问。{said}",
+    ),
+    "error.context_missing": (
+        "{name} has no {step}.{hint} Nothing was sent.",
+        "У {name} нет {step}.{hint} Ничего не отправлено.",
+        "{name} 没有 {step}。{hint} 未发送任何内容。",
+    ),
+    "error.context_no_cell": (
+        "There is no executed cell for {name}. Nothing was sent.",
+        "Для {name} нет выполненной ячейки. Ничего не отправлено.",
+        "{name} 没有对应的已执行单元格。未发送任何内容。",
+    ),
+    "error.context_no_error": (
+        "There has been no error that @error could stand for. Nothing was sent.",
+        "Ошибки, на которую указывало бы @error, не было. Ничего не отправлено.",
+        "还没有出现 @error 可以引用的错误。未发送任何内容。",
+    ),
+    "error.context_unknown": (
+        "There is no variable for @{name}.{hint} For a literal @ write \\@{name}, or put it between `backticks`. Nothing was sent.",
+        "Переменной для @{name} нет.{hint} Чтобы @ осталось текстом, напишите \\@{name} или возьмите в `обратные кавычки`. Ничего не отправлено.",
+        "没有 @{name} 对应的变量。{hint} 若 @ 只是文字，请写 \\@{name} 或放在 `反引号` 中。未发送任何内容。",
+    ),
+    "error.context_web": (
+        "Web pages are never fetched. Save the page and name the file, @file:page.html, or put the address between `backticks`.",
+        "Веб-страницы никогда не загружаются. Сохраните страницу и укажите файл, @file:page.html, или возьмите адрес в `обратные кавычки`.",
+        "从不抓取网页。请保存网页并引用文件 @file:page.html，或把网址放在 `反引号` 中。",
     ),
     "error.cut": (
         "{host} cut the connection in the middle of the answer; what came is kept. Ask again.",
@@ -211,6 +261,41 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{host} sends a line without an end. Check that the base URL is that of the API.",
         "{host} присылает строку без конца. Проверьте, что базовый адрес указывает на API.",
         "{host} 发送的一行没有尽头。请检查基础地址是否为 API 地址。",
+    ),
+    "error.file_binary": (
+        "{path} is no text, and nothing else that a model can read. Texts, PDF and pictures (PNG, JPEG, GIF, WebP) can be sent.",
+        "{path} — не текст и не то, что может прочесть модель. Можно отправить текст, PDF и изображения (PNG, JPEG, GIF, WebP).",
+        "{path} 不是文本，也不是模型能读取的内容。可发送文本、PDF 和图片（PNG、JPEG、GIF、WebP）。",
+    ),
+    "error.file_directory": (
+        "{path} is a directory. Name a file in it.",
+        "{path} — каталог. Укажите файл в нём.",
+        "{path} 是目录。请指定其中的文件。",
+    ),
+    "error.file_missing": (
+        "There is no file {path}.{hint} Nothing was sent.",
+        "Файла {path} нет.{hint} Ничего не отправлено.",
+        "文件 {path} 不存在。{hint} 未发送任何内容。",
+    ),
+    "error.file_needs": (
+        "To read {path} a package is needed. Run: %pip install {package}, then ask again.",
+        "Чтобы прочесть {path}, нужен пакет. Выполните: %pip install {package} и спросите ещё раз.",
+        "读取 {path} 需要软件包。请运行：%pip install {package}，然后重新提问。",
+    ),
+    "error.file_special": (
+        "{path} is a device or the like, and no file. Name a file.",
+        "{path} — устройство или подобное, а не файл. Укажите файл.",
+        "{path} 是设备之类，不是文件。请指定文件。",
+    ),
+    "error.file_too_large": (
+        "{path} is too large to send: {size}, and at most {most} go. Load what matters into a variable and name that with @, or send a part.",
+        "{path} слишком велик: {size} при пределе {most}. Загрузите нужное в переменную и упомяните её через @ или отправьте часть.",
+        "{path} 太大，无法发送：{size}，上限 {most}。请把需要的内容读入变量后用 @ 引用，或只发送一部分。",
+    ),
+    "error.file_unreadable": (
+        "{path} cannot be read: {reason}. Check the file and its permissions.",
+        "{path} не удаётся прочесть: {reason}. Проверьте файл и права доступа.",
+        "无法读取 {path}：{reason}。请检查文件及其权限。",
     ),
     "error.first_timeout": (
         "{host} gave no word of an answer within {seconds:g} s. Ask again, or raise ChatSession.first_timeout.",
@@ -292,6 +377,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Беседы {id!r} нет. Список бесед: %chat_switch.",
         "没有对话 {id!r}。用 %chat_switch 列出所有对话。",
     ),
+    "error.no_images": (
+        "{name} is a picture, and this provider takes none. Ask one that sees pictures, such as -p openai with such a model, or describe it in words.",
+        "{name} — изображение, а этот источник их не принимает. Спросите того, кто видит изображения, например -p openai с такой моделью, или опишите словами.",
+        "{name} 是图片，而该服务不接受图片。请改用能看图的服务，例如 -p openai 及相应模型，或用文字描述。",
+    ),
     "error.no_ipylab": (
         "To dock the panel install ipylab, where the Jupyter server runs and where the kernel does: pip install ipylab. It opens here instead.",
         "Чтобы закрепить панель сбоку, установите ipylab там, где работает сервер Jupyter, и там, где ядро: pip install ipylab. Пока она открыта здесь.",
@@ -362,10 +452,25 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Панели нужен блокнот, а это терминал. Здесь спрашивайте через %chat.",
         "面板需要在笔记本中使用，而这里是终端。请用 %chat 提问。",
     ),
+    "error.pdf_empty": (
+        "{path} holds no text, only pictures of pages perhaps. Save the pages as pictures and attach those.",
+        "В {path} нет текста, возможно, только изображения страниц. Сохраните страницы как изображения и приложите их.",
+        "{path} 中没有文本，可能只有页面图片。请把页面另存为图片后附上。",
+    ),
+    "error.pdf_encrypted": (
+        "{path} is protected by a password. Save a copy without one and attach that.",
+        "{path} защищён паролем. Сохраните копию без пароля и приложите её.",
+        "{path} 受密码保护。请另存为无密码的副本后附上。",
+    ),
     "error.permission": (
         "{host} does not allow this with this key (status {status}). Try another model with -m.{said}",
         "{host} не разрешает это с данным ключом (статус {status}). Попробуйте другую модель через -m.{said}",
         "{host} 不允许用此密钥这样做（状态 {status}）。请用 -m 换一个模型。{said}",
+    ),
+    "error.picture_too_large": (
+        "{path} has too many pixels to send; at most {most} million go. Save it smaller.",
+        "В {path} слишком много пикселей: можно не больше {most} миллионов. Сохраните его меньшим.",
+        "{path} 像素过多：最多 {most} 百万。请缩小后保存。",
     ),
     "error.protocol": (
         "The answer of {host} cannot be read: {reason}. Check that the base URL is that of the API.",
@@ -552,10 +657,20 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "%{magic} не принимает {line!r}. Справка: %{magic} --help.",
         "%{magic} 不接受 {line!r}。用 %{magic} --help 查看用法。",
     ),
+    "footer.item": (
+        "{name} ({tokens} tokens)",
+        "{name} ({tokens} токенов)",
+        "{name}（{tokens} 词元）",
+    ),
     "footer.left_out": (
         "{count} earlier turns left out",
         "не вошло прежних ходов: {count}",
         "省略了 {count} 轮较早的对话",
+    ),
+    "footer.picture": (
+        "{name} (picture)",
+        "{name} (изображение)",
+        "{name}（图片）",
     ),
     "footer.rate": (
         "{rate} tokens/s",
@@ -572,6 +687,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{seconds} с",
         "{seconds} 秒",
     ),
+    "footer.sent": (
+        "sent along: {items}",
+        "отправлено: {items}",
+        "已附上：{items}",
+    ),
     "footer.summarised": (
         "{count} earlier turns summarised",
         "пересказано прежних ходов: {count}",
@@ -586,6 +706,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "add a turn even if this cell already has one",
         "добавить реплику, даже если у ячейки она уже есть",
         "即使此单元格已有一轮对话，也新增一轮",
+    ),
+    "help.attach": (
+        "send a file along: a text, a PDF or a picture; may be repeated",
+        "отправить с вопросом файл: текст, PDF или изображение; можно повторять",
+        "附上文件：文本、PDF 或图片；可重复",
     ),
     "help.code": (
         "put the answer's code into the next cell, to be read and run by you",

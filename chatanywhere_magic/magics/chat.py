@@ -71,6 +71,7 @@ _CHAT: Final = Options(
     Option(("--comment",), "help.comment"),
     Option(("--value",), "help.value"),
     Option(("--replay",), "help.replay", "MODE", str),
+    Option(("-a", "--attach"), "help.attach", "FILE", str, repeat=True),
     Option(("--append",), "help.append"),
     Option(("--no-history",), "help.no_history"),
     usage="help.usage",
@@ -135,6 +136,8 @@ class ChatMagics(Magics):
                 origin=places.here("cell"),
                 replay=given.replay,
                 schema=self._schema(given),
+                namespace=self.session.names,
+                attach=given.attach,
             )
             while following is not None:
                 live = following

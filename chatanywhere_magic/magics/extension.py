@@ -9,6 +9,7 @@ from ..session import get_session
 from ..strings import text
 from .chat import ChatMagics
 from .conversation import ConversationMagics
+from .namespace import KernelNames
 from .notebook import notebook_path, take_up
 from .panel import PanelMagics
 from .transform import CellAsTyped, keep_lines_as_typed
@@ -44,6 +45,9 @@ def load(shell: InteractiveShell) -> None:
     shell.register_magics(*added)
     shell.events.register("pre_run_cell", chat.begin_cell)
     shell.events.register("post_run_cell", chat.end_cell)
+    names = KernelNames(shell)
+    names.begin()
+    session.names = names
     shell.input_transformers_cleanup.insert(0, _cell_as_typed)
     shell.input_transformers_cleanup.append(keep_lines_as_typed)
     # IPython annotates the list with InteractiveShell; it holds whatever %config can set.
@@ -71,6 +75,9 @@ def unload(shell: InteractiveShell) -> None:
             shell.events.unregister("pre_run_cell", magics.begin_cell)
             shell.events.unregister("post_run_cell", magics.end_cell)
             configurables.remove(magics.session)
+            if isinstance(magics.session.names, KernelNames):
+                magics.session.names.end()
+            magics.session.names = None
             magics.session.close()
     for transformer in (_cell_as_typed, keep_lines_as_typed):
         shell.input_transformers_cleanup.remove(transformer)

@@ -37,6 +37,8 @@ class AsyncGeneratorProvider:
         Whether the service answers the public.
     supports_message_history : bool
         Whether earlier messages are understood. If not, only the last one is sent.
+    supports_images : bool
+        Whether a message's content may hold pictures, as parts in OpenAI's form.
     supports_response_format : bool
         Whether it takes ``response_format`` in OpenAI's form, and keeps its answers to a JSON schema.
     default_model : str
@@ -49,6 +51,7 @@ class AsyncGeneratorProvider:
     supports_gpt_35_turbo: ClassVar[bool] = False
     supports_message_history: ClassVar[bool] = True
     supports_response_format: ClassVar[bool] = False
+    supports_images: ClassVar[bool] = False
     default_model: ClassVar[str] = ""
 
     @classmethod
@@ -322,6 +325,7 @@ def wrap(source: Provider | Callable[..., AsyncIterator[str]], name: str = "") -
     attributes = {
         "name": name or getattr(source, "__name__", "custom"),
         "__doc__": source.__doc__,
+        "supports_images": bool(getattr(source, "supports_images", False)),
         "create_async_generator": classmethod(create_async_generator),
     }
     return type("FunctionProvider", (AsyncGeneratorProvider,), attributes)

@@ -70,6 +70,7 @@ class OpenAI(AsyncGeneratorProvider):
     url = "https://api.openai.com/v1"
     default_model = "gpt-4o-mini"
     supports_response_format = True
+    supports_images = True
     key_variable: ClassVar[str] = "OPENAI_API_KEY"
     url_variable: ClassVar[str] = "OPENAI_BASE_URL"
     model_variable: ClassVar[str] = "OPENAI_MODEL"

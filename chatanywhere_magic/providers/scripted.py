@@ -72,6 +72,7 @@ class Scripted(AsyncGeneratorProvider):
 
     name = "scripted"
     default_model = "scripted"
+    supports_images = True
     requests: ClassVar[list[Messages]] = []
     _queue: ClassVar[deque[Script]] = deque()
 

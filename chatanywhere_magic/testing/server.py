@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from ..messages import content_text
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -320,8 +322,8 @@ class LocalServer:
             await asyncio.sleep(_TICK_SECONDS)
             await _held(answer)
 
-    def _own_answer(self, messages: Sequence[Mapping[str, str]]) -> Answer:
-        question = messages[-1]["content"] if messages else ""
+    def _own_answer(self, messages: Sequence[Mapping[str, Any]]) -> Answer:
+        question = content_text(messages[-1]["content"]) if messages else ""
         if match := _STREAM_PROMPT.fullmatch(question.strip()):
             count, size, rate = int(match[1]), int(match[2]), float(match[3] or 0)
             return Answer(

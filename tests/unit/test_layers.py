@@ -17,7 +17,7 @@ PACKAGE = Path(chatanywhere_magic.__file__).parent
 LAYERS = (
     {"messages", "errors", "strings"},
     {"tokens"},
-    {"conversation", "credentials", "providers", "reply", "schema"},
+    {"context", "conversation", "credentials", "providers", "reply", "schema"},
     {"serial"},
     {"storage"},
     {"store"},
@@ -28,7 +28,7 @@ LAYERS = (
 """From the lowest to the highest. A package is one room: what its modules import of each other is its own affair."""
 
 FRONT_ENDS = {"display", "magics", "panel"}
-WAITING_ROOMS = {"engine", "keeper", "live", "session", "providers.local", *FRONT_ENDS}
+WAITING_ROOMS = {"context.bounded", "engine", "keeper", "live", "session", "providers.local", *FRONT_ENDS}
 """Modules that deal with more than one thread, and so need locks and events."""
 
 TREES = {
@@ -138,7 +138,8 @@ def test_threads_begin_in_the_engine_alone() -> None:
         if (isinstance(node, ast.Attribute) and node.attr in {"Thread", "Timer", "start_new_thread"})
         or (isinstance(node, ast.alias) and node.name in {"Thread", "Timer", "ThreadPoolExecutor"})
     }
-    assert starts == {"engine"}
+    # Beside the engine: somebody's `repr` may never return, and is given up after a while.
+    assert starts == {"engine", "context.bounded"}
     # Loading a model blocks for as long as its file is large.
     aside = {
         module

@@ -1,0 +1,84 @@
+"""Arrays of numpy, and tensors of torch and jax: shape, type, statistics, some values. None of them is imported."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from .lookup import is_a, library
+from .render import counted, type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SAMPLE: Final = 200_000
+"""Most elements that statistics are made from."""
+WHOLE: Final = 2_000
+"""Elements up to which an array is shown whole, if it fits."""
+_TENSORS: Final = frozenset({"cupy", "jax", "jaxlib", "tensorflow", "torch"})
+
+
+def is_array(value: object) -> bool:
+    """Whether `value` is an array or a tensor."""
+    return is_a(value, "numpy", "ndarray", "generic") or (
+        library(type(value)) in _TENSORS and hasattr(type(value), "shape") and hasattr(type(value), "dtype")
+    )
+
+
+def blocks(value: Any, characters: int) -> Iterator[str]:
+    """Yield what is known of an array, the most important first."""
+    shape = tuple(value.shape)
+    size = math.prod(shape)
+    words = [f"{library(type(value))}.{type_name(value)}", f"shape {shape}", f"dtype {value.dtype}"]
+    if library(type(value)) == "torch":
+        words += [f"device {value.device}", *(["requires grad"] if value.requires_grad else [])]
+    yield ", ".join(words)
+    if not size:
+        return
+    if not shape:
+        yield f"{value}"
+        return
+    numbers = value.detach() if hasattr(value, "detach") else value
+    # numpy's own iterator copies what is taken, not everything.
+    flat = numbers.flat if is_a(value, "numpy", "ndarray") else numbers.reshape(-1)
+    step = -(-size // SAMPLE)
+    # What is counted or measured in other units, such as dates, has numbers that say nothing.
+    is_numeric = getattr(value.dtype, "kind", "f") in "biuf"
+    statistics = _statistics(flat[::step].tolist()) if is_numeric else ""
+    if statistics:
+        yield statistics + (f" (of every {step:,}th value)" if step > 1 else "")
+    yield _values(numbers, flat, size, characters)
+
+
+def _statistics(sample: list[Any]) -> str:
+    if any(type(each) is not bool and type(each) is not int and type(each) is not float for each in sample[:1000]):
+        return ""
+    if all(type(each) is bool for each in sample[:1000]):
+        share = sum(sample) / len(sample)
+        return f"{share:.1%} true"
+    finite = [each for each in sample if math.isfinite(each)]
+    words = []
+    if finite:
+        mean = math.fsum(finite) / len(finite)
+        deviation = math.sqrt(math.fsum((each - mean) ** 2 for each in finite) / len(finite))
+        words = [f"min {min(finite):.6g}, max {max(finite):.6g}, mean {mean:.6g}, std {deviation:.6g}"]
+    missing = sum(1 for each in sample if each != each)  # noqa: PLR0124 - only NaN differs from itself
+    infinite = len(sample) - len(finite) - missing
+    words += [f"{missing:,} NaN"] if missing else []
+    words += [f"{infinite:,} infinite"] if infinite else []
+    return ", ".join(words)
+
+
+def _values(value: Any, flat: Any, size: int, characters: int) -> str:
+    if is_a(value, "numpy", "ndarray"):
+        import sys
+
+        numpy = sys.modules["numpy"]
+        for edge in (*((2000,) if size <= WHOLE else ()), 8, 5, 3, 2, 1):
+            shown = numpy.array2string(value, threshold=edge, edgeitems=edge, precision=6)
+            if len(shown) <= characters // 2:
+                break
+        return f"values:\n{shown}"
+    count = max(3, characters // 24)
+    first = ", ".join(f"{each:.6g}" if type(each) is float else f"{each}" for each in flat[:count].tolist())
+    return f"first {counted(min(count, size), 'value')}: {first}"

@@ -1,0 +1,79 @@
+"""What could be named: the names that complete an ``@``, with what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ..errors import ConfigurationError
+from ..strings import text
+from .lookup import Lookup, Names, attribute, attribute_names, is_instance, item, item_names
+from .render import render, type_name
+from .resolving import value_at
+
+_SPECIAL: Final = {"cell[-1]": "candidate.cell", "error": "candidate.error", "file:": "candidate.file"}
+SHOWN_CHARACTERS: Final = 24
+_SIZED: Final[tuple[Any, ...]] = (bytes, list, tuple, dict, set, frozenset)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A name that may stand behind ``@``, with what it is: ``df``, ``DataFrame``, ``1,000 × 12``."""
+
+    name: str
+    type: str
+    size: str = ""
+
+
+def candidates(lookup: Lookup | Mapping[str, Any], prefix: str = "") -> list[Candidate]:
+    """Return what may follow an ``@``, given what is typed behind it so far, such as ``d``, ``df.co`` or ``d["k``.
+
+    Nothing is run, and nothing is asked of objects of a person's own classes.
+    """
+    lookup = Names(lookup) if isinstance(lookup, Mapping) else lookup
+    head, separator, tail = _split(prefix)
+    if not separator:
+        variables = lookup.variables
+        names = [name for name in variables if name.startswith(prefix) and (prefix[:1] == "_" or name[:1] != "_")]
+        special = [Candidate(name, text(about)) for name, about in _SPECIAL.items() if name.startswith(prefix)]
+        found = [Candidate(name, *_about(variables[name])) for name in sorted(names, key=str.lower)]
+        return [*found, *(each for each in special if each.name not in variables)]
+    try:
+        value = value_at(lookup, head)
+    except ConfigurationError:
+        return []
+    if separator == ".":
+        names = [name for name in attribute_names(value) if name.startswith(tail)]
+        return [Candidate(f"{head}.{name}", *_about_step(attribute, value, name)) for name in names]
+    keys = [key for key in item_names(value) if key.startswith(tail)]
+    return [Candidate(f'{head}["{key}"]', *_about_step(item, value, key)) for key in keys]
+
+
+def _split(prefix: str) -> tuple[str, str, str]:
+    """Split ``df.col`` into ``df``, ``.`` and ``col``; ``d["ke`` into ``d``, ``[`` and ``ke``."""
+    position = max(prefix.rfind("."), prefix.rfind("["))
+    if position < 0:
+        return prefix, "", ""
+    return prefix[:position], prefix[position], prefix[position + 1 :].lstrip("\"'")
+
+
+def _about(value: object) -> tuple[str, str]:
+    """Return the type of a value, and how large it is."""
+    if is_instance(value, (str, bool, int, float)):
+        return type_name(value), render(value, SHOWN_CHARACTERS)
+    for kind in _SIZED:
+        if is_instance(value, kind):
+            return type_name(value), f"{kind.__len__(value):,}"
+    try:
+        size = " × ".join(f"{int(each):,}" for each in tuple(attribute(value, "shape")))
+    except (LookupError, TypeError, ValueError):
+        size = ""
+    return type_name(value), size
+
+
+def _about_step(take: Any, value: object, key: str) -> tuple[str, str]:
+    try:
+        return _about(take(value, key))
+    except LookupError:
+        return "property", ""

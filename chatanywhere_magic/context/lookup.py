@@ -1,0 +1,243 @@
+"""What stands behind a name: variables, attributes and items, looked up without running anybody's code."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import types
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..messages import Attachment
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell that was executed: its source, and what it showed."""
+
+    number: int
+    source: str
+    outputs: str = ""
+    error: str = ""
+    pictures: tuple[Attachment, ...] = ()
+
+
+class Lookup(Protocol):
+    """Where ``@names`` are looked up: a kernel, or a plain dictionary of names."""
+
+    @property
+    def variables(self) -> Mapping[str, Any]:
+        """The variables, by name."""
+        ...
+
+    def cell(self, number: int) -> Cell | None:
+        """Return an executed cell: by its number, or counted back from the one that runs now (-1 is the last)."""
+        ...
+
+    def error(self) -> str:
+        """Return the last error, with the code that raised it; ``""`` if there was none."""
+        ...
+
+
+class Names:
+    """A dictionary of names, such as ``globals()``, as a :class:`Lookup` without cells and errors."""
+
+    def __init__(self, variables: Mapping[str, Any]) -> None:
+        self.variables = variables
+
+    def cell(self, number: int) -> Cell | None:  # noqa: ARG002 - the protocol
+        """Return None: there are no cells."""
+        return None
+
+    def error(self) -> str:
+        """Return ``""``: no errors are recorded."""
+        return ""
+
+
+class MissingError(LookupError):
+    """There is nothing by that name."""
+
+
+class RunsCodeError(LookupError):
+    """There may be something, but getting it would run code."""
+
+
+KEYS_SHOWN: Final = 1_000
+
+# Attributes that are computed, by library code that is known to do nothing else, and quickly.
+_OF_ARRAYS: Final = frozenset({"T", "device", "dtype", "imag", "nbytes", "ndim", "real", "shape", "size"})
+_OF_TABLES: Final = frozenset({"columns", "dtype", "dtypes", "height", "name", "schema", "shape", "width"})
+_KNOWN_PROPERTIES: Final = {
+    "jaxlib": _OF_ARRAYS,
+    "numpy": _OF_ARRAYS,
+    "pandas": _OF_ARRAYS | _OF_TABLES | {"axes", "categories", "empty", "index", "levels", "names", "values"},
+    "polars": _OF_TABLES,
+    "torch": _OF_ARRAYS | {"grad", "requires_grad"},
+}
+_PLAIN: Final = (types.FunctionType, types.BuiltinFunctionType, types.MethodDescriptorType, type)
+
+
+# An object may answer even isinstance(), vars() and == with code of its own, or its class's class may. So all
+# questions are put to `type` itself.
+
+
+def is_instance(value: object, kind: type | tuple[type, ...]) -> bool:
+    """Whether `value` is an instance of `kind`, without asking either."""
+    kinds = kind if type(kind) is tuple else (kind,)
+    return any(type.__subclasscheck__(each, type(value)) for each in kinds)  # type: ignore[arg-type]  # they are types
+
+
+def classes(value: object) -> tuple[type, ...]:
+    """Return the class of `value` and those above it, nearest first."""
+    found: tuple[type, ...] = type.__dict__["__mro__"].__get__(type(value))
+    return found
+
+
+def members(kind: type) -> Mapping[str, Any]:
+    """Return what the body of the class `kind` defines."""
+    found: Mapping[str, Any] = type.__dict__["__dict__"].__get__(kind)
+    return found
+
+
+def fields(value: object) -> dict[str, Any]:
+    """Return the attributes that an object has for itself."""
+    try:
+        found = object.__getattribute__(value, "__dict__")
+    except (AttributeError, TypeError):
+        return {}
+    return found if type(found) is dict else {}
+
+
+def owner(value: object, name: str) -> type | None:
+    """Return the class of `value` that defines `name`."""
+    return next((kind for kind in classes(value) if name in members(kind)), None)
+
+
+def module_of(kind: type) -> str:
+    """Return the name of the module that defines `kind`."""
+    found = type.__getattribute__(kind, "__module__")
+    return found if type(found) is str else ""
+
+
+def library(kind: type | None) -> str:
+    """Return the top-level package that defines `kind`."""
+    return module_of(kind).partition(".")[0] if kind is not None else ""
+
+
+def is_a(value: object, module: str, *names: str) -> bool:
+    """Whether `value` is an instance of a library's class. What is not loaded has no instances."""
+    home = fields(sys.modules.get(module))
+    return any(_is_class_of(home.get(name), value) for name in names)
+
+
+def _is_class_of(kind: object, value: object) -> bool:
+    return is_instance(kind, type) and is_instance(value, kind)  # type: ignore[arg-type]  # it is a type
+
+
+def attribute(value: object, name: str) -> Any:
+    """Return the attribute `name` of `value` without calling properties, descriptors or ``__getattr__``.
+
+    Raises
+    ------
+    MissingError
+        If there is none.
+    RunsCodeError
+        If it is computed by code that is not known to be harmless.
+    """
+    try:
+        found = inspect.getattr_static(value, name)
+    except AttributeError:
+        return _column(value, name)
+    if type(found) in {classmethod, staticmethod}:
+        return found.__func__
+    if is_instance(value, (type, types.ModuleType)) or found is fields(value).get(name):
+        return found
+    if is_instance(found, types.MemberDescriptorType):  # a slot
+        try:
+            return found.__get__(value, type(value))
+        except AttributeError:
+            raise MissingError from None
+    if is_instance(found, _PLAIN) or owner(found, "__get__") is None:
+        return found
+    if _is_known_property(value, name):
+        return getattr(value, name)
+    raise RunsCodeError
+
+
+def _is_known_property(value: object, name: str) -> bool:
+    """Whether `name` is computed by a library's own code, and no class of the person's stands before it."""
+    if is_a(value, "polars", "LazyFrame"):
+        return False  # its columns may have to be read from somewhere
+    getter = owner(value, "__getattribute__")
+    if getter is not object and library(getter) not in _KNOWN_PROPERTIES:
+        return False
+    return name in _KNOWN_PROPERTIES.get(library(owner(value, name)), ())
+
+
+def item(value: object, key: str | int) -> Any:
+    """Return ``value[key]`` of a dictionary, a list or a tuple, or a column of a table.
+
+    Raises
+    ------
+    MissingError
+        If there is no such item.
+    RunsCodeError
+        If `value` is anything else: its ``[]`` is somebody's code.
+    """
+    if type(value) is dict:
+        for other, found in dict.items(value):  # not looked up: comparing with a key of another kind runs its code
+            if type(other) is type(key) and other == key:
+                return found
+        raise MissingError
+    if (type(value) is list or type(value) is tuple) and type(key) is int:
+        try:
+            return value[key]
+        except IndexError:
+            raise MissingError from None
+    if type(key) is str:
+        return _column(value, key)
+    raise RunsCodeError
+
+
+def is_table(value: object) -> bool:
+    """Whether `value` is a data frame of pandas or polars."""
+    return is_a(value, "pandas", "DataFrame") or is_a(value, "polars", "DataFrame")
+
+
+def column_names(table: Any) -> list[str]:
+    """Return the names of a data frame's columns, as far as they are strings."""
+    return [each for each in attribute(table, "columns") if type(each) is str]
+
+
+def _column(value: Any, name: str) -> Any:
+    if is_table(value):
+        if name not in column_names(value):
+            raise MissingError
+        if library(owner(value, "__getitem__")) in {"pandas", "polars"}:
+            return value[name]
+        raise RunsCodeError
+    raise RunsCodeError if owner(value, "__getattr__") else MissingError
+
+
+def attribute_names(value: object) -> list[str]:
+    """Return the names that may stand behind ``@value.``, own ones first, without those that begin with ``_``."""
+    names: dict[str, None] = {}
+    if is_table(value):
+        names.update(dict.fromkeys(column_names(value)))
+    if is_instance(value, type):
+        names.update(dict.fromkeys(members(value)))  # type: ignore[arg-type]  # it is a type
+    names.update(dict.fromkeys(name for name in fields(value) if type(name) is str))
+    for kind in classes(value):
+        names.update(dict.fromkeys(members(kind)))
+    return [name for name in names if name.isidentifier() and not name.startswith("_")]
+
+
+def item_names(value: object) -> list[str]:
+    """Return the keys, as far as they are strings, that may stand in ``@value["…"]``."""
+    if is_table(value):
+        return column_names(value)
+    return [key for key in islice(value, KEYS_SHOWN) if type(key) is str] if type(value) is dict else []

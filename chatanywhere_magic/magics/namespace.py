@@ -1,0 +1,264 @@
+"""The kernel as a place where ``@names`` are looked up: its variables, its executed cells, its last error."""
+
+from __future__ import annotations
+
+import linecache
+import re
+import sys
+import traceback
+from collections import ChainMap, deque
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import IPython
+
+from ..errors import ChatError, ChatInterrupted
+from ..messages import Attachment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
+
+    from ..context import Cell
+
+CELLS_KEPT: Final = 50
+OUTPUT_CHARACTERS: Final = 20_000
+"""Kept of what one cell shows; of more, the beginning and the end are what one looks at."""
+PICTURES_KEPT: Final = 3
+"""Of one cell."""
+CELLS_WITH_PICTURES: Final = 10
+PICTURE_CHARACTERS: Final = 4_000_000
+FRAMES_SHOWN: Final = 30
+LINES_AROUND: Final = 3
+"""Shown of the code on either side of the line that failed."""
+_ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_OURS: Final = str(Path(__file__).parents[1])
+_IPYTHONS: Final = str(Path(IPython.__file__).parent)
+
+
+@dataclass
+class _Record:
+    """What one execution showed."""
+
+    number: int
+    shown: dict[str, str] = field(default_factory=dict)
+    """Texts in their order; what is displayed with an id is replaced when it is updated."""
+    pictures: dict[str, Attachment] = field(default_factory=dict)
+    error: str = ""
+
+    def note(self, kind: str, content: dict[str, Any]) -> None:
+        """Take in a message on its way to the front end."""
+        if kind == "stream":
+            # One after the other, but for other things between them.
+            last = next(reversed(self.shown), "")
+            key = last if last.startswith(content["name"]) else f"{content['name']} {len(self.shown)}"
+            self._add(key, content["text"])
+        elif kind == "clear_output":
+            self.shown.clear()
+            self.pictures.clear()
+        elif kind in {"display_data", "update_display_data"}:
+            key = content.get("transient", {}).get("display_id") or f"display {len(self.shown)}"
+            data = content["data"]
+            self.shown[key] = ""
+            self._add(key, str(data.get("text/plain") or ""))
+            picture = data.get("image/png")
+            if isinstance(picture, str) and len(picture) <= PICTURE_CHARACTERS and len(self.pictures) < PICTURES_KEPT:
+                self.pictures[key] = Attachment(key, "image", media_type="image/png", data=picture.strip())
+
+    def _add(self, key: str, words: str) -> None:
+        whole = self.shown.get(key, "") + words
+        if len(whole) > OUTPUT_CHARACTERS:
+            half = OUTPUT_CHARACTERS // 2
+            whole = f"{whole[:half]}\n…\n{whole[-half:]}"
+        self.shown[key] = whole
+
+    @property
+    def text(self) -> str:
+        """What was shown, as it looks in the end: without colours, and without what was written over."""
+        plain = _ESCAPES.sub("", "\n".join(words.rstrip("\n") for words in self.shown.values()))
+        return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in plain.split("\n"))
+
+
+class KernelNames:
+    """What ``@`` finds in a kernel. It listens to what cells show from :meth:`begin` on, until :meth:`end`."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self._history: Any = shell.history_manager
+        self._records: deque[_Record] = deque(maxlen=CELLS_KEPT)
+        self._running: dict[str, _Record] = {}
+        """The executions that may still show something, by the id of the message that asked for them."""
+        self._error = ""
+        self._current = 0
+        """The number of the cell that runs; 0 while none does."""
+
+    # --- what is looked up --------------------------------------------------------------------------------------
+
+    @property
+    def variables(self) -> Mapping[str, Any]:
+        """The variables; what a person did not define is there but not offered."""
+        # As typed, and not as IPython translates it.
+        return ChainMap({"In": self._history.input_hist_raw}, self._shell.user_ns)
+
+    def cell(self, number: int) -> Cell | None:
+        """Return an executed cell: by its number, or counted back from the one that runs now."""
+        from ..context import Cell  # not loaded with the extension
+
+        history = self._history
+        known = len(history.input_hist_raw)
+        end = min(self._current or known, known)
+        if number < 0:
+            number += end
+        if not 0 < number < end:
+            return None
+        source = history.input_hist_raw[number].rstrip("\n")
+        record = next((each for each in reversed(self._records) if each.number == number), _Record(number))
+        result = history.output_hist_reprs.get(number, "")
+        outputs = "\n".join(filter(None, [record.text, result]))
+        return Cell(number, source, outputs, record.error, tuple(record.pictures.values()))
+
+    def error(self) -> str:
+        """Return the last error that was not ours, with the code that raised it."""
+        if not self._error:
+            last = getattr(sys, "last_value", None)  # from before the extension was loaded
+            if isinstance(last, BaseException) and not _is_ours(last):
+                self._error = error_text(last)
+        return self._error
+
+    # --- listening ----------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Listen from now on."""
+        self._shell.events.register("pre_run_cell", self._begin_cell)
+        self._shell.events.register("post_run_cell", self._end_cell)
+        _each_hook("register_hook", self._shell, self._hook)
+
+    def end(self) -> None:
+        """Listen no longer."""
+        self._shell.events.unregister("pre_run_cell", self._begin_cell)
+        self._shell.events.unregister("post_run_cell", self._end_cell)
+        _each_hook("unregister_hook", self._shell, self._hook)
+
+    def _begin_cell(self, info: ExecutionInfo) -> None:
+        if not info.store_history:
+            return
+        # Not its execution count, which IPython raises before this or after it, depending on its version.
+        self._current = len(self._history.input_hist_raw)
+        record = _Record(self._current)
+        self._records.append(record)
+        if len(self._records) > CELLS_WITH_PICTURES:
+            self._records[-CELLS_WITH_PICTURES - 1].pictures.clear()
+        self._running[_message_id(self._shell)] = record
+        while len(self._running) > CELLS_KEPT:
+            self._running.pop(next(iter(self._running)))
+
+    def _end_cell(self, result: ExecutionResult | None) -> None:
+        if result is None or result.info is None or not result.info.store_history:
+            return
+        self._current = 0
+        error = result.error_in_exec or result.error_before_exec
+        if error is None or _is_ours(error):
+            return
+        self._error = error_text(error)
+        record = self._running.get(_message_id(self._shell))
+        if record is not None:
+            record.error = self._error
+
+    def _hook(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Note what is shown, on its way to the front end."""
+        record = self._running.get(message.get("parent_header", {}).get("msg_id", ""))
+        if record is not None:
+            record.note(message["msg_type"], message["content"])
+        return message
+
+
+def _message_id(shell: InteractiveShell) -> str:
+    """Return the id of the request that is being executed; ``""`` in a terminal, where one cell runs at a time."""
+    parent: dict[str, Any] = getattr(shell, "get_parent", dict)()
+    return str(parent.get("header", {}).get("msg_id", ""))
+
+
+def _each_hook(action: str, shell: InteractiveShell, hook: Any) -> None:
+    """Register or unregister `hook` where a kernel sends what cells show; a terminal has no such places."""
+    publisher = shell.display_pub
+    if hasattr(publisher, action):
+        getattr(publisher, action)(hook)
+    for stream in (sys.stdout, sys.stderr):
+        thread = getattr(stream, "pub_thread", None)
+        if thread is not None and hasattr(stream, action):
+            # Hooks belong to a thread, and a stream sends from one of its own.
+            thread.schedule(lambda stream=stream: getattr(stream, action)(hook))
+
+
+# --- errors ---------------------------------------------------------------------------------------------------
+
+
+def _is_ours(error: BaseException) -> bool:
+    return isinstance(error, ChatError | ChatInterrupted)
+
+
+def error_text(error: BaseException) -> str:
+    """Return an error as a model reads it: what it is, then where, with the code, in the order of the calls.
+
+    Frames of IPython and of this package are left out.
+    """
+    parts = []
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        parts.append(_one_error(current))
+        if current.__cause__ is not None:
+            current, link = current.__cause__, "It was raised because of this one:"
+        elif not current.__suppress_context__:
+            current, link = current.__context__, "It was raised while this one was handled:"
+        else:
+            current, link = None, ""
+        if current is not None:
+            parts.append(link)
+    return "\n\n".join(parts)
+
+
+def _one_error(error: BaseException) -> str:
+    words = "".join(traceback.format_exception_only(type(error), error)).rstrip("\n")
+    frames: list[str] = []
+    for frame, same in groupby(_frames(error.__traceback__)):
+        frames.append(_frame_text(frame))
+        if more := len(list(same)) - 1:
+            frames.append(f"(the same {more:,} more times)")
+    if len(frames) > FRAMES_SHOWN:
+        frames[FRAMES_SHOWN // 3 : -FRAMES_SHOWN * 2 // 3] = [f"({len(frames) - FRAMES_SHOWN:,} more calls)"]
+    return "\n\n".join([words, *frames])
+
+
+def _frames(trace: TracebackType | None) -> list[tuple[str, int, str]]:
+    found = [(frame.f_code.co_filename, line, frame.f_code.co_name) for frame, line in traceback.walk_tb(trace)]
+    return [each for each in found if not each[0].startswith((_OURS, _IPYTHONS))]
+
+
+def _frame_text(frame: tuple[str, int, str]) -> str:
+    file, line, function = frame
+    where = f"{_place(file)}, line {line}" + (f", in {function}" if function != "<module>" else "")
+    lines = linecache.getlines(file)
+    if not lines:
+        return where
+    is_library = "site-packages" in file or file.startswith(sys.base_prefix)
+    around = 0 if is_library else LINES_AROUND
+    first, last = max(1, line - around), min(len(lines), line + around)
+    width = len(str(last))
+    code = [
+        f"{'-->' if number == line else '   '} {number:{width}} {lines[number - 1].rstrip()}"
+        for number in range(first, last + 1)
+    ]
+    return "\n".join([where, *code])
+
+
+def _place(file: str) -> str:
+    """Return how a person knows a file: cells are files under odd names."""
+    if "ipykernel_" in file or file.startswith("<ipython-input"):
+        return "in a cell"
+    return file
