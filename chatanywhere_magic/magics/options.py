@@ -23,7 +23,7 @@ from argparse import Namespace
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ..errors import UsageError
 from ..strings import text
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["Namespace", "Option", "Options", "takes"]
+
+
+_KEY_NAME: Final = re.compile(r"--?(?:api[-_]?)?(?:key|token|secret)\b", re.IGNORECASE)
+"""What looks as if it took a key; its value must not be repeated in a message."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,8 @@ class Options:
         name = word.split("=", 1)[0] if word.startswith("--") else word[:2]
         option = self.flags.get(name)
         # Behind one dash a whole name is meant as one, not as a short option with the rest for its value.
+        if option is None and _KEY_NAME.match(word):
+            raise UsageError(text("error.key_option"))
         if option is None or (name != word and f"-{word.split('=', 1)[0]}" in self.flags):
             raise UsageError(text("error.option_unknown", option=word, hint=self._hint(word), magic=self.magic))
         if option.type is None or word != name:

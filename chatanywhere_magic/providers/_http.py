@@ -133,9 +133,11 @@ class Stream:
 @asynccontextmanager
 async def post_stream(  # noqa: PLR0913 - each is an option of its own
     url: str,
-    body: Mapping[str, Any],
+    body: Mapping[str, Any] | None,
     *,
     headers: Mapping[str, str],
+    method: str = "POST",
+    scheme: str = "Bearer ",
     secret: Secret | None = None,
     proxy: str | None = None,
     limits: Limits | None = None,
@@ -147,9 +149,13 @@ async def post_stream(  # noqa: PLR0913 - each is an option of its own
     Parameters
     ----------
     url, body, headers
-        The request. `headers` hold no key.
+        The request; a body of None is an empty one. `headers` hold no key.
+    method : str, default "POST"
+        The request's method.
+    scheme : str, default "Bearer "
+        What stands before the key.
     secret : Secret, optional
-        Sent as ``Authorization: Bearer``, and redacted from whatever the server echoes.
+        Sent as ``Authorization``, and redacted from whatever the server echoes.
     proxy : str, optional
         Proxy URL; by default the environment's.
     limits : Limits, optional
@@ -176,11 +182,14 @@ async def post_stream(  # noqa: PLR0913 - each is an option of its own
         open_client(socket_path) as client,
         _not_stale(client, exchange, host),
         _answer(
-            client.session.post(
+            client.session.request(
+                method,
                 url,
-                data=_encode(body),
+                data=None if body is None else _encode(body),
                 headers=_with_key(
-                    {"Content-Type": "application/json", "Accept-Encoding": accepted_encodings(), **headers}, secret
+                    {"Content-Type": "application/json", "Accept-Encoding": accepted_encodings(), **headers},
+                    secret,
+                    scheme,
                 ),
                 proxy=proxy,
                 allow_redirects=False,  # a key must not follow one
@@ -284,8 +293,8 @@ def _encode(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def _with_key(headers: dict[str, str], secret: Secret | None) -> dict[str, str]:
-    return {**headers, "Authorization": f"Bearer {secret.reveal()}"} if secret else headers
+def _with_key(headers: dict[str, str], secret: Secret | None, scheme: str) -> dict[str, str]:
+    return {**headers, "Authorization": f"{scheme}{secret.reveal()}"} if secret else headers
 
 
 async def _refusal(response: aiohttp.ClientResponse, host: str, secret: Secret | None, limits: Limits) -> ChatError:

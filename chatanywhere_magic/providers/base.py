@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from importlib.metadata import EntryPoint
 
+    from ..credentials import Secret
+
 ENTRY_POINTS: Final = "chatanywhere_magic.providers"
 
 
@@ -156,6 +158,35 @@ class AsyncGeneratorProvider:
         return ""
 
     @classmethod
+    def address(cls) -> str:
+        """Return the address that is asked; a provider that can be asked at several returns the one in use."""
+        return cls.url
+
+    @classmethod
+    async def list_models(
+        cls,
+        *,
+        secret: Secret | None = None,  # noqa: ARG003 - for those that need a key
+        proxy: str | None = None,  # noqa: ARG003 - for those that are asked over the network
+        ca_bundle: str = "",  # noqa: ARG003 - the same
+    ) -> list[str]:
+        """Return the names of the models that can be asked. This default knows the default model alone.
+
+        Parameters
+        ----------
+        secret : Secret, optional
+            A key to try instead of the one that is kept.
+        proxy, ca_bundle : str, optional
+            As for a question.
+
+        Raises
+        ------
+        ChatError
+            If the service cannot be asked, or refuses.
+        """
+        return [cls.default_model] if cls.default_model else []
+
+    @classmethod
     def is_configured(cls) -> bool:
         """Whether somebody set this provider up here, rightly or not; what is wrong with it, :meth:`check` says.
 
@@ -228,12 +259,12 @@ def _installed() -> dict[str, EntryPoint]:
 
 
 def get_provider(name: str) -> Provider:
-    """Return the provider class called `name`, loading it if needed.
+    """Return the provider class called `name`, loading it if needed. The beginning of a name will do if it is unique.
 
     Raises
     ------
     ConfigurationError
-        If there is none; the message lists those there are.
+        If there is none, or more than one; the message lists them.
     """
     if name in _registered:
         return _registered[name]
@@ -244,6 +275,11 @@ def get_provider(name: str) -> Provider:
     if entry := _installed().get(name):
         return wrap(_loaded(entry), name)
     names = provider_names()
+    meant = [known for known in names if known.startswith(name)]
+    if len(meant) == 1:
+        return get_provider(meant[0])
+    if meant:
+        raise ConfigurationError(text("error.provider_ambiguous", name=name, names=", ".join(meant)))
     close = get_close_matches(name, names, n=1)
     raise ConfigurationError(
         text(

@@ -21,6 +21,7 @@ from ._inflate import accepted_encodings
 from ._limits import CONNECT_SECONDS, IDLE_SECONDS, Deadline, Limits
 from ._refusals import api_error
 from ._retry import MAX_RETRIES, with_retries
+from ._small import ask_json
 from .base import AsyncGeneratorProvider
 from .openai import OpenAI
 
@@ -282,3 +283,31 @@ class ChatAnywhereAPI(OpenAI):
         """Return the other host, if the person said with ``CHATANYWHERE_FALLBACK_URL`` that the key is for it too."""
         own = os.environ.get(_FALLBACK_VARIABLE, "").strip()
         return (check_url(own, _FALLBACK_VARIABLE),) if own else ()
+
+    @classmethod
+    async def balance(cls, *, proxy: str | None = None, ca_bundle: str = "") -> tuple[float | None, float | None]:
+        """Return what the key's account holds and what of it is used, in the service's own unit.
+
+        Either is None where the service does not say.
+
+        Raises
+        ------
+        ChatError
+            If the service cannot be asked, or refuses.
+        """
+        base_url = cls.base_url()
+        # This one endpoint takes the key without "Bearer".
+        told = await ask_json(
+            "POST",
+            endpoint(base_url, "/query/balance"),
+            secret=cls._secret(base_url),
+            scheme="",
+            proxy=proxy,
+            ca_bundle=ca_bundle,
+        )
+        total, used = (told.get(name) if isinstance(told, dict) else None for name in ("balanceTotal", "balanceUsed"))
+        return _number(total), _number(used)
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

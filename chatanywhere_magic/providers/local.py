@@ -75,6 +75,19 @@ class Local(AsyncGeneratorProvider):
         return find_spec("xllamacpp") is not None and _packaged_model() is not None
 
     @classmethod
+    async def list_models(
+        cls,
+        *,
+        secret: Secret | None = None,  # noqa: ARG003 - the provider contract
+        proxy: str | None = None,  # noqa: ARG003 - the provider contract
+        ca_bundle: str = "",  # noqa: ARG003 - the provider contract
+    ) -> list[str]:
+        """Return the names of the files that are known by name; any other is named by its path."""
+        own = os.environ.get(MODEL_VARIABLE, "").strip()
+        packaged = _packaged_model()
+        return [Path(own).stem, *([packaged.stem] if packaged else [])] if own else [packaged.stem] if packaged else []
+
+    @classmethod
     def check(cls, model: str = "") -> None:
         """See whether the engine and the model's file are there.
 
@@ -214,6 +227,10 @@ def find_model(name: str) -> Path:
     packaged = _packaged_model()
     if packaged and name in {"", packaged.stem}:
         return packaged
+    known_names = [path.stem for path in (Path(own) if own else None, packaged) if path]
+    meant = [known for known in known_names if name and known.startswith(name)]
+    if len(meant) == 1:
+        return find_model(meant[0])
     if name.lower().endswith(".gguf"):
         return _existing(name, "-m")
     if name:

@@ -13,14 +13,15 @@ from collections import deque
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-from .. import credentials
 from ..errors import (
     ChatError,
     ConfigurationError,
     ConnectionFailedError,
     IncompleteError,
+    NotFoundError,
     ProtocolError,
 )
+from ..keys import Owner, find_secret, places_of
 from ..messages import (
     DeltaGenerator,
     Messages,
@@ -40,6 +41,7 @@ from ._http import Stream, post_stream
 from ._limits import CONNECT_SECONDS, IDLE_SECONDS, Deadline, Limits
 from ._refusals import MAX_SERVER_WORDS
 from ._retry import MAX_RETRIES, with_retries
+from ._small import ask_json, model_names
 from ._sse import EventDecoder
 from .base import AsyncGeneratorProvider
 
@@ -52,6 +54,8 @@ MAX_EVENT_CHARACTERS: Final = 128 * 1024 * 1024
 """More than any event has: a line that never ends must not take all memory."""
 _FIELD: Final = re.compile(r"(?:data|event|id|retry)?(?::|$)", re.MULTILINE)
 _SPACE: Final = re.compile(r"\s*")
+MAX_SHOWN: Final = 12
+"""Names of models in a message."""
 
 
 class OpenAI(AsyncGeneratorProvider):
@@ -80,7 +84,43 @@ class OpenAI(AsyncGeneratorProvider):
     def is_configured(cls) -> bool:
         """Whether there is a key or, where none is needed, an address of one's own."""
         variables = (cls.key_variable,) if cls.key_required else (cls.key_variable, cls.url_variable)
-        return any(os.environ.get(variable, "").strip() for variable in variables)
+        if any(os.environ.get(variable, "").strip() for variable in variables):
+            return True
+        try:
+            owner = cls.key_owner()
+        except ConfigurationError:  # the address is none, and nothing else is there
+            return False
+        return bool(places_of(owner))
+
+    @classmethod
+    def address(cls) -> str:
+        """Return the address in use, as :meth:`base_url`."""
+        return cls.base_url()
+
+    @classmethod
+    def key_owner(cls) -> Owner:
+        """Return whom its key is for: this provider, at the address in use.
+
+        Raises
+        ------
+        ConfigurationError
+            If the address is none.
+        """
+        return Owner(cls.name, cls.key_variable, cls.base_url())
+
+    @classmethod
+    async def list_models(
+        cls, *, secret: Secret | None = None, proxy: str | None = None, ca_bundle: str = ""
+    ) -> list[str]:
+        """Return the names of the models that the server lists (``GET /models``).
+
+        Parameters and errors are those of :meth:`AsyncGeneratorProvider.list_models`.
+        """
+        base_url = cls.base_url()
+        secret = cls._allowed(base_url, secret) if secret else cls._secret(base_url)
+        return model_names(
+            await ask_json("GET", endpoint(base_url, "/models"), secret=secret, proxy=proxy, ca_bundle=ca_bundle)
+        )
 
     @classmethod
     def check(cls, model: str = "") -> None:
@@ -134,11 +174,17 @@ class OpenAI(AsyncGeneratorProvider):
 
     @classmethod
     def _secret(cls, base_url: str) -> Secret | None:
-        secret = credentials.secret_from_environment(cls.key_variable)
-        if secret is None:
-            if cls.key_required or base_url == OpenAI.url:
-                raise ConfigurationError(text("error.no_key", provider=cls.name, variable=cls.key_variable))
-            return None
+        """Return the key to send to `base_url`: the address in use, or a further one for the same key."""
+        secret = find_secret(cls.key_owner())
+        if secret is not None:
+            return cls._allowed(base_url, secret)
+        if cls.key_required or base_url == OpenAI.url:
+            raise ConfigurationError(text("error.no_key", provider=cls.name, variable=cls.key_variable))
+        return None
+
+    @classmethod
+    def _allowed(cls, base_url: str, secret: Secret) -> Secret:
+        """Return `secret` if it may go to `base_url`."""
         if not may_carry_key(base_url):
             raise ConfigurationError(
                 text(
@@ -208,9 +254,33 @@ class OpenAI(AsyncGeneratorProvider):
                 ca_bundle=ca_bundle,
             )
 
+        try:
+            async with aclosing(with_retries(ask, max_retries, limits.total)) as deltas:
+                async for delta in deltas:
+                    yield delta
+        except NotFoundError as refused:
+            # Asked as it was typed first: a server may have models that it does not list.
+            body["model"] = await cls._meant(body["model"], refused, proxy, ca_bundle)
+        else:
+            return
         async with aclosing(with_retries(ask, max_retries, limits.total)) as deltas:
             async for delta in deltas:
                 yield delta
+
+    @classmethod
+    async def _meant(cls, model: str, refused: NotFoundError, proxy: str | None, ca_bundle: str) -> str:
+        """Return the one model whose name begins with `model`, or raise `refused` with what is known beside it."""
+        try:
+            names = await cls.list_models(proxy=proxy, ca_bundle=ca_bundle)
+        except ChatError:
+            names = []
+        meant = [name for name in names if name.startswith(model)] if model not in names else []
+        if len(meant) == 1:
+            return meant[0]
+        if meant:
+            shown = ", ".join([*meant[:MAX_SHOWN], *(["…"] if len(meant) > MAX_SHOWN else [])])
+            raise NotFoundError(text("error.model_ambiguous", name=model, names=shown)) from None
+        raise refused
 
 
 def request_body(model: str, messages: Messages, temperature: float, extra: dict[str, Any]) -> dict[str, Any]:

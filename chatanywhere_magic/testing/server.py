@@ -147,11 +147,14 @@ class LocalServer:
         All requests so far, in the order in which they came, those for the list of models among them.
     models : list of str
         What ``GET /v1/models`` lists.
+    keys : set of str
+        With any in it, only who brings one is answered.
     """
 
     def __init__(self, *, port: int = 0, rate: float | None = None) -> None:
         self.requests: list[Request] = []
         self.models = ["test-model", "another-model"]
+        self.keys: set[str] = set()
         self._port = port
         self._rate = rate
         self._answers: deque[Answer] = deque()
@@ -251,6 +254,9 @@ class LocalServer:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         received = await self._record(request)
+        if self.keys and received.header("Authorization").removeprefix("Bearer ") not in self.keys:
+            refusal = {"error": {"message": f"Incorrect API key: {received.header('Authorization')}"}}
+            return web.json_response(refusal, status=401)
         if (received.method, received.path) == ("GET", MODELS_PATH):
             listed = [{"id": name, "object": "model", "owned_by": "test"} for name in self.models]
             return web.json_response({"object": "list", "data": listed})

@@ -393,7 +393,10 @@ class TestMistakes:
             ("%chat -p nobody Hello", "There is no provider 'nobody'. There are: chatanywhere, openai, local"),
             ("%chat -p local -m gpt-9 Hello", "The embedded provider has no model 'gpt-9'. It has SmolLM2"),
             ("%chat -p local -m none.gguf Hello", "There is no model file none.gguf (named by -m)"),
-            ("%chat -p chatanywhere Hello", "Set the environment variable CHATANYWHERE_API_KEY"),
+            (
+                "%chat -p chatanywhere Hello",
+                "Run %chat_login chatanywhere, which asks for one.",
+            ),
             ("%chat", "There is no question. Write it after %chat, or below the %%chat line."),
             ("%chat   ", "There is no question."),
             ("%%chat\n   \n\n", "There is no question."),
@@ -640,5 +643,5 @@ class variable:  # noqa: N801 - reads as a function: with variable(...)
 
     def _set(self, value: str | None) -> None:
         name = self._name
-        change = f"os.environ.pop({name!r}, None)" if value is None else f"os.environ[{name!r}] = {value!r}"
+        change = f"os.environ.pop({name!r}, None)" if value is None else f"os.environ.update({{{name!r}: {value!r}}})"
         self._kernel.run(f"import os; {change}; None")

@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +19,7 @@ from jupyter_client.manager import KernelManager
 from tests.support.environment import clean_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from jupyter_client.blocking.client import BlockingKernelClient
     from jupyter_client.channels import ZMQSocketChannel
@@ -191,6 +192,9 @@ class Kernel:
         )
         self._client: BlockingKernelClient = self._manager.client()
         self._client.allow_stdin = False
+        self._answers: deque[str] = deque()
+        self.asked: list[dict[str, Any]] = []
+        """What code asked the person: the prompt, and whether the answer is hidden."""
         self._client.start_channels()
         self._wait_for_ready()
 
@@ -215,14 +219,18 @@ class Kernel:
         """What the process itself wrote to its standard output and error."""
         return Path(self._log.name).read_text(errors="replace")
 
-    def start(self, code: str, *, cell_id: str | None = None) -> Running:
-        """Send `code` and return at once; executions queue in the kernel."""
+    def start(self, code: str, *, cell_id: str | None = None, answers: Sequence[str] = ()) -> Running:
+        """Send `code` and return at once; executions queue in the kernel.
+
+        With `answers` the front end can be asked for input, and answers with these, one after the other.
+        """
+        self._answers.extend(answers)
         content = {
             "code": code,
             "silent": False,
             "store_history": True,
             "user_expressions": {},
-            "allow_stdin": False,
+            "allow_stdin": bool(answers),
             "stop_on_error": True,
         }
         # JupyterLab names the cell in the message's metadata; nbclient and terminals do not.
@@ -232,9 +240,11 @@ class Kernel:
         self._client.shell_channel.send(message)
         return Running(self, result)
 
-    def run(self, code: str, *, timeout: float = 60.0, cell_id: str | None = None) -> Result:
+    def run(
+        self, code: str, *, timeout: float = 60.0, cell_id: str | None = None, answers: Sequence[str] = ()
+    ) -> Result:
         """Execute `code` and wait for its end."""
-        return self.start(code, cell_id=cell_id).wait(timeout)
+        return self.start(code, cell_id=cell_id, answers=answers).wait(timeout)
 
     def wait_until(self, condition: Callable[[], bool], timeout: float = 10.0) -> None:
         """Read until `condition` holds: for what belongs to no execution, such as the state of widgets."""
@@ -252,9 +262,10 @@ class Kernel:
     def read(self, seconds: float = 0.0) -> None:
         """Take in every message that has come, waiting at most `seconds` for the first."""
         iopub, shell = self._client.iopub_channel.socket, self._client.shell_channel.socket
+        stdin = self._client.stdin_channel.socket
         poller = zmq.Poller()
-        poller.register(iopub, zmq.POLLIN)
-        poller.register(shell, zmq.POLLIN)
+        for socket in (iopub, shell, stdin):
+            poller.register(socket, zmq.POLLIN)
         ready = dict(poller.poll(int(seconds * 1000)))
         while ready:
             if iopub in ready:
@@ -263,6 +274,10 @@ class Kernel:
             if shell in ready:
                 message, _ = self._receive(self._client.shell_channel)
                 self._take_reply(message)
+            if stdin in ready:
+                message, _ = self._receive(self._client.stdin_channel)
+                self.asked.append(message["content"])
+                self._client.input(self._answers.popleft())
             ready = dict(poller.poll(0))
 
     def interrupt(self) -> None:

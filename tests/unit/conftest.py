@@ -14,6 +14,7 @@ from chatanywhere_magic.testing.server import LocalServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 # No time limit for a single example: what the machine does beside the tests is none of their business.
 settings.register_profile("unit", deadline=None, max_examples=100)
@@ -23,8 +24,10 @@ _SCRUBBED = ("CHATANYWHERE_", "OPENAI_", "LC_", "LANG")
 
 
 @pytest.fixture(autouse=True)
-def _clean_slate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No keys, addresses, proxies or languages from the machine; no registered providers from other tests."""
+def _clean_slate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No keys, addresses, proxies, files or languages from the machine; no registered providers from other tests."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home/config"))
     for name in tuple(os.environ):
         if name.startswith(_SCRUBBED) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

@@ -17,18 +17,18 @@ PACKAGE = Path(chatanywhere_magic.__file__).parent
 LAYERS = (
     {"messages", "errors", "strings"},
     {"tokens"},
-    {"context", "conversation", "credentials", "providers", "reply", "schema"},
+    {"context", "conversation", "credentials", "keys", "providers", "reply", "schema"},
     {"serial"},
     {"storage"},
     {"store"},
-    {"asking", "budget", "dialogue", "engine", "keeper", "live", "places", "session", "settings", "summary"},
+    {"asking", "budget", "dialogue", "engine", "keeper", "live", "models", "places", "session", "settings", "summary"},
     {"display", "markdown"},
     {"magics", "panel"},
 )
 """From the lowest to the highest. A package is one room: what its modules import of each other is its own affair."""
 
 FRONT_ENDS = {"display", "magics", "panel"}
-WAITING_ROOMS = {"context.bounded", "engine", "keeper", "live", "session", "providers.local", *FRONT_ENDS}
+WAITING_ROOMS = {"context.bounded", "engine", "keeper", "live", "models", "session", "providers.local", *FRONT_ENDS}
 """Modules that deal with more than one thread, and so need locks and events."""
 
 TREES = {

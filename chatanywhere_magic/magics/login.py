@@ -1,0 +1,207 @@
+"""``%chat_login``, ``%chat_logout`` and ``%chat_status``: keys, and how things stand."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Final
+
+from IPython.core.error import StdinNotImplementedError
+from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+
+from ..credentials import Secret
+from ..errors import ChatError, ChatInterrupted, ConfigurationError, NotFoundError, UsageError
+from ..keys import check_place, config_directory, file_path, forget, keep, places_of
+from ..providers.base import get_provider, provider_names
+from ..strings import text
+from .guard import looks_like_key
+from .options import Namespace, Option, Options, takes
+from .tables import show_table
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from ..keys import Owner, Place
+    from ..providers.base import Provider
+    from ..session import ChatSession
+
+_LOGIN: Final = Options(
+    "chat_login",
+    "about.chat_login",
+    Option(("--file",), "help.login_file"),
+    Option(("--session",), "help.login_session"),
+    Option(("--unchecked",), "help.login_unchecked"),
+    words=("[PROVIDER]",),
+)
+_LOGOUT: Final = Options("chat_logout", "about.chat_logout", words=("[PROVIDER]",))
+_STATUS: Final = Options("chat_status", "about.chat_status")
+_PACKAGES: Final = (
+    "chatanywhere-magic",
+    "ipython",
+    "ipykernel",
+    "jupyterlab",
+    "ipywidgets",
+    "aiohttp",
+    "xllamacpp",
+    "keyring",
+)
+
+
+@magics_class
+class LoginMagics(Magics):
+    """Keys, and how things stand."""
+
+    def __init__(self, shell: InteractiveShell, session: ChatSession) -> None:
+        super().__init__(shell)
+        self.session = session
+
+    @no_var_expand  # what a variable holds has no place on this line either
+    @line_magic
+    @takes(_LOGIN)
+    def chat_login(self, given: Namespace) -> None:
+        """Ask for a provider's key with a hidden prompt, check it, and keep it."""
+        provider, owner = self._owner(given.words)
+        place: Place = "session" if given.session else "file" if given.file else "keyring"
+        check_place(place)
+        secret = _typed(owner)
+        checked = "" if given.unchecked else self._checked(provider, secret)
+        keep(owner, secret, place)
+        self.session.models.forget()
+        lines = [text("notice.key_kept", provider=provider.name, host=_host(owner), place=_place(place)), checked]
+        if places_of(owner)[0] != place:
+            lines.append(text("notice.key_shadowed", place=_place(places_of(owner)[0], owner)))
+        sys.stdout.write("\n".join(filter(None, lines)) + "\n")
+
+    @no_var_expand
+    @line_magic
+    @takes(_LOGOUT)
+    def chat_logout(self, given: Namespace) -> None:
+        """Forget the key of a provider that ``%chat_login`` kept."""
+        provider, owner = self._owner(given.words)
+        gone = forget(owner)
+        self.session.models.forget()
+        if gone:
+            places = ", ".join(_place(place) for place in gone)
+            lines = [text("notice.key_forgotten", provider=provider.name, host=_host(owner), places=places)]
+        else:
+            lines = [text("notice.no_key_kept", provider=provider.name, host=_host(owner))]
+        if "environment" in places_of(owner):
+            lines.append(text("notice.key_in_environment", variable=owner.variable))
+        sys.stdout.write("\n".join(lines) + "\n")
+
+    @line_magic
+    @takes(_STATUS)
+    def chat_status(self, _given: Namespace) -> None:
+        """Show who would answer now, where each key comes from, versions and directories."""
+        rows: list[list[str]] = []
+        try:
+            chosen: Provider | None = self.session.provider_for()
+        except ConfigurationError as error:
+            chosen = None
+            rows.append([text("label.provider"), str(error)])
+        if chosen is not None:
+            model = self.session.model or chosen.default_model or text("label.own_choice")
+            rows.append([text("label.provider"), f"{chosen.name} · {model}"])
+            if chosen.address():
+                rows.append([text("label.address"), _without_user(chosen.address())])
+        rows += [[text("label.key", provider=name), _key_state(name)] for name in provider_names()]
+        turns = len(self.session.conversation.visible)
+        rows.append([text("label.conversation"), text("label.turns", count=turns, id=self.session.conversation_id)])
+        rows.append([text("label.settings"), str(config_directory())])
+        installed = [f"{package} {number}" for package in _PACKAGES if (number := _version(package))]
+        rows.append([text("label.versions"), ", ".join([f"Python {sys.version.split()[0]}", *installed])])
+        show_table(["", ""], rows)
+
+    def _owner(self, words: list[str]) -> tuple[Provider, Owner]:
+        """Return the provider that is named, and whom its key is for."""
+        name = words[0] if words else ""
+        if looks_like_key(name):
+            raise UsageError(text("error.key_typed"))
+        provider = get_provider(name) if name else self._usual()
+        owner = getattr(provider, "key_owner", None)
+        if owner is None:
+            raise UsageError(text("error.no_key_needed", provider=provider.name))
+        return provider, owner()
+
+    def _usual(self) -> Provider:
+        """Return the provider to log in at where none is named: the session's, else ChatAnywhere."""
+        if self.session.provider:
+            return self.session.provider_for()
+        return get_provider("chatanywhere")
+
+    def _checked(self, provider: Provider, secret: Secret) -> str:
+        """Try the key by asking for the list of models, and return what came of it."""
+        try:
+            names = _waited_for(self.session.models.fetch(provider, secret=secret))
+        except NotFoundError:  # some servers have no such list, and say so only to those they know
+            return text("notice.key_unchecked")
+        return text("notice.key_checked", count=len(names))
+
+
+def _typed(owner: Owner) -> Secret:
+    """Ask for a key, which is not shown while it is typed, and is in no history."""
+    import getpass  # its function is looked up in it: a kernel puts its own in that place
+
+    question = text("prompt.key", provider=owner.provider, host=_host(owner))
+    try:
+        with warnings.catch_warnings():
+            # It would warn, and then show what is typed.
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            return Secret(getpass.getpass(question).strip(), text("label.what_was_typed"))
+    except (StdinNotImplementedError, getpass.GetPassWarning, EOFError):
+        pass
+    except KeyboardInterrupt:
+        raise ChatInterrupted(text("notice.no_key_typed")) from None
+    raise ConfigurationError(text("error.cannot_ask", variable=owner.variable))
+
+
+def _waited_for(future: Future[list[str]]) -> list[str]:
+    try:
+        return future.result()
+    except KeyboardInterrupt:
+        future.cancel()
+    raise ChatInterrupted(text("notice.no_key_typed"))
+
+
+def _host(owner: Owner) -> str:
+    return owner.entry.partition("://")[2]
+
+
+def _place(place: Place, owner: Owner | None = None) -> str:
+    """Return what a place is called."""
+    if place == "environment":
+        return owner.variable if owner else text("label.environment")
+    if place == "file":
+        return str(file_path())
+    return text("key.keyring") if place == "keyring" else text("key.session")
+
+
+def _key_state(name: str) -> str:
+    """Say where the key of a provider comes from, or that there is none; never the key."""
+    try:
+        provider: Any = get_provider(name)
+        owner: Owner | None = provider.key_owner() if hasattr(provider, "key_owner") else None
+        if owner is None:
+            return text("label.no_key_needed")
+        places = places_of(owner)
+    except ChatError as error:
+        return str(error)
+    if not places:
+        return text("label.no_key", host=_host(owner))
+    return f"{_place(places[0], owner)} → {_host(owner)}"
+
+
+def _without_user(url: str) -> str:
+    scheme, slashes, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
