@@ -11,7 +11,7 @@ from .conversation import Conversation, Listed
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .live import LiveTurn
+    from .live import LiveTurn, Request
     from .summary import Summary
 
 
@@ -48,12 +48,9 @@ class Dialogue:
 
         Of `others` those in the same place are stopped: whoever asks again does not wait for the first answer.
         """
-        conversation, request = self.conversation, live.request
+        conversation = self.conversation
         live.dialogue = self
-        if request.revises and request.revises[0] == self.id:
-            known: int | None = request.revises[1]
-        else:
-            known = None if request.append else conversation.find(request.origin)
+        known = self.place_of(live.request)
         if known is None:
             self.conversation = conversation.appended(live.version)
             live.index = len(conversation.turns)
@@ -64,6 +61,12 @@ class Dialogue:
         turn = conversation.turns[known].revised(live.version)
         self.conversation = conversation.with_turn(known, turn)
         live.index, live.at = known, turn.selected
+
+    def place_of(self, request: Request) -> int | None:
+        """Return the index of the turn of which a question becomes a version; None if it becomes a new one."""
+        if request.revises and request.revises[0] == self.id:
+            return request.revises[1]
+        return None if request.append else self.conversation.find(request.origin)
 
     def update(self, live: LiveTurn) -> bool:
         """Take a turn's version over if its status has changed, and tell whether it had."""

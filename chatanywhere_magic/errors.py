@@ -7,7 +7,8 @@
     │   ├── FormatError             what is to be read holds no conversation
     │   ├── NotRecordedError        only earlier answers are wanted, and there is none to this question
     │   ├── UsageError              a magic's line cannot be understood
-    │   └── UnsupportedError        the provider cannot do what was asked for
+    │   ├── UnsupportedError        the provider cannot do what was asked for
+    │   └── LeakError               what would be sent looks like a key
     ├── APIError                    the provider answered with a refusal
     │   ├── BadRequestError         it did not accept the request
     │   │   └── TooLargeError       the request is larger than it takes
@@ -120,6 +121,19 @@ class UnsupportedError(ConfigurationError):
     """The provider cannot do what was asked for."""
 
     kind = "unsupported"
+
+
+class LeakError(ConfigurationError):
+    """What would be sent looks like a key; nothing was sent.
+
+    Attributes
+    ----------
+    places : str
+        Where it looks so, and like what.
+    """
+
+    kind = "leak"
+    places = ""
 
 
 class APIError(ChatError):

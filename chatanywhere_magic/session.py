@@ -24,6 +24,7 @@ from .errors import (
     UnsupportedError,
 )
 from .keeper import Keeper
+from .leaks import check_leaks, secrets_of_environment
 from .live import Interrupts, LiveTurn, Request
 from .messages import Message, encodable
 from .models import Models
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
+    from .budget import Prompt
     from .context import Lookup
     from .conversation import Conversation, Listed, Origin, Turn, Version
     from .messages import Attachment
@@ -93,6 +95,7 @@ class ChatSession(Settings):
         attachments: Iterable[Attachment] = (),
         namespace: Lookup | Mapping[str, Any] | None = None,
         attach: Iterable[str | PathLike[str]] = (),
+        allow_secrets: bool = False,
         revises: int | None = None,
         schema: Any = None,
         replay: Replay | None = None,
@@ -127,6 +130,8 @@ class ChatSession(Settings):
             a cell can name. By default an ``@`` is text.
         attach : iterable of path, optional
             Files that go to the model beside the prompt.
+        allow_secrets : bool, default False
+            True sends what looks like a key too, whatever the session's option says.
         revises : int, optional
             The index of the turn of which this becomes a version, wherever it is asked.
         schema : type, dict, str, Path, Schema or True, optional
@@ -142,6 +147,8 @@ class ChatSession(Settings):
         ConfigurationError
             If the prompt is empty, the provider unknown or not to be had, an option out of range, there is no
             such turn, the schema is none, an ``@name`` is unknown, or a file cannot be sent.
+        LeakError
+            If what would be sent looks like a key.
         ContextLengthError
             If the question by itself is longer than the model takes.
         """
@@ -190,6 +197,7 @@ class ChatSession(Settings):
             schema=form,
         )
         self._asker.budget.check(request, self.budget)
+        _check_leaks(request, allowed=allow_secrets or self.secrets == "allow")
         places.count(origin)
         return LiveTurn(request)
 
@@ -234,6 +242,21 @@ class ChatSession(Settings):
             context = resolve(prompt, namespace, budget=self.context_budget, supports_images=sees)
             prompt, found = context.prompt, [*context.attachments, *found]
         return prompt, found
+
+    def preview(self, live: LiveTurn) -> Prompt:
+        """Return what :meth:`start` would send for a question that :meth:`prepare` checked. Nothing is sent.
+
+        Turns that would be summarised are left out, for a summary would have to be asked for.
+        """
+        request = live.request
+        earlier: list[tuple[int, Turn]] = []
+        if request.history:
+            conversation, place = self._open.conversation, self._open.place_of(request)
+            earlier = conversation.sent_before(len(conversation.turns) if place is None else place)
+        fitting = self._asker.budget.fit(request, earlier, self.budget)
+        if self._engine.is_current_thread():
+            return self._engine.run_nested(fitting)
+        return self._engine.submit(fitting).result()
 
     def correction(self, live: LiveTurn) -> LiveTurn | None:
         """Prepare to ask once more where the answer does not hold what its schema says; None if there is no need.
@@ -757,6 +780,15 @@ class ChatSession(Settings):
             if version.fingerprint == fingerprint and version.status == "complete" and version.answer
         ]
         return max(found, key=lambda version: version.timing.started, default=None)
+
+
+def _check_leaks(request: Request, *, allowed: bool) -> None:
+    """Refuse keys in what is new; what was sent before was allowed then."""
+    if allowed:
+        return
+    texts = {text("leak.prompt"): request.prompt, text("leak.system"): request.system}
+    texts |= {each.name: each.text for each in request.attachments}
+    check_leaks(texts, (*secrets_of_environment(), *request.provider.secrets()))
 
 
 def _check_pictures(attachments: Iterable[Attachment], provider: Provider) -> None:

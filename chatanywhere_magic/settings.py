@@ -86,6 +86,12 @@ class Settings(Configurable):
         min=100,
         help="Most tokens that the @names of one question add to it; files are sent whole. Default: 2000.",
     ).tag(config=True)
+    secrets = traitlets.Enum(
+        ["refuse", "ask", "allow"],
+        "refuse",
+        help="What to do where something that looks like a key would be sent: refuse, ask (in a cell) or allow. "
+        "Default: refuse.",
+    ).tag(config=True)
     summarise = traitlets.Bool(
         default_value=False,
         help="Have the model summarise the turns that are left out of a prompt, at the cost of further requests. "

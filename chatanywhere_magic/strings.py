@@ -82,6 +82,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "изображение: {label}",
         "图片：{label}",
     ),
+    "ask.secrets": (
+        "What looks like a key would be sent: {places}. Send it all the same? [y/N] ",
+        "Было бы отправлено похожее на ключ: {places}. Всё равно отправить? [y/N] ",
+        "将发送疑似密钥的内容：{places}。仍要发送吗？[y/N] ",
+    ),
     "candidate.cell": (
         "a cell and its output",
         "ячейка и её вывод",
@@ -386,6 +391,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "The system has no keyring that can be used. Keep the key in a private file with --file, or for this session only with --session.",
         "В системе нет пригодной связки ключей. Храните ключ в закрытом файле (--file) или только в этом сеансе (--session).",
         "系统没有可用的密钥环。请用 --file 保存到私有文件，或用 --session 仅用于本次会话。",
+    ),
+    "error.leak": (
+        "What looks like a key would be sent: {places}. Nothing was sent. Take it out, look at it with --dry-run, or send it with --allow-secrets.",
+        "Было бы отправлено похожее на ключ: {places}. Ничего не отправлено. Уберите его, посмотрите через --dry-run или отправьте с --allow-secrets.",
+        "将发送疑似密钥的内容：{places}。未发送任何内容。请将其去掉，用 --dry-run 查看，或用 --allow-secrets 发送。",
     ),
     "error.local_broken_file": (
         "{path} is not a GGUF model that llama.cpp can load. It may be cut short; download it again.",
@@ -782,6 +792,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "токены: {prompt} вход, {completion} выход",
         "词元：输入 {prompt}，输出 {completion}",
     ),
+    "help.allow_secrets": (
+        "send what looks like a key too",
+        "отправить и то, что похоже на ключ",
+        "疑似密钥的内容也发送",
+    ),
     "help.append": (
         "add a turn even if this cell already has one",
         "добавить реплику, даже если у ячейки она уже есть",
@@ -806,6 +821,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "beside the notebook instead of below the cell; needs ipylab",
         "рядом с блокнотом, а не под ячейкой; нужен ipylab",
         "显示在笔记本旁而非单元格下方；需要 ipylab",
+    ),
+    "help.dry_run": (
+        "show what would be sent, and send nothing",
+        "показать, что было бы отправлено, и ничего не отправлять",
+        "显示将要发送的内容，但不发送",
     ),
     "help.help": (
         "show this help",
@@ -976,6 +996,16 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "what was typed",
         "введённом тексте",
         "输入的内容",
+    ),
+    "leak.prompt": (
+        "the prompt",
+        "вопрос",
+        "问题",
+    ),
+    "leak.system": (
+        "the system prompt",
+        "системная подсказка",
+        "系统提示",
     ),
     "notice.can_resume": (
         "This notebook has a conversation: “{title}” (turns: {turns}, {date}). To go on with it: %chat_switch {id}",
@@ -1576,6 +1606,41 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "You",
         "Вы",
         "你",
+    ),
+    "preview.left_out": (
+        "{count} older turns would be left out",
+        "более старых реплик осталось бы вне запроса: {count}",
+        "将略去 {count} 轮较早的对话",
+    ),
+    "preview.message": (
+        "{role}, about {tokens} tokens",
+        "{role}, примерно {tokens} токенов",
+        "{role}，约 {tokens} 词元",
+    ),
+    "preview.picture": (
+        "picture, {type}, {size} kB",
+        "изображение, {type}, {size} кБ",
+        "图片，{type}，{size} kB",
+    ),
+    "preview.secrets": (
+        "⚠ looks like a key, and would be refused without --allow-secrets (hidden here as ***): {places}",
+        "⚠ похоже на ключ, без --allow-secrets не будет отправлено (здесь скрыто как ***): {places}",
+        "⚠ 疑似密钥，若无 --allow-secrets 将拒绝发送（此处以 *** 隐藏）：{places}",
+    ),
+    "preview.title": (
+        "Nothing was sent. This would be",
+        "Ничего не отправлено. Было бы отправлено",
+        "未发送任何内容。将发送",
+    ),
+    "preview.tokens": (
+        "about {tokens} tokens",
+        "примерно {tokens} токенов",
+        "约 {tokens} 词元",
+    ),
+    "preview.tokens_of": (
+        "about {tokens} tokens of {limit}",
+        "примерно {tokens} токенов из {limit}",
+        "约 {tokens} 词元（上限 {limit}）",
     ),
     "prompt.key": (
         "Key for {provider} ({host}): ",

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
 from .. import places
-from ..display import follow, painter_for
-from ..errors import UsageError
+from ..display import follow, painter_for, printable
+from ..errors import LeakError, UsageError
 from ..live import Interrupts
+from ..preview import preview_data
 from ..schema import Schema
 from ..settings import MAX_TEMPERATURE
 from ..strings import text
@@ -72,6 +73,8 @@ _CHAT: Final = Options(
     Option(("--value",), "help.value"),
     Option(("--replay",), "help.replay", "MODE", str),
     Option(("-a", "--attach"), "help.attach", "FILE", str, repeat=True),
+    Option(("--dry-run",), "help.dry_run"),
+    Option(("--allow-secrets",), "help.allow_secrets"),
     Option(("--append",), "help.append"),
     Option(("--no-history",), "help.no_history"),
     usage="help.usage",
@@ -124,21 +127,11 @@ class ChatMagics(Magics):
         if not prompt.strip():
             raise UsageError(text("error.empty_prompt"))
         with Interrupts() as interrupts:
-            following: LiveTurn | None = self.session.prepare(
-                prompt,
-                provider=given.provider,
-                model=given.model or "",
-                system=given.system,
-                temperature=given.temperature,
-                max_tokens=given.max_tokens,
-                history=not given.no_history,
-                append=given.append,
-                origin=places.here("cell"),
-                replay=given.replay,
-                schema=self._schema(given),
-                namespace=self.session.names,
-                attach=given.attach,
-            )
+            live = self._prepare(given, prompt)
+            if given.dry_run:
+                self._preview(live)
+                return None
+            following: LiveTurn | None = live
             while following is not None:
                 live = following
                 interrupts.stop(live)
@@ -152,6 +145,39 @@ class ChatMagics(Magics):
         if given.code:
             self._fill_cell(given, prompt, reply)
         return reply if given.value else None
+
+    def _prepare(self, given: Namespace, prompt: str, *, allow_secrets: bool = False) -> LiveTurn:
+        try:
+            return self.session.prepare(
+                prompt,
+                provider=given.provider,
+                model=given.model or "",
+                system=given.system,
+                temperature=given.temperature,
+                max_tokens=given.max_tokens,
+                history=not given.no_history,
+                append=given.append,
+                origin=places.here("cell"),
+                replay=given.replay,
+                schema=self._schema(given),
+                namespace=self.session.names,
+                attach=given.attach,
+                allow_secrets=allow_secrets or given.allow_secrets or given.dry_run,
+            )
+        except LeakError as leak:
+            if self.session.secrets != "ask" or not _agreed(text("ask.secrets", places=leak.places)):
+                raise
+        return self._prepare(given, prompt, allow_secrets=True)
+
+    def _preview(self, live: LiveTurn) -> None:
+        """Show what would be sent."""
+        data = preview_data(live.request, self.session.preview(live))
+        if hasattr(self._shell, "kernel"):
+            from IPython.display import publish_display_data
+
+            publish_display_data(data)
+        else:
+            sys.stdout.write(printable(data["text/plain"]) + "\n")
 
     def _schema(self, given: Namespace) -> Any:
         """Return what the answer must hold: what a variable of the person's, or a file, says."""
@@ -184,6 +210,14 @@ class ChatMagics(Magics):
         self.session.start(live)
         follow(live, painter, changed)
         painter.finish(live.version)
+
+
+def _agreed(question: str) -> bool:
+    """Ask a yes or no question; where nobody can be asked, as under nbclient, it is a no."""
+    try:
+        return input(question).strip().lower() in {"y", "yes", "д", "да", "是"}
+    except (EOFError, NotImplementedError):  # ipykernel's StdinNotImplementedError is one
+        return False
 
 
 def _take_name(given: Namespace) -> str:

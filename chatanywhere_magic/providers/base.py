@@ -195,6 +195,11 @@ class AsyncGeneratorProvider:
         return True
 
     @classmethod
+    def secrets(cls) -> tuple[Secret, ...]:
+        """Return the keys that this provider has; none of them is ever part of a question."""
+        return ()
+
+    @classmethod
     def check(cls, model: str = "") -> None:
         """See whether this provider can be asked for `model` here and now, before anything is recorded.
 

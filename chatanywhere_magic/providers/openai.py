@@ -156,6 +156,14 @@ class OpenAI(AsyncGeneratorProvider):
         return f"{secret.mark if secret else ''}@{without_password(base_url)}"
 
     @classmethod
+    def secrets(cls) -> tuple[Secret, ...]:
+        """Return the key, if there is one."""
+        with suppress(ConfigurationError):
+            secret = cls._secret(cls.base_url())
+            return (secret,) if secret else ()
+        return ()
+
+    @classmethod
     def _fallback(cls) -> tuple[str, ...]:
         """Return further addresses for the same key, to try when the first cannot be reached."""
         return ()

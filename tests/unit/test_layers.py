@@ -17,12 +17,12 @@ PACKAGE = Path(chatanywhere_magic.__file__).parent
 LAYERS = (
     {"messages", "errors", "strings"},
     {"tokens"},
-    {"context", "conversation", "credentials", "keys", "providers", "reply", "schema"},
+    {"context", "conversation", "credentials", "keys", "leaks", "providers", "reply", "schema"},
     {"serial"},
     {"storage"},
     {"store"},
     {"asking", "budget", "dialogue", "engine", "keeper", "live", "models", "places", "session", "settings", "summary"},
-    {"display", "markdown"},
+    {"display", "markdown", "preview"},
     {"magics", "panel"},
 )
 """From the lowest to the highest. A package is one room: what its modules import of each other is its own affair."""
