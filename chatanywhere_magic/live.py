@@ -240,6 +240,16 @@ class LiveTurn:
         """The status as it stands, without copying the text."""
         return self._version.status
 
+    @property
+    def outline(self) -> Version:
+        """The version without its text, which it costs nothing to look at."""
+        return self._version
+
+    @property
+    def has_text(self) -> bool:
+        """Whether anything of the answer or of the reasoning has come."""
+        return bool(len(self._answer) or len(self._reasoning))
+
     def answer_since(self, position: int) -> tuple[str, int]:
         """Return what of the answer came after its first `position` characters, and how many there are now.
 

@@ -62,6 +62,9 @@ class Settings(Configurable):
     footer = traitlets.Bool(default_value=True, help="Show provider, model, tokens and time under each answer.").tag(
         config=True
     )
+    reasoning = traitlets.Bool(
+        default_value=True, help="Show what the model thought, folded, above its answer. Default: True."
+    ).tag(config=True)
 
     @property
     def api_key(self) -> None:

@@ -82,6 +82,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "изображение: {label}",
         "图片：{label}",
     ),
+    "answer.reasoning": (
+        "Reasoning",
+        "Рассуждения",
+        "推理过程",
+    ),
     "ask.secrets": (
         "What looks like a key would be sent: {places}. Send it all the same? [y/N] ",
         "Было бы отправлено похожее на ключ: {places}. Всё равно отправить? [y/N] ",

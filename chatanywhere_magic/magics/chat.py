@@ -54,6 +54,8 @@ def _variable(name: str) -> str:
 
 _INTO_NAME: Final = re.compile(r"([^\W\d]\w*)\s*<<(?:\s+|$)")
 """``NAME << `` before a prompt."""
+_BEGINS_WITH_CHAT: Final = re.compile(r"(?:[ \t]*(?:#.*)?\n)*[ \t]*(?:[\w, ]+=[ \t]*)?%%?chat(?:anywhere)?\b(?!_)")
+"""A cell of which nothing can have been shown when its first question is asked."""
 
 _CHAT: Final = Options(
     "chat",
@@ -90,9 +92,12 @@ class ChatMagics(Magics):
         self._shell = shell
         self.session = session
         self._cells: list[Cell] = []
+        self._is_untouched = False
+        """Whether the cell has shown nothing yet."""
 
     def begin_cell(self, info: ExecutionInfo) -> None:
         """Note which cell runs: asking again from the same place revises its turn."""
+        self._is_untouched = not self._cells and bool(_BEGINS_WITH_CHAT.match(info.raw_cell or ""))
         self._cells.append(places.enter(getattr(info, "cell_id", None) or ""))
 
     def end_cell(self, result: ExecutionResult) -> None:
@@ -203,13 +208,19 @@ class ChatMagics(Magics):
             self.session.start(live)
             live.wait()
             return
-        painter = painter_for(self._shell, footer=self.session.footer)
+        painter = painter_for(
+            self._shell,
+            footer=self.session.footer,
+            reasoning=self.session.reasoning,
+            alone=self._is_untouched,
+        )
+        self._is_untouched = False
         changed = threading.Event()
         live.listen(lambda _: changed.set())
-        painter.paint(live.version, live.notice)
+        painter.paint(live)
         self.session.start(live)
         follow(live, painter, changed)
-        painter.finish(live.version)
+        painter.finish(live)
 
 
 def _agreed(question: str) -> bool:

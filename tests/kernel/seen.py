@@ -33,10 +33,10 @@ def the_answer(result: Result) -> Display:
 
 
 def text_so_far(result: Result) -> str:
-    """Return what the last answer shows as plain text at this moment; `""` while there is none."""
-    displays = list(result.displays.values())
-    plain: str = displays[-1].data["text/plain"] if displays else ""
-    return plain
+    """Return what the answer shows as plain text at this moment, in all its outputs; `""` while there is none."""
+    plain = [display.data["text/plain"] for display in result.displays.values()]
+    text = "".join(words for words in plain if not words.startswith("["))
+    return text or "".join(plain[-1:])
 
 
 def the_error_line(result: Result) -> str:

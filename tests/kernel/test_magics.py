@@ -103,18 +103,21 @@ class TestStreaming:
         assert "<strong>Hello</strong>, you." in answer.data["text/html"]
         assert "openai · test-model · tokens 5 in, 4 out" in answer.data["text/html"]
         turn = answer.metadata["chatanywhere"]
-        started, seconds = turn.pop("started"), turn.pop("seconds")
-        assert started > 1e9
-        assert 0 <= seconds < 60
+        assert turn.pop("timing")["started"] > 1e9
+        assert len(turn.pop("conversation")) == 32
+        assert len(turn.pop("fingerprint")) == 64
         assert turn == {
-            "version": 1,
+            "schema": 1,
+            "turn": 0,
+            "number": 0,
             "question": "Greet me.",
             "status": "complete",
-            "error": "",
             "provider": "openai",
             "model": "test-model",
             "finish_reason": "stop",
             "usage": {"prompt_tokens": 5, "completion_tokens": 4},
+            "origin": {"door": "cell"},
+            "temperature": 0.5,
         }
 
     def test_the_footer_can_be_left_out(self, kernel: Kernel) -> None:

@@ -1,0 +1,22 @@
+"""A turn to what the person sees: an output area in a notebook, text in a terminal."""
+
+from __future__ import annotations
+
+from .metadata import METADATA_KEY, turn_metadata
+from .painting import PAINT_SECONDS, Painter, follow, painter_for
+from .terminal import printable
+from .words import final_words, footer_words, state_line, waiting_words
+
+__all__ = [
+    "METADATA_KEY",
+    "PAINT_SECONDS",
+    "Painter",
+    "final_words",
+    "follow",
+    "footer_words",
+    "painter_for",
+    "printable",
+    "state_line",
+    "turn_metadata",
+    "waiting_words",
+]

@@ -1,0 +1,224 @@
+"""A turn in the output area of a cell.
+
+Jupyter can replace an output or add one, but neither extend nor remove one: whoever sends the whole answer at every
+paint sends the square of it. In a cell of its own an answer is therefore shown in several outputs while it grows: what
+is finished stays as it is, and only the last output, with the open end, is painted again. When the answer is over they
+make place for one that holds everything. In a cell that shows other things as well that would take those away, so
+there the answer is a single output from the beginning, painted less often as it grows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from IPython.display import DisplayHandle, clear_output
+
+from ..markdown import IncrementalRenderer, page
+from ..strings import text
+from .metadata import METADATA_KEY, turn_metadata
+from .words import final_words, footer_words, reasoning_details, state_line, waiting_words
+
+if TYPE_CHECKING:
+    from ..live import LiveTurn
+
+JOIN_SIZE: Final = 400
+"""Characters of finished text that the last output gathers before they move to one that is painted for good."""
+SINGLE_OUTPUTS: Final = 12
+GROUP_OUTPUTS: Final = 38
+GROUP_SIZE: Final = 4000
+"""The first outputs hold what was gathered and nothing more, the next ones are filled up to this size, the ones after
+them each to a third of all that came before: JupyterLab shows at most 50 outputs of a cell."""
+REPEATS: Final = 40
+"""How many times its size an answer in a single output may send altogether."""
+
+
+class FinalPainter:
+    """Shows a turn when it is over, and nothing before: for output that is captured."""
+
+    def __init__(self, *, footer: bool, reasoning: bool) -> None:
+        self._footer = footer
+        self._renderer = IncrementalRenderer()
+        self._answered = 0
+        self._thoughts = IncrementalRenderer()
+        self._reasoned = 0
+        self._shows_reasoning = reasoning
+
+    def get_ready(self) -> None:
+        """Load the Markdown renderer."""
+        renderer = IncrementalRenderer()
+        renderer.feed("a *b*\n\nc")
+        renderer.tail()
+
+    def paint(self, live: LiveTurn) -> None:
+        """Show nothing yet."""
+
+    def finish(self, live: LiveTurn) -> None:
+        """Show the whole answer, with the turn in the output's metadata."""
+        data, metadata = self._final(live)
+        _publish(DisplayHandle(), data, metadata)
+
+    def _read(self, live: LiveTurn) -> tuple[str, list[str]]:
+        """Return what is new of the answer, and the HTML of its blocks that are finished now."""
+        fresh, self._answered = live.answer_since(self._answered)
+        return fresh, self._renderer.feed(fresh)
+
+    def _read_reasoning(self, live: LiveTurn) -> None:
+        if self._shows_reasoning:
+            fresh, self._reasoned = live.reasoning_since(self._reasoned)
+            self._thoughts.feed(fresh)
+
+    def _reasoning(self) -> str:
+        if not self._reasoned:
+            return ""
+        return reasoning_details(page(*self._thoughts.pieces, self._thoughts.tail()))
+
+    def _final(self, live: LiveTurn) -> tuple[dict[str, str], dict[str, Any]]:
+        version = live.version
+        self._read_reasoning(live)
+        self._read(live)
+        self._renderer.finish()
+        words = [*final_words(version), *(footer_words(version) if self._footer else ())]
+        answer = page(*self._renderer.pieces) if version.answer else ""
+        line = state_line(" · ".join(words)) if words else ""
+        # The plain form must not be empty: nbclient and text front ends show it.
+        plain = version.answer or f"[{text('status.' + version.status)}]"
+        metadata = turn_metadata(
+            version, conversation=getattr(live.dialogue, "id", ""), turn=live.index, number=live.at
+        )
+        return {"text/html": self._reasoning() + answer + line, "text/plain": plain}, {METADATA_KEY: metadata}
+
+
+class OutputPainter(FinalPainter):
+    """Shows a turn in a single output, which is replaced as the answer grows."""
+
+    def __init__(self, *, footer: bool, reasoning: bool) -> None:
+        super().__init__(footer=footer, reasoning=reasoning)
+        self._handle = DisplayHandle()
+        self._shown = ""
+        self._size = 0
+        self._fresh = 0
+
+    def paint(self, live: LiveTurn) -> None:
+        """Show the text so far; before there is any, what is being waited for."""
+        fresh, _ = self._read(live)
+        self._read_reasoning(live)
+        self._fresh += len(fresh)
+        words = _words(live)
+        if self._fresh < self._answered and self._fresh * REPEATS < self._size:
+            return
+        answer = page(*self._renderer.pieces, self._renderer.tail()) if self._answered else ""
+        html = self._reasoning() + answer + state_line(words)
+        if html != self._shown:
+            plain = live.answer_since(0)[0] or f"[{words}]"
+            _publish(self._handle, {"text/html": html, "text/plain": plain}, update=bool(self._shown))
+            self._shown, self._size, self._fresh = html, len(html) + len(plain), 0
+
+    def finish(self, live: LiveTurn) -> None:
+        """Leave the whole answer, with the turn in the output's metadata."""
+        data, metadata = self._final(live)
+        _publish(self._handle, data, metadata, update=bool(self._shown))
+
+
+class CellPainter(FinalPainter):
+    """Shows a turn in the outputs of a cell in which nothing else is shown."""
+
+    def __init__(self, *, footer: bool, reasoning: bool) -> None:
+        super().__init__(footer=footer, reasoning=reasoning)
+        self._last = DisplayHandle()
+        self._shown = ""
+        self._plain = ""
+        """The text of the last output."""
+        self._gathered: list[str] = []
+        """HTML of what is finished of it."""
+        self._groups = 0
+        self._group = DisplayHandle()
+        self._group_html: list[str] = []
+        self._group_plain = ""
+        self._kept = 0
+        self._details: DisplayHandle | None = None
+        self._details_size = 0
+
+    def paint(self, live: LiveTurn) -> None:
+        """Show the text so far; before there is any, what is being waited for."""
+        fresh, finished = self._read(live)
+        self._plain += fresh
+        self._gathered += finished
+        self._paint_reasoning(live)
+        self._keep_gathered(live)
+        self._paint_last(_words(live))
+
+    def finish(self, live: LiveTurn) -> None:
+        """Leave one output with the whole answer, and the turn in its metadata."""
+        data, metadata = self._final(live)
+        if self._groups or self._details:
+            clear_output(wait=True)
+            self._last, self._shown = DisplayHandle(), ""
+        _publish(self._last, data, metadata, update=bool(self._shown))
+
+    def _paint_last(self, words: str) -> None:
+        answer = page(*self._gathered, self._renderer.tail()) if self._plain.strip() else ""
+        html = answer + state_line(words)
+        if html != self._shown:
+            plain = self._plain or f"[{words}]"
+            _publish(self._last, {"text/html": html, "text/plain": plain}, update=bool(self._shown))
+            self._shown = html
+
+    def _leave_last(self, words: str) -> DisplayHandle:
+        """Begin another last output, and return the one that is not the last any more."""
+        before, self._last, self._shown = self._last, DisplayHandle(), ""
+        # It comes before the other one is changed: the page must not become shorter for a moment, and jump.
+        self._paint_last(words)
+        return before
+
+    def _keep_gathered(self, live: LiveTurn) -> None:
+        """Move what is finished out of the last output, if it is enough, to one that is painted for good."""
+        open_text = self._renderer.open_text
+        size = len(self._plain) - len(open_text)
+        room = self._room()
+        if size < max(JOIN_SIZE, room // 10):
+            return
+        html, plain = self._gathered, self._plain[:size]
+        self._gathered, self._plain = [], open_text
+        if not self._groups or len(self._group_plain) >= room:
+            self._groups += 1
+            self._group = self._leave_last(_words(live))
+            self._group_html, self._group_plain = [], ""
+        else:
+            self._paint_last(_words(live))
+        self._kept += size
+        self._group_html += html
+        self._group_plain += plain
+        _publish(self._group, {"text/html": page(*self._group_html), "text/plain": self._group_plain}, update=True)
+
+    def _room(self) -> int:
+        """Return the size of the group that is being filled."""
+        if self._groups <= SINGLE_OUTPUTS:
+            return 0
+        return GROUP_SIZE if self._groups <= GROUP_OUTPUTS else max(GROUP_SIZE, self._kept // 3)
+
+    def _paint_reasoning(self, live: LiveTurn) -> None:
+        """Show the reasoning in an output of its own, which is seldom painted: painted again, it is folded again."""
+        self._read_reasoning(live)
+        is_over = self._answered > 0
+        grown = self._reasoned - self._details_size
+        if grown and (is_over or grown >= max(JOIN_SIZE, self._details_size // 2) or self._details is None):
+            if self._details is None:
+                self._details = self._leave_last(_words(live))
+            self._details_size = self._reasoned
+            plain = f"[{text('answer.reasoning')}]"
+            _publish(self._details, {"text/html": self._reasoning(), "text/plain": plain}, update=True)
+
+
+def _words(live: LiveTurn) -> str:
+    """Return what a turn that runs is doing."""
+    version = live.outline
+    if version.timing.first_text is not None and not live.notice:
+        return text("status.streaming")
+    return waiting_words(version, live.notice, thinking=live.has_text)
+
+
+def _publish(
+    handle: DisplayHandle, data: dict[str, str], metadata: dict[str, Any] | None = None, *, update: bool = False
+) -> None:
+    show = handle.update if update else handle.display
+    show(data, raw=True, metadata=metadata or {})  # type: ignore[no-untyped-call]  # IPython's is untyped

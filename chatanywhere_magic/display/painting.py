@@ -1,0 +1,79 @@
+"""When a turn is painted: its first text at once, then by clock, its end at once."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    import threading
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from ..live import LiveTurn
+
+PAINT_SECONDS: Final = 0.095
+"""Between two paints. Painting by clock keeps a fast answer from costing more than a slow one."""
+
+
+class Painter(Protocol):
+    """What shows a turn while it runs and when it is over."""
+
+    def get_ready(self) -> None:
+        """Load what painting needs; called while the first text is awaited."""
+        ...
+
+    def paint(self, live: LiveTurn) -> None:
+        """Show the turn as it stands."""
+        ...
+
+    def finish(self, live: LiveTurn) -> None:
+        """Show the turn as it ended."""
+        ...
+
+
+def painter_for(
+    shell: InteractiveShell, *, footer: bool = True, reasoning: bool = True, alone: bool = False
+) -> Painter:
+    """Return the painter that fits where `shell` runs.
+
+    Parameters
+    ----------
+    footer, reasoning : bool
+        Whether to show them.
+    alone : bool
+        Whether the cell has shown nothing before, so that its output area may be used as a whole.
+    """
+    from IPython.core.displaypub import CapturingDisplayPublisher
+
+    if not hasattr(shell, "kernel"):
+        from .terminal import TerminalPainter
+
+        return TerminalPainter(footer=footer)
+    from .notebook import CellPainter, FinalPainter, OutputPainter
+
+    kind: type[FinalPainter] = OutputPainter
+    if isinstance(shell.display_pub, CapturingDisplayPublisher):
+        kind = FinalPainter
+    elif alone:
+        kind = CellPainter
+    return kind(footer=footer, reasoning=reasoning)
+
+
+def follow(live: LiveTurn, painter: Painter, changed: threading.Event) -> None:
+    """Paint `live` until it is over.
+
+    Parameters
+    ----------
+    changed : threading.Event
+        Set by a listener of `live` at every change.
+    """
+    painter.get_ready()
+    while not live.is_over:
+        # Once a second at least, for the seconds waited.
+        changed.wait(1.0)
+        changed.clear()
+        painted = time.monotonic()
+        painter.paint(live)
+        if live.has_text:
+            live.done.wait(max(0.0, painted + PAINT_SECONDS - time.monotonic()))

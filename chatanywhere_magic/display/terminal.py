@@ -1,0 +1,48 @@
+"""A turn in a terminal: text as it comes, never printed twice, without the control characters that a terminal obeys."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from typing import TYPE_CHECKING
+
+from .words import final_words, footer_words
+
+if TYPE_CHECKING:
+    from ..live import LiveTurn
+
+
+class TerminalPainter:
+    """Prints the answer while it comes."""
+
+    def __init__(self, *, footer: bool) -> None:
+        self._footer = footer
+        self._answered = 0
+
+    def get_ready(self) -> None:
+        """Do nothing: a terminal shows text as it is."""
+
+    def paint(self, live: LiveTurn) -> None:
+        """Print what has come since the last time."""
+        fresh, self._answered = live.answer_since(self._answered)
+        if fresh:
+            sys.stdout.write(printable(fresh))
+            sys.stdout.flush()
+
+    def finish(self, live: LiveTurn) -> None:
+        """Print the rest, and, where a person reads it, how the turn ended."""
+        self.paint(live)
+        version = live.version
+        if version.answer and not version.answer.endswith("\n"):
+            sys.stdout.write("\n")
+        words = final_words(version)
+        if self._footer and sys.stdout.isatty():
+            words = [*words, *footer_words(version)]
+        if words:
+            sys.stdout.write(f"[{printable(' · '.join(words))}]\n")
+        sys.stdout.flush()
+
+
+def printable(words: str) -> str:
+    """Return `words` without control characters other than newline and tab: model text must not steer a terminal."""
+    return "".join(c for c in words if c in "\n\t" or unicodedata.category(c) != "Cc")

@@ -1,0 +1,76 @@
+"""What stands around an answer: what is being waited for, how it ended, who gave it and at what cost."""
+
+from __future__ import annotations
+
+import time
+from html import escape
+from typing import TYPE_CHECKING
+
+from ..markdown import IGNORED_BY_MATHJAX
+from ..strings import text
+
+if TYPE_CHECKING:
+    from ..conversation import Version
+
+
+def final_words(version: Version) -> list[str]:
+    """Return what the person must know of how the turn ended; nothing for a good answer."""
+    if version.status == "complete":
+        return [text("status.cut_at_limit")] if version.finish_reason == "length" else []
+    return [text(f"status.{version.status}")]
+
+
+def footer_words(version: Version) -> list[str]:
+    """Return who answered, at what cost and how fast, as far as it is known."""
+    words = [version.provider]
+    if version.model:
+        words.append(version.model)
+    if version.attachments:
+        from ..context import notes  # loaded when something is sent along
+
+        words.append(text("footer.sent", items=", ".join(notes(version.attachments))))
+    tokens = version.usage.completion_tokens if version.usage else None
+    if version.usage and version.usage.prompt_tokens is not None and tokens is not None:
+        words.append(text("footer.tokens", prompt=version.usage.prompt_tokens, completion=tokens))
+    if version.replayed:
+        return [*words, text("footer.replayed")]
+    if version.left_out and version.summary:
+        words.append(text("footer.summarised", count=version.left_out))
+    elif version.left_out:
+        words.append(text("footer.left_out", count=version.left_out))
+    timing = version.timing
+    if timing.total is not None:
+        words.append(text("footer.seconds", seconds=f"{timing.total:.1f}"))
+        writing = timing.total - (timing.first_text or 0.0)
+        if tokens and timing.first_text is not None and writing > 0:
+            words.append(text("footer.rate", rate=f"{tokens / writing:.0f}"))
+    return words
+
+
+def waiting_words(version: Version, notice: str, *, thinking: bool = False) -> str:
+    """Return what is being waited for, before there is any text."""
+    if notice:
+        return notice
+    if version.status == "queued":
+        return text("status.queued")
+    key = "status.reasoning" if thinking or version.reasoning else "status.waiting"
+    return text(key, seconds=int(time.time() - version.timing.started))
+
+
+def state_line(words: str) -> str:
+    """Return `words` as the small line below an answer."""
+    return (
+        f'<div class="chatanywhere-state {IGNORED_BY_MATHJAX}" dir="auto" '
+        f'style="font-size: 85%; line-height: 1.5; opacity: 0.75">{escape(words)}</div>'
+    )
+
+
+def reasoning_details(html: str) -> str:
+    """Return what the model thought, as HTML, folded under one word."""
+    summary = escape(text("answer.reasoning"))
+    return (
+        '<details class="chatanywhere-reasoning" style="font-size: 92%; margin: 0 0 0.5em">'
+        f'<summary style="cursor: pointer; opacity: 0.75">{summary}</summary>'
+        '<div style="border-inline-start: 3px solid var(--jp-border-color2, rgba(128, 128, 128, 0.5)); '
+        f'padding-inline-start: 0.75em; opacity: 0.85">{html}</div></details>'
+    )
