@@ -74,7 +74,11 @@ class ChatSession(Settings):
         self._asker = Asker(self, self._keeper, told=self._turn_changed, earlier_answer=self._earlier_answer)
         self.names: Lookup | None = None
         """The kernel's variables, cells and errors, while the extension is loaded: what `namespace` may be."""
-        self.models = Models(self._engine.submit, lambda: {"proxy": self.proxy or None, "ca_bundle": self.ca_bundle})
+        self.models = Models(
+            self._engine.submit,
+            self._provider,
+            lambda: {"proxy": self.proxy or None, "ca_bundle": self.ca_bundle},
+        )
         """Which models there are."""
         atexit.register(self.close)
 

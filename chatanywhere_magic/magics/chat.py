@@ -68,7 +68,7 @@ _CHAT: Final = Options(
     Option(("-o", "--output"), "help.output", "NAME", _variable),
     Option(("-q", "--quiet"), "help.quiet"),
     Option(("--json",), "help.json"),
-    Option(("--schema",), "help.schema", "NAME", str),
+    Option(("--schema",), "help.schema", "SCHEMA", str),
     Option(("--code",), "help.code"),
     Option(("--replace",), "help.replace"),
     Option(("--comment",), "help.comment"),

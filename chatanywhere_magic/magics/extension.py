@@ -8,6 +8,7 @@ from ..errors import ConfigurationError
 from ..session import get_session
 from ..strings import text
 from .chat import ChatMagics
+from .completion import ChatCompleter
 from .conversation import ConversationMagics
 from .guard import KeyGuard
 from .login import LoginMagics
@@ -58,6 +59,7 @@ def load(shell: InteractiveShell) -> None:
     configurables: list[Any] = shell.configurables
     configurables.append(session)
     session.update_config(shell.config)
+    shell.Completer.custom_matchers.append(ChatCompleter(shell, session).match)
     _loaded[id(shell)] = added
     notebook = notebook_path(shell)
     session.keep(notebook)
@@ -83,6 +85,8 @@ def unload(shell: InteractiveShell) -> None:
                 magics.session.names.end()
             magics.session.names = None
             magics.session.close()
+    matchers = shell.Completer.custom_matchers
+    matchers[:] = [matcher for matcher in matchers if not isinstance(getattr(matcher, "__self__", None), ChatCompleter)]
     shell.events.unregister("post_run_cell", _key_guard.end_cell)
     for transformer in (_key_guard, _cell_as_typed, keep_lines_as_typed):
         shell.input_transformers_cleanup.remove(transformer)

@@ -135,7 +135,7 @@ class LoginMagics(Magics):
     def _checked(self, provider: Provider, secret: Secret) -> str:
         """Try the key by asking for the list of models, and return what came of it."""
         try:
-            names = _waited_for(self.session.models.fetch(provider, secret=secret))
+            names = _waited_for(self.session.models.try_key(provider, secret))
         except NotFoundError:  # some servers have no such list, and say so only to those they know
             return text("notice.key_unchecked")
         return text("notice.key_checked", count=len(names))

@@ -20,10 +20,10 @@ import re
 import shlex
 import sys
 from argparse import Namespace
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from ..errors import UsageError
 from ..strings import text
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Namespace", "Option", "Options", "takes"]
 
 
+_TOKEN: Final = re.compile(r"""(?:[^\s"'\\]|\\.?|"(?:[^"\\]|\\.)*(?:"|$)|'[^']*(?:'|$))+""")
+"""A word as a shell reads it, which may be half typed."""
 _KEY_NAME: Final = re.compile(r"--?(?:api[-_]?)?(?:key|token|secret)\b", re.IGNORECASE)
 """What looks as if it took a key; its value must not be repeated in a message."""
 
@@ -61,6 +63,34 @@ class Option:
     metavar: str = ""
     type: Callable[[str], Any] | None = None
     repeat: bool = False
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """What stands under the cursor of a line that is being typed.
+
+    Parameters
+    ----------
+    role : str
+        An ``option``'s name, an option's ``value``, a ``word``, or the ``prompt``.
+    typed : str
+        What of it is typed so far.
+    option : Option, optional
+        Whose value it is.
+    index : int
+        How many words stand before it.
+    used : tuple of Option
+        The options that stand before it.
+    values : dict
+        Their values, by what stands for them in the help.
+    """
+
+    role: Literal["option", "value", "word", "prompt"]
+    typed: str
+    option: Option | None = None
+    index: int = 0
+    used: tuple[Option, ...] = ()
+    values: dict[str, str] = field(default_factory=dict)
 
 
 class Options:
@@ -151,6 +181,53 @@ class Options:
             else:
                 words.append(word)
         return options, words
+
+    def under_cursor(self, line: str) -> Cursor:
+        """Return what stands under a cursor at the end of `line`, which may be half typed."""
+        used: list[Option] = []
+        values: dict[str, str] = {}
+        words = 0
+        rest = line.lstrip()
+        while True:
+            is_option = rest.startswith("-")
+            if not is_option and self.takes_prompt and rest:
+                return Cursor("prompt", rest, values=values)
+            token = _TOKEN.match(rest)
+            typed = token[0] if token else ""
+            rest = rest[len(typed) :]
+            option, value = self._half_option(typed) if is_option else (None, None)
+            if option is not None and value is None and option.type is not None and rest:
+                # Its value is the next word.
+                following = _TOKEN.match(rest.lstrip())
+                value = following[0] if following else ""
+                rest = rest.lstrip()[len(value) :]
+            if not rest:
+                if option is not None and value is not None:
+                    return Cursor("value", value, option=option, values=values)
+                role: Literal["option", "word"] = "option" if is_option or not typed else "word"
+                return Cursor(role, typed, index=words, used=tuple(used), values=values)
+            if option is not None:
+                used.append(option)
+                values[option.metavar] = value or ""
+            elif typed == "--" and self.takes_prompt:
+                return Cursor("prompt", rest.lstrip(), values=values)
+            elif not is_option:
+                words += 1
+            rest = rest.lstrip()
+
+    def _half_option(self, typed: str) -> tuple[Option | None, str | None]:
+        """Return the option that `typed` is, and the value that is typed with it; None where there is none."""
+        name, has_value, value = typed.partition("=")
+        if typed.startswith("--") or name == typed[:2]:
+            return self.flags.get(name), value if has_value else None
+        return self.flags.get(typed[:2]), typed[2:]
+
+    def word_at(self, index: int) -> str:
+        """Return what the usage line calls the word at `index`, without brackets; ``""`` if there is no such word."""
+        if not self._words:
+            return ""
+        word = self._words[min(index, len(self._words) - 1)]
+        return word.strip("[]").removesuffix("…").strip() if index < len(self._words) or "…" in word else ""
 
     def _take_option(self, word: str, rest: str) -> tuple[str, str]:
         """Return the option that `word` is, with its value if that stands in `rest`, and what is left of `rest`."""

@@ -193,6 +193,7 @@ class Kernel:
         self._client: BlockingKernelClient = self._manager.client()
         self._client.allow_stdin = False
         self._answers: deque[str] = deque()
+        self._completions: list[dict[str, Any]] = []
         self.asked: list[dict[str, Any]] = []
         """What code asked the person: the prompt, and whether the answer is hidden."""
         self._client.start_channels()
@@ -245,6 +246,18 @@ class Kernel:
     ) -> Result:
         """Execute `code` and wait for its end."""
         return self.start(code, cell_id=cell_id, answers=answers).wait(timeout)
+
+    def complete(self, code: str, cursor: int) -> dict[str, Any]:
+        """Ask for completions, and return the reply's content."""
+        self._completions.clear()
+        content = {"code": code, "cursor_pos": cursor}
+        self._client.shell_channel.send(self._client.session.msg("complete_request", content))
+        end = time.monotonic() + 60
+        while not self._completions:
+            if time.monotonic() > end:
+                raise TimeoutError(f"no completions came\n{self.log}")
+            self.read(1.0)
+        return self._completions.pop()
 
     def wait_until(self, condition: Callable[[], bool], timeout: float = 10.0) -> None:
         """Read until `condition` holds: for what belongs to no execution, such as the state of widgets."""
@@ -313,6 +326,8 @@ class Kernel:
 
     def _take_reply(self, message: Message) -> None:
         result = self._results.get(message["parent_header"].get("msg_id", ""))
+        if message["msg_type"] == "complete_reply":
+            self._completions.append(message["content"])
         if result and message["msg_type"] == "execute_reply":
             result.status = message["content"]["status"]
             result.payload = message["content"].get("payload", [])

@@ -169,3 +169,55 @@ def test_a_magic_is_called_with_what_was_given(capsys: pytest.CaptureFixture[str
     assert save("me", "--help") is None
     assert len(called) == 2
     assert capsys.readouterr().out == WORDS.help() == save.getdoc()
+
+
+class TestCursor:
+    """What is being typed at the end of a line."""
+
+    @pytest.mark.parametrize(
+        ("line", "role", "typed", "flag"),
+        [
+            ("", "option", "", None),
+            ("-", "option", "-", None),
+            ("--mo", "option", "--mo", None),
+            ("-m", "option", "-m", None),
+            ("-m ", "value", "", "-m"),
+            ("-mx", "value", "x", "-m"),
+            ("--model=", "value", "", "-m"),
+            ("--model=x", "value", "x", "-m"),
+            ("-m 'two wo", "value", "'two wo", "-m"),
+            ("-m x ", "option", "", None),
+            ("--full -m x --li", "option", "--li", None),
+            ("--full --limit ", "value", "", "--limit"),
+        ],
+    )
+    def test_options_and_values(self, line: str, role: str, typed: str, flag: str | None) -> None:
+        for options in (PROMPT, WORDS):
+            cursor = options.under_cursor(line)
+            assert (cursor.role, cursor.typed) == (role, typed)
+            assert (cursor.option.flags[0] if cursor.option else None) == flag
+
+    @pytest.mark.parametrize(
+        ("line", "typed"), [("Wha", "Wha"), ("-m x What is", "What is"), ("-- --mo", "--mo"), ("-m x -- ", "")]
+    )
+    def test_prompts(self, line: str, typed: str) -> None:
+        cursor = PROMPT.under_cursor(line)
+        assert (cursor.role, cursor.typed) == ("prompt", typed)
+
+    @pytest.mark.parametrize(
+        ("line", "index", "typed"),
+        [("fi", 0, "fi"), ("file na", 1, "na"), ("--full fi", 0, "fi"), ("'a fi", 0, "'a fi")],
+    )
+    def test_words(self, line: str, index: int, typed: str) -> None:
+        cursor = WORDS.under_cursor(line)
+        assert (cursor.role, cursor.index, cursor.typed) == ("word", index, typed)
+
+    def test_what_words_are_called(self) -> None:
+        assert [WORDS.word_at(index) for index in range(3)] == ["FILE", "NAME", ""]
+        assert [ANY.word_at(index) for index in range(3)] == ["WORD", "WORD", "WORD"]
+        assert NONE.word_at(0) == ""
+
+    @given(strategies.text())
+    def test_whatever_is_typed_something_stands_there(self, line: str) -> None:
+        for options in (PROMPT, WORDS, ANY, NONE):
+            assert options.under_cursor(line).role in {"option", "value", "word", "prompt"}
