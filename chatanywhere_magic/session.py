@@ -527,7 +527,8 @@ class ChatSession(Settings):
             visible = self.conversation.visible
             index = visible[-1][0] if visible else 0
         version = self._turn(index).current
-        if provider is None:
+        is_same = provider is None
+        if is_same:
             provider, asked_for = self._asked_whom(version)
             model = model or asked_for
         return self.prepare(
@@ -538,6 +539,7 @@ class ChatSession(Settings):
             temperature=version.temperature,
             origin=version.origin,
             attachments=version.attachments,
+            allow_secrets=is_same,  # whoever is asked has it already
             revises=index,
             **dict(version.parameters),
         )
@@ -554,7 +556,10 @@ class ChatSession(Settings):
             "system": version.system,
             "temperature": version.temperature,
             "origin": version.origin,
-            "attachments": version.attachments,
+            # What the earlier question named is looked up anew.
+            "attachments": [
+                each for each in version.attachments if "namespace" not in options or not each.name.startswith("@")
+            ],
             **dict(version.parameters),
         }
         return self.prepare(prompt, **{**kept, **options}, revises=index)

@@ -35,7 +35,7 @@ def candidates(lookup: Lookup | Mapping[str, Any], prefix: str = "") -> list[Can
     head, separator, tail = _split(prefix)
     if not separator:
         variables = lookup.variables
-        names = [name for name in variables if name.startswith(prefix) and (prefix[:1] == "_" or name[:1] != "_")]
+        names = [name for name in lookup.names if name.startswith(prefix) and (prefix[:1] == "_" or name[:1] != "_")]
         special = [Candidate(name, text(about)) for name, about in _SPECIAL.items() if name.startswith(prefix)]
         found = [Candidate(name, *_about(variables[name])) for name in sorted(names, key=str.lower)]
         return [*found, *(each for each in special if each.name not in variables)]

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ..messages import Attachment
 
@@ -34,6 +34,11 @@ class Lookup(Protocol):
         """The variables, by name."""
         ...
 
+    @property
+    def names(self) -> Iterable[str]:
+        """The names of the variables that a person defined, and is offered."""
+        ...
+
     def cell(self, number: int) -> Cell | None:
         """Return an executed cell: by its number, or counted back from the one that runs now (-1 is the last)."""
         ...
@@ -48,6 +53,7 @@ class Names:
 
     def __init__(self, variables: Mapping[str, Any]) -> None:
         self.variables = variables
+        self.names = tuple(variables)
 
     def cell(self, number: int) -> Cell | None:  # noqa: ARG002 - the protocol
         """Return None: there are no cells."""

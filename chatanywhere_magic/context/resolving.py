@@ -146,7 +146,7 @@ class _Reader:
         if whole.lower() in _WEB:
             raise ConfigurationError(text("error.context_web"))
         name = likely(whole)
-        known = [*(each for each in variables if not each.startswith("_")), *SPECIAL]
+        known = [*(each for each in self._lookup.names if not each.startswith("_")), *SPECIAL]
         raise ConfigurationError(text("error.context_unknown", name=name, hint=_hint(name, known)))
 
     def _special(self, at: int, end: int, name: str) -> tuple[_Named, int]:

@@ -100,9 +100,16 @@ class KernelNames:
 
     @property
     def variables(self) -> Mapping[str, Any]:
-        """The variables; what a person did not define is there but not offered."""
+        """The variables, IPython's own among them."""
         # As typed, and not as IPython translates it.
         return ChainMap({"In": self._history.input_hist_raw}, self._shell.user_ns)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the variables that a person defined."""
+        hidden = self._shell.user_ns_hidden
+        # Whoever redefines one of IPython's own names means it.
+        return [name for name, value in self._shell.user_ns.items() if hidden.get(name, hidden) is not value]
 
     def cell(self, number: int) -> Cell | None:
         """Return an executed cell: by its number, or counted back from the one that runs now."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..session import ChatSession
     from .commands import Command
 
+MAX_CANDIDATES: Final = 50
 _LABELS: Final = {
     "system": "panel.system",
     "temperature": "panel.temperature",
@@ -55,7 +56,8 @@ class Actions:
 
     def send(self, text: str, attachments: tuple[Attachment, ...] = ()) -> None:
         """Ask."""
-        self._session.start(self._session.prepare(text, origin=Origin("panel"), attachments=attachments))
+        session = self._session
+        session.start(session.prepare(text, origin=Origin("panel"), attachments=attachments, namespace=session.names))
 
     def stop(self) -> int:
         """Stop everything that is on its way."""
@@ -86,7 +88,7 @@ class Actions:
 
     def revise(self, turn: int, text: str) -> None:
         """Ask another question in a turn's place."""
-        self._session.start(self._session.revise(turn, text))
+        self._session.start(self._session.revise(turn, text, namespace=self._session.names))
 
     def select(self, turn: int, version: int) -> None:
         """Show and send another version of a turn."""
@@ -179,7 +181,12 @@ class Actions:
 
     def complete(self, word: str) -> list[dict[str, str]]:
         """Return the kernel's names that begin so, each with what stands behind it."""
-        raise NotImplementedError(word)
+        if self._session.names is None:
+            return []
+        from ..context import candidates  # with the first @
+
+        found = candidates(self._session.names, word)[:MAX_CANDIDATES]
+        return [{"name": each.name, "detail": f"{each.type} {each.size}".strip()} for each in found]
 
     def _turn(self, index: int) -> Turn:
         turns = self._session.conversation.turns

@@ -84,7 +84,7 @@ class StockPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
         if not question.strip():
             return
         try:
-            live = self.session.prepare(question, origin=Origin("panel"))
+            live = self.session.prepare(question, origin=Origin("panel"), namespace=self.session.names)
         except ChatError as error:
             self._problem_line.value = escape(str(error))
             return

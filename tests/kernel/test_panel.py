@@ -409,6 +409,29 @@ def test_the_language_can_be_changed(page: Page, kernel: Kernel) -> None:
     kernel.run("chat.language = ''")
 
 
+def test_a_question_names_variables_as_in_a_cell(page: Page, kernel: Kernel, server: LocalServer) -> None:
+    kernel.run("weights = {'apple': 150}; get_ipython().user_ns['weights_left'] = 1")
+    offered = page.ask("complete", word="wei")["data"]
+    assert offered == [{"name": "weights", "detail": "dict 1"}, {"name": "weights_left", "detail": "int 1"}]
+    assert page.ask("complete", word="get_ipy")["data"] == []
+    page.say("send", text="What is @weights?")
+    page.wait_for("What is @weights?")
+    assert "'apple': 150" in server.wait_for_request().messages[-1]["content"]
+    answer = page.ask("send", text="What is @wights?")
+    assert not answer["ok"]
+    assert "Did you mean weights?" in str(answer)
+
+
+def test_a_revised_question_names_what_is_there_now(page: Page, kernel: Kernel, server: LocalServer) -> None:
+    kernel.run("x = 'before'\n%chat What is @x?")
+    kernel.run("x = 'after'")
+    page.ask("revise", turn=0, text="And what is @x?")
+    kernel.wait_until(lambda: len(server.requests) == 2)
+    sent = server.requests[1].messages[-1]["content"]
+    assert "after" in sent
+    assert "before" not in sent
+
+
 @pytest.mark.parametrize(("words", "option"), [("/system Be brief.", "system"), ("/model tiny", "model")])
 def test_a_slash_sets_options(page: Page, kernel: Kernel, words: str, option: str) -> None:
     name, _, argument = words[1:].partition(" ")

@@ -120,6 +120,13 @@ class TestKeys:
         the_answer(kernel.run("%chat --allow-secrets What is wrong with @config?"))
         assert KEY in server.requests[-1].messages[-1]["content"]
 
+    def test_what_was_sent_once_may_be_asked_again(self, kernel: Kernel, server: LocalServer) -> None:
+        kernel.run("%chat --allow-secrets What is wrong with @config?")
+        assert kernel.run("live = chat.retry(); chat.start(live).result()").status == "ok"
+        assert KEY in server.requests[-1].messages[-1]["content"]
+        line = the_error_line(kernel.run("chat.retry(provider='chatanywhere-web')"))
+        assert "LeakError" in line  # it would come to somebody else
+
     def test_the_option_of_the_session(self, kernel: Kernel, server: LocalServer) -> None:
         kernel.run("%config ChatSession.secrets = 'allow'")
         the_answer(kernel.run("%chat What is wrong with @config?"))
