@@ -73,6 +73,20 @@ def loads(document: str | bytes) -> Any:
         raise FormatError(text("error.data_json", reason=reason)) from None
 
 
+def decode(document: bytes) -> str:
+    """Return a document's text.
+
+    Raises
+    ------
+    FormatError
+        If it is not UTF-8.
+    """
+    try:
+        return document.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise FormatError(text("error.data_encoding")) from None
+
+
 def _refuse(word: str) -> None:
     raise ValueError(word)
 
@@ -212,8 +226,8 @@ def conversation_from_json(value: Any) -> Conversation:
     """
     fields = _Fields(value, "")
     if fields.text("format", limit=MAX_NAME) != FORMAT:
-        raise _unlike("format", f'"{FORMAT}"')
-    check_schema(fields.count("schema"))
+        raise unlike("format", f'"{FORMAT}"')
+    check_schema(value)
     turns = fields.items("turns")
     return Conversation(
         tuple(turn_from_json(turn, f"turns[{index}]") for index, turn in enumerate(turns)),
@@ -221,8 +235,15 @@ def conversation_from_json(value: Any) -> Conversation:
     )
 
 
-def check_schema(schema: int) -> None:
-    """Raise FormatError if what is numbered so was written by a later version of this package."""
+def check_schema(value: Any) -> None:
+    """Check that what is read was not written by a later version of this package.
+
+    Raises
+    ------
+    FormatError
+        If it was, or is no object.
+    """
+    schema = _Fields(value, "").count("schema")
     if schema > SCHEMA:
         raise FormatError(text("error.data_newer", schema=schema, known=SCHEMA))
 
@@ -233,7 +254,7 @@ def turn_from_json(value: Any, place: str = "turn") -> Turn:
     versions = fields.items("versions")
     selected = fields.count("selected")
     if selected >= len(versions):
-        raise _unlike(f"{place}.selected", f"< {len(versions)}")
+        raise unlike(f"{place}.selected", f"< {len(versions)}")
     return Turn(
         tuple(version_from_json(version, f"{place}.versions[{index}]") for index, version in enumerate(versions)),
         selected,
@@ -287,9 +308,9 @@ def _attachment_from_json(value: Any, place: str) -> Attachment:
     media_type, data = fields.text("media_type", limit=MAX_NAME), fields.text("data")
     # They become part of a data: URL.
     if not re.fullmatch(r"(?:[\w.+-]+/[\w.+-]+)?", media_type, re.ASCII):
-        raise _unlike(f"{place}.media_type", "image/png")
+        raise unlike(f"{place}.media_type", "image/png")
     if not re.fullmatch(r"[A-Za-z0-9+/]*={0,2}", data):
-        raise _unlike(f"{place}.data", "base64")
+        raise unlike(f"{place}.data", "base64")
     return Attachment(
         fields.text("name", limit=MAX_NAME),
         "image" if fields.word("kind", ("text", "image"), "text") == "image" else "text",
@@ -304,39 +325,31 @@ class _Fields:
 
     def __init__(self, value: Any, place: str) -> None:
         if not isinstance(value, dict):
-            raise _unlike(place, "{…}")
+            raise unlike(place, "{…}")
         self._value = value
         self._place = place
 
     def text(self, name: str, *, limit: int = MAX_TEXT) -> str:
-        value = self._value.get(name, "")
-        if not isinstance(value, str) or len(value) > limit:
-            raise _unlike(self._at(name), f'"…", ≤ {limit}')
-        return encodable(value)
+        return checked_text(self._value.get(name, ""), self._at(name), limit)
 
     def word(self, name: str, allowed: tuple[Any, ...], default: Any) -> Any:
         value = self._value.get(name, default)
         # Not `in` alone: 1 == True, and a list is in no set.
         if not isinstance(value, str) or value not in allowed:
-            raise _unlike(self._at(name), " | ".join(allowed))
+            raise unlike(self._at(name), " | ".join(allowed))
         return value
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         value = self._value.get(name, default)
         if not isinstance(value, bool):
-            raise _unlike(self._at(name), "true | false")
+            raise unlike(self._at(name), "true | false")
         return value
 
     def count(self, name: str) -> int:
         return self.maybe_count(name) or 0
 
     def maybe_count(self, name: str) -> int | None:
-        value = self._value.get(name)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_NUMBER:
-            raise _unlike(self._at(name), "0, 1, 2 …")
-        return value
+        return checked_count(self._value.get(name), self._at(name))
 
     def number(self, name: str) -> float | None:
         value = self._value.get(name)
@@ -344,13 +357,13 @@ class _Fields:
             return None
         # Compared before it is converted, because a whole number may be too large for that; NaN fails every comparison.
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_NUMBER:
-            raise _unlike(self._at(name), "≥ 0")
+            raise unlike(self._at(name), "≥ 0")
         return float(value)
 
     def items(self, name: str) -> list[Any]:
         value = self._value.get(name, [])
         if not isinstance(value, list) or len(value) > MAX_ITEMS:
-            raise _unlike(self._at(name), f"[…], ≤ {MAX_ITEMS}")
+            raise unlike(self._at(name), f"[…], ≤ {MAX_ITEMS}")
         return value
 
     def inner(self, name: str) -> _Fields | None:
@@ -360,10 +373,10 @@ class _Fields:
     def parameters(self) -> tuple[tuple[str, Any], ...]:
         """Return all fields, whatever their names."""
         if len(self._value) > MAX_ITEMS:
-            raise _unlike(self._place, f"{{…}}, ≤ {MAX_ITEMS}")
+            raise unlike(self._place, f"{{…}}, ≤ {MAX_ITEMS}")
         for name, value in self._value.items():
             if not isinstance(name, str):
-                raise _unlike(self._place, '{"…": …}')
+                raise unlike(self._place, '{"…": …}')
             _check_plain(value, self._at(name))
         return tuple(
             sorted(((encodable(name), _plain(value)) for name, value in self._value.items()), key=itemgetter(0))
@@ -373,18 +386,33 @@ class _Fields:
         return f"{self._place}.{name}" if self._place else name
 
 
+def checked_text(value: Any, place: str, limit: int = MAX_TEXT) -> str:
+    """Return a text that stands at a place in a document; see :func:`conversation_from_json`."""
+    if not isinstance(value, str) or len(value) > limit:
+        raise unlike(place, f'"…", ≤ {limit}')
+    return encodable(value)
+
+
+def checked_count(value: Any, place: str) -> int | None:
+    """Return a number of things that stands at a place in a document, or None; see :func:`conversation_from_json`."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_NUMBER):
+        raise unlike(place, "0, 1, 2 …")
+    return value
+
+
 def _check_plain(value: Any, place: str, depth: int = 0) -> None:
     """Refuse what does not come from JSON, and what is too deep to go there again."""
     if isinstance(value, dict | list):
         if depth >= MAX_DEPTH:
-            raise _unlike(place, f"≤ {MAX_DEPTH} × […]")
+            raise unlike(place, f"≤ {MAX_DEPTH} × […]")
         for inner in value.values() if isinstance(value, dict) else value:
             _check_plain(inner, place, depth + 1)
     elif isinstance(value, int | float) and not abs(value) <= MAX_NUMBER:  # NaN is neither above nor below
-        raise _unlike(place, f"≤ {MAX_NUMBER}")
+        raise unlike(place, f"≤ {MAX_NUMBER}")
     elif value is not None and not isinstance(value, str | int | float):
-        raise _unlike(place, "JSON")
+        raise unlike(place, "JSON")
 
 
-def _unlike(place: str, expected: str) -> FormatError:
+def unlike(place: str, expected: str) -> FormatError:
+    """Return the error for what is something else than it must be at a place in a document."""
     return FormatError(text("error.data_field", place=place[:200], expected=expected))

@@ -237,6 +237,16 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Сегодняшние запросы к {host} исчерпаны. Укажите другую модель через -m, подождите до завтра или используйте встроенную: -p local.{said}",
         "今天对 {host} 的请求次数已用完。请用 -m 换模型、明天再试，或用 -p local 使用内置模型。{said}",
     ),
+    "error.data_empty": (
+        "There is no conversation in it that can be read.",
+        "В нём нет беседы, которую можно прочитать.",
+        "其中没有可读取的对话。",
+    ),
+    "error.data_encoding": (
+        "This is no conversation that can be read: it is not UTF-8 text.",
+        "Прочитать это как беседу нельзя: это не текст в кодировке UTF-8.",
+        "无法作为对话读取：不是 UTF-8 编码的文本。",
+    ),
     "error.data_field": (
         "This is no conversation that can be read: at {place} stands something else than {expected}. Check where the file came from.",
         "Прочитать это как беседу нельзя: в {place} стоит не то, что нужно ({expected}). Проверьте, откуда этот файл.",
@@ -251,6 +261,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "This was written by a newer version of chatanywhere_magic (schema {schema}; this one reads up to {known}). Update the package.",
         "Это записано более новой версией chatanywhere_magic (схема {schema}, а эта читает до {known}). Обновите пакет.",
         "此内容由较新版本的 chatanywhere_magic 写入（格式版本 {schema}，当前最高支持 {known}）。请更新软件包。",
+    ),
+    "error.data_several": (
+        "There are {count} conversations in it; import them one at a time.",
+        "В нём бесед: {count}; импортируйте их по одной.",
+        "其中包含 {count} 个对话；请逐个导入。",
     ),
     "error.data_size": (
         "This is too large for a conversation: {size:,} characters, of at most {limit:,}.",
@@ -291,6 +306,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{host} sends a line without an end. Check that the base URL is that of the API.",
         "{host} присылает строку без конца. Проверьте, что базовый адрес указывает на API.",
         "{host} 发送的一行没有尽头。请检查基础地址是否为 API 地址。",
+    ),
+    "error.export_format": (
+        "{name} names no format. There are: {formats}.",
+        "{name}: такого формата нет. Есть: {formats}.",
+        "{name} 不是可用的格式。可用格式：{formats}。",
     ),
     "error.file_binary": (
         "{path} is no text, and nothing else that a model can read. Texts, PDF and pictures (PNG, JPEG, GIF, WebP) can be sent.",
@@ -751,6 +771,16 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "%{magic} has no place for {line!r}. %{magic} --help shows what it takes.",
         "%{magic} не принимает {line!r}. Справка: %{magic} --help.",
         "%{magic} 不接受 {line!r}。用 %{magic} --help 查看用法。",
+    ),
+    "export.answer": (
+        "Answer",
+        "Ответ",
+        "回答",
+    ),
+    "export.question": (
+        "Question",
+        "Вопрос",
+        "问题",
     ),
     "footer.item": (
         "{name} ({tokens} tokens)",

