@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from . import _openai_cases, _web_cases
+from . import _openai_cases, _server_cases, _web_cases
+from ._wire_cases import wire_cases
 
 if TYPE_CHECKING:
     from .cases import Case, Protocol
+
+
+_GROUPS: Final = (
+    "framing",
+    "text",
+    "characters",
+    "dialects",
+    "errors",
+    "truth",
+    "status",
+    "redirect",
+    "retry",
+    "http",
+    "compression",
+    "time",
+)
 
 
 def conformance_cases(protocol: Protocol | None = None) -> tuple[Case, ...]:
@@ -22,5 +39,6 @@ def conformance_cases(protocol: Protocol | None = None) -> tuple[Case, ...]:
     -------
     tuple of Case
     """
-    cases = (*_openai_cases.CASES, *_web_cases.CASES)
+    cases = [*_openai_cases.CASES, *_server_cases.CASES, *wire_cases("openai"), *_web_cases.CASES, *wire_cases("web")]
+    cases.sort(key=lambda case: (case.protocol, _GROUPS.index(case.group)))  # stable: as written within a group
     return tuple(case for case in cases if protocol is None or case.protocol == protocol)
