@@ -632,6 +632,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Прокси {proxy} на пути к {host} отказал (статус {status}). Обратитесь к его владельцу или используйте другой.",
         "通往 {host} 的代理 {proxy} 拒绝了请求（状态 {status}）。请联系其管理者，或换一个代理。",
     ),
+    "error.proxy_timeout": (
+        "{host} could not be reached through the proxy {proxy} within {seconds:g} s. Check HTTPS_PROXY or ChatSession.proxy, and the address.",
+        "Не удалось соединиться с {host} через прокси {proxy} за {seconds:g} с. Проверьте HTTPS_PROXY или ChatSession.proxy и адрес.",
+        "{seconds:g} 秒内无法通过代理 {proxy} 连接 {host}。请检查 HTTPS_PROXY 或 ChatSession.proxy 以及地址。",
+    ),
     "error.proxy_url": (
         "{source} is not the address of an HTTP proxy: {url!r}. It should look like http://host:port; SOCKS cannot be used here.",
         "{source} не адрес HTTP-прокси: {url!r}. Пример: http://host:port; SOCKS здесь не поддерживается.",

@@ -66,6 +66,7 @@ class Client:
         """Let nobody else use it; it closes when the last one has done."""
         self.is_retired = True
         if not self._users:
+            await asyncio.sleep(0)  # what was aborted a moment ago is closed in the loop's next round
             await self.session.close()
 
     async def __aenter__(self) -> Self:

@@ -243,6 +243,10 @@ async def _answer(
     try:
         yield response
     finally:
+        connection = response.connection
+        if connection is not None and connection.transport is not None:
+            # The body is not read to its end. Over TLS a farewell would wait for the other side's.
+            connection.transport.abort()
         response.release()
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -35,6 +37,7 @@ FOREIGN_ERRORS: Final = (
     asyncio.TimeoutError,  # another class than the builtin one until Python 3.11
     OSError,
     EOFError,
+    aiohttp.EofStream,
     ValueError,  # an address that its parser does not take, a header, a character set
     RuntimeError,  # a session or a loop that is closed
     zlib.error,
@@ -79,7 +82,7 @@ def translate(caught: Exception, way: Way, secret: Secret | None) -> ChatError:
     """Return our error for a foreign one that ended a request before its answer began, or while it came."""
     if isinstance(caught, ChatError):
         return caught
-    ours, key = _kind(caught)
+    ours, key = _kind(caught, way)
     return ours(
         text(
             key,
@@ -95,7 +98,15 @@ def translate(caught: Exception, way: Way, secret: Secret | None) -> ChatError:
     )
 
 
-def _kind(caught: Exception) -> tuple[type[ChatError], str]:
+def _kind(caught: Exception, way: Way) -> tuple[type[ChatError], str]:
+    if way.proxy:
+        # The server's name is for the proxy to find; here only that of the proxy is looked up.
+        if isinstance(caught, aiohttp.ClientConnectorDNSError):
+            return ProxyError, "error.proxy"
+        if isinstance(caught, aiohttp.ClientSSLError) and caught.host == urlsplit(way.proxy).hostname:
+            return ProxyError, "error.proxy"
+        if isinstance(caught, asyncio.TimeoutError):
+            return TimeoutExceededError, "error.proxy_timeout"
     if isinstance(caught, aiohttp.ClientHttpProxyError):
         if caught.status == 407:  # noqa: PLR2004 - HTTP's own number
             return ProxyError, "error.proxy_password"
@@ -120,13 +131,16 @@ _KINDS: Final[tuple[tuple[type[BaseException], type[ChatError], str], ...]] = (
     (aiohttp.ClientConnectionError, ConnectionFailedError, "error.disconnected"),
     (aiohttp.ClientPayloadError, IncompleteError, "error.cut"),
     (aiohttp.InvalidURL, ConfigurationError, "error.url"),
+    (aiohttp.NonHttpUrlClientError, ConfigurationError, "error.url"),
     (aiohttp.ClientError, ProtocolError, "error.protocol"),
     (HttpProcessingError, ProtocolError, "error.protocol"),
     (ssl.SSLError, TLSError, "error.tls"),
+    (socket.gaierror, DNSError, "error.dns"),
     (ConnectionError, ConnectionFailedError, "error.disconnected"),
     (asyncio.TimeoutError, TimeoutExceededError, "error.connect_timeout"),
     (OSError, ConnectionFailedError, "error.unreachable"),
     (EOFError, ConnectionFailedError, "error.disconnected"),
+    (aiohttp.EofStream, ConnectionFailedError, "error.disconnected"),
     (RuntimeError, ConnectionFailedError, "error.disconnected"),
     (Exception, ProtocolError, "error.protocol"),
 )

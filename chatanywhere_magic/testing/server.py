@@ -29,6 +29,7 @@ from aiohttp import web
 from ..messages import content_text
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from typing_extensions import Self
@@ -138,6 +139,10 @@ class LocalServer:
     ----------
     port : int, default 0
         0 takes any free one.
+    host : str, default "127.0.0.1"
+        The address of this machine on which it listens; ``"::1"`` is the other one.
+    tls : ssl.SSLContext, optional
+        With it, the server speaks https.
     rate : float, optional
         Words a second of the answers that are not queued; by default as fast as they go.
 
@@ -151,11 +156,20 @@ class LocalServer:
         With any in it, only who brings one is answered.
     """
 
-    def __init__(self, *, port: int = 0, rate: float | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
+        rate: float | None = None,
+    ) -> None:
         self.requests: list[Request] = []
         self.models = ["test-model", "another-model"]
         self.keys: set[str] = set()
         self._port = port
+        self._host = host
+        self._tls = tls
         self._rate = rate
         self._answers: deque[Answer] = deque()
         self._arrived = threading.Condition()
@@ -168,7 +182,8 @@ class LocalServer:
     @property
     def url(self) -> str:
         """The address, as ``CHATANYWHERE_WEB_URL`` takes it."""
-        return f"http://127.0.0.1:{self._port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http{'s' if self._tls else ''}://{host}:{self._port}"
 
     @property
     def api_url(self) -> str:
@@ -225,7 +240,7 @@ class LocalServer:
         runner = web.ServerRunner(handler, shutdown_timeout=0.01)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, "127.0.0.1", self._port)
+            site = web.TCPSite(runner, self._host, self._port, ssl_context=self._tls)
             await site.start()
             self._port = runner.addresses[0][1]
             self._started.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -81,3 +82,19 @@ def assert_for_people(error: ChatError | None, kind: type[ChatError], *words: st
     for word in words:
         assert word in message
     return error
+
+
+def faces(error: ChatError) -> str:
+    """Return everything that an error shows of itself."""
+    return "\n".join(
+        [
+            *(str(error), repr(error), repr(vars(error)), error.server_message),
+            *error._render_traceback_(),
+            *traceback.format_exception(error),
+        ]
+    )
+
+
+def locals_of(error: ChatError) -> str:
+    """Return its traceback as IPython's verbose mode and error reporters have it: with all local variables."""
+    return "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())

@@ -5,53 +5,29 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
-from aiohttp import web
 
 from chatanywhere_magic import OpenAI
 from chatanywhere_magic.errors import ConfigurationError, TLSError
-from tests.unit.helpers import ask
+from chatanywhere_magic.testing.server import Answer, LocalServer
+from tests.support.tls import server_side
+from tests.unit.helpers import ask, user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-EVENTS = b'data: {"choices": [{"index": 0, "delta": {"content": "Yes."}, "finish_reason": "stop"}]}\n\n'
-
 
 @contextmanager
 def serving(certificate: trustme.LeafCert) -> Iterator[str]:
-    """Serve one and the same answer over TLS, and tell the address."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
-    loop = asyncio.new_event_loop()
-
-    async def answer(_request: web.Request) -> web.Response:
-        return web.Response(body=EVENTS, content_type="text/event-stream")
-
-    async def start() -> web.AppRunner:
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", answer)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-        return runner
-
-    runner = loop.run_until_complete(start())
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        yield f"https://127.0.0.1:{runner.addresses[0][1]}/v1"
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
+    """Serve over TLS with this certificate, and tell the address."""
+    with LocalServer(tls=server_side(certificate)) as server:
+        yield server.api_url
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +53,7 @@ def test_an_issuer_that_is_not_known(authority: trustme.CA, monkeypatch: pytest.
 def test_an_issuer_that_the_person_trusts(authority: trustme.CA, bundle: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(authority.issue_cert("127.0.0.1")) as url:
         monkeypatch.setenv("OPENAI_BASE_URL", url)
-        assert ask(OpenAI, ca_bundle=bundle).text == "Yes."
+        assert ask(OpenAI, ca_bundle=bundle).finish_reason == "stop"
 
 
 def test_another_hosts_certificate(authority: trustme.CA, bundle: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,3 +84,78 @@ def test_a_file_that_holds_no_certificates(
     error = ask(OpenAI, ca_bundle=str(path)).error
     assert isinstance(error, ConfigurationError)
     assert "ca_bundle" in str(error)
+
+
+def test_the_environment_may_name_the_certificates_at_any_time(
+    authority: trustme.CA, bundle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(authority.issue_cert("127.0.0.1")) as url:
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        assert isinstance(ask(OpenAI).error, TLSError)
+        monkeypatch.setenv("SSL_CERT_FILE", bundle)
+        assert ask(OpenAI).finish_reason == "stop"
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "not-there.pem"))
+        error = ask(OpenAI).error
+    assert isinstance(error, ConfigurationError)
+    assert "SSL_CERT_FILE" in str(error)
+
+
+def test_a_certificate_that_is_not_valid_yet(
+    authority: trustme.CA, bundle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
+    certificate = authority.issue_cert("127.0.0.1", not_before=tomorrow, not_after=tomorrow + timedelta(days=1))
+    with serving(certificate) as url:
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        error = ask(OpenAI, ca_bundle=bundle).error
+    assert isinstance(error, TLSError)
+    assert "not valid yet" in str(error)
+
+
+def test_a_certificate_that_its_owner_signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, other = trustme.CA(), trustme.CA()
+    other.cert_pem.write_to_path(str(tmp_path / "other.pem"))
+    own.cert_pem.write_to_path(str(tmp_path / "own.pem"))
+    own.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "own.pem", tmp_path / "key.pem")
+    with LocalServer(tls=context) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.api_url)
+        error = ask(OpenAI, ca_bundle=str(tmp_path / "other.pem")).error
+    assert isinstance(error, TLSError)
+    assert "self-signed" in str(error)
+
+
+def test_a_server_that_speaks_no_tls(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", server.api_url.replace("http:", "https:"))
+    error = ask(OpenAI).error
+    assert isinstance(error, TLSError)
+    assert "no TLS" in str(error)
+
+
+def test_what_is_not_trusted_is_not_asked_again_and_gets_no_key(
+    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LocalServer(tls=server_side(authority.issue_cert("127.0.0.1"))) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.api_url)
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
+        outcome = ask(OpenAI, max_retries=2)
+        assert isinstance(outcome.error, TLSError)
+        assert outcome.deltas == []
+        assert not server.requests
+
+
+def test_stopping_closes_an_encrypted_connection_too(
+    authority: trustme.CA, bundle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LocalServer(tls=server_side(authority.issue_cert("127.0.0.1"))) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.api_url)
+        server.queue(Answer(text=["Yes."], hold=threading.Event()))
+
+        async def leave() -> None:
+            chunks = OpenAI.create_async_generator("", user("Hi"), ca_bundle=bundle)
+            async with aclosing(chunks):
+                assert await anext(chunks) == "Yes."
+
+        asyncio.run(leave())
+        assert server.requests[0].closed_by_client.wait(5)

@@ -6,7 +6,6 @@ import asyncio
 import json
 import threading
 import time
-import traceback
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,7 +40,7 @@ from chatanywhere_magic.messages import Finish, Message, ModelName, Text, Usage
 from chatanywhere_magic.providers._completion import CompletionReader
 from chatanywhere_magic.providers._sse import Event
 from chatanywhere_magic.testing.server import COMPLETIONS_PATH, Answer, LocalServer
-from tests.unit.helpers import Outcome, ask, assert_for_people, outcome_of, user
+from tests.unit.helpers import Outcome, ask, assert_for_people, faces, locals_of, outcome_of, user
 
 if TYPE_CHECKING:
     from chatanywhere_magic.providers.base import Provider
@@ -583,22 +582,6 @@ def test_no_json_at_all_can_do_worse_than_our_own_errors(values: list[object]) -
 
 
 # --- keys stay where they belong ------------------------------------------------------------------------------
-
-
-def faces(error: ChatError) -> str:
-    """Return everything that an error shows of itself."""
-    return "\n".join(
-        [
-            *(str(error), repr(error), repr(vars(error)), error.server_message),
-            *error._render_traceback_(),
-            *traceback.format_exception(error),
-        ]
-    )
-
-
-def locals_of(error: ChatError) -> str:
-    """Return its traceback as IPython's verbose mode and error reporters have it: with all local variables."""
-    return "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
+import trustme
 
 from chatanywhere_magic import ChatAnywhere, OpenAI
-from chatanywhere_magic.errors import ConfigurationError, ProxyError
+from chatanywhere_magic.errors import (
+    ChatError,
+    ConfigurationError,
+    ConnectionFailedError,
+    DNSError,
+    PermissionDeniedError,
+    ProxyError,
+    ServerError,
+    TimeoutExceededError,
+    TLSError,
+)
 from chatanywhere_magic.providers._addresses import proxy_for
-from chatanywhere_magic.testing.server import Answer
-from tests.unit.helpers import ask, assert_for_people
+from chatanywhere_magic.testing.server import Answer, LocalServer
+from tests.support.proxy import Proxy
+from tests.support.tls import server_side
+from tests.unit.helpers import ask, assert_for_people, faces
 
 if TYPE_CHECKING:
-    from chatanywhere_magic.testing.server import LocalServer
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KEY = "sk-0123456789-not-for-a-proxy"
 
 
 class Elsewhere(ChatAnywhere):
@@ -74,23 +92,176 @@ def test_a_question_goes_through_the_proxy_of_the_environment(
     assert server.requests[0].headers["Host"] == "chat.invalid"
 
 
+def test_a_network_in_no_proxy_holds_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("NO_PROXY", "10.0.0.0/8, fd00::/8, nonsense/99")
+    assert proxy_for("http://10.1.2.3/v1") is None
+    assert proxy_for("http://[fd00::7]:8000/v1") is None
+    assert proxy_for("http://192.168.0.1/v1") == "http://proxy:3128"
+    assert proxy_for("http://10.example.org/v1") == "http://proxy:3128"
+
+
+def test_the_proxy_for_everything_counts_where_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "http://proxy:3128")
+    assert proxy_for("https://api.openai.com/v1") == "http://proxy:3128"
+    monkeypatch.setenv("HTTPS_PROXY", "http://other:3128")
+    assert proxy_for("https://api.openai.com/v1") == "http://other:3128"
+    monkeypatch.delenv("HTTPS_PROXY")
+    # What cannot be used here stands there for other programs.
+    monkeypatch.setenv("ALL_PROXY", "socks5://proxy:1080")
+    assert proxy_for("https://api.openai.com/v1") is None
+
+
+# --- what can go wrong on the way -------------------------------------------------------------------------------
+
+
 def test_a_proxy_that_is_not_there(closed_url: str) -> None:
-    assert_for_people(ask(Elsewhere, proxy=closed_url).error, ProxyError, "proxy", "chat.invalid")
+    host = closed_url.removeprefix("http://")
+    assert_for_people(ask(Elsewhere, proxy=closed_url).error, ProxyError, "proxy", host, "chat.invalid")
 
 
-def test_a_proxy_that_refuses(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    key = "sk-not-for-a-proxy"
-    monkeypatch.setenv("OPENAI_BASE_URL", "https://models.invalid/v1")
-    monkeypatch.setenv("OPENAI_API_KEY", key)
-    server.queue(Answer(status=407, raw=[b""]))
-    error = ask(OpenAI, proxy=server.url.replace("//", "//me:hunter22@")).error
-    assert_for_people(error, ProxyError, "proxy", "407")
-    assert "hunter22" not in str(error)
-    assert server.requests[0].method == "CONNECT"
-    assert key not in str(server.requests[0].headers)
+def test_a_proxy_whose_name_is_not_known() -> None:
+    assert_for_people(ask(Elsewhere, proxy="http://no-such-proxy.invalid:1").error, ProxyError, "no-such-proxy.invalid")
 
 
-@pytest.mark.parametrize("proxy", ["socks5://me:hunter22@proxy:1080", "http://", "http://proxy:port"])
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [(407, ProxyError, "password"), (502, ServerError, ""), (403, PermissionDeniedError, "")],
+)
+def test_a_proxy_that_refuses_a_request_that_is_not_encrypted(
+    server: LocalServer, status: int, kind: type[ChatError], words: str
+) -> None:
+    # What such a proxy answers cannot be told from what the server would.
+    server.queue(Answer(status=status, raw=[b""]))
+    assert_for_people(ask(Elsewhere, proxy=server.url).error, kind, words)
+
+
+@pytest.mark.parametrize("proxy", ["socks5://me:hunter22@proxy:1080", "http://", "http://proxy:port", "http://a b:1"])
 def test_a_proxy_that_is_none(proxy: str) -> None:
-    error = assert_for_people(ask(Elsewhere, proxy=proxy).error, ConfigurationError, "proxy")
+    error = assert_for_people(ask(Elsewhere, proxy=proxy).error, ConfigurationError, "proxy", "http://host:port")
     assert "hunter22" not in str(error)
+
+
+# --- encrypted, through a tunnel --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def bundle(authority: trustme.CA, tmp_path: Path) -> str:
+    path = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+@pytest.fixture
+def behind(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalServer]:
+    """A server that speaks TLS under a name that a proxy alone knows."""
+    with LocalServer(tls=server_side(authority.issue_cert("models.invalid"))) as server:
+        port = server.url.rpartition(":")[2]
+        monkeypatch.setenv("OPENAI_BASE_URL", f"https://models.invalid:{port}/v1")
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        server.queue(Answer(text=["by tunnel"]))
+        yield server
+
+
+@pytest.mark.parametrize("how", ["argument", "HTTPS_PROXY", "https_proxy"])
+def test_an_encrypted_question_goes_through_a_tunnel(
+    behind: LocalServer, bundle: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Proxy() as proxy:
+        if how != "argument":
+            monkeypatch.setenv(how, proxy.url)
+        outcome = ask(OpenAI, proxy=proxy.url if how == "argument" else None, ca_bundle=bundle)
+        assert outcome.text == "by tunnel"
+        assert behind.requests[0].headers["Authorization"] == f"Bearer {KEY}"
+        (asked,) = proxy.asked
+        assert asked.line.startswith("CONNECT models.invalid:")
+        assert KEY not in str(asked)
+        assert "authorization" not in asked.headers
+
+
+def test_no_proxy_leads_around_it(behind: LocalServer, bundle: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Proxy() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "models.invalid")
+        assert isinstance(ask(OpenAI, ca_bundle=bundle).error, DNSError)
+        assert not proxy.asked
+    assert not behind.requests
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio speaks no TLS within TLS before")
+@pytest.mark.usefixtures("behind")
+def test_the_way_to_the_proxy_may_be_encrypted_too(authority: trustme.CA, bundle: str) -> None:
+    with Proxy(tls=server_side(authority.issue_cert("127.0.0.1"))) as proxy:
+        assert ask(OpenAI, proxy=proxy.url, ca_bundle=bundle).text == "by tunnel"
+        assert len(proxy.asked) == 1
+
+
+@pytest.mark.usefixtures("behind")
+@pytest.mark.parametrize("password", ["hunter22", "p@ss:wörd/%"])
+def test_a_proxy_that_knows_the_person(bundle: str, password: str) -> None:
+    with Proxy(credentials=f"me:{password}") as proxy:
+        right = proxy.url.replace("//", f"//me:{quote(password, safe='')}@")
+        error = assert_for_people(ask(OpenAI, proxy=proxy.url, ca_bundle=bundle).error, ProxyError, "password", "407")
+        assert error.status == 407
+        wrong = right.replace(quote(password, safe=""), "wrong-one")
+        error = assert_for_people(ask(OpenAI, proxy=wrong, ca_bundle=bundle).error, ProxyError, "407")
+        assert "wrong-one" not in faces(error)
+        if password.isascii():
+            assert ask(OpenAI, proxy=right, ca_bundle=bundle).text == "by tunnel"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        ("403 Forbidden", ProxyError),
+        ("502 Bad Gateway", ConnectionFailedError),
+        ("503 Service Unavailable", ConnectionFailedError),
+        ("504 Gateway Timeout", ConnectionFailedError),
+    ],
+)
+def test_a_proxy_that_forbids_is_told_from_a_server_that_is_not_there(
+    behind: LocalServer, bundle: str, status: str, kind: type[ChatError]
+) -> None:
+    with Proxy(status=status) as proxy:
+        host = proxy.url.removeprefix("http://")
+        error = ask(OpenAI, proxy=proxy.url, ca_bundle=bundle).error
+        assert_for_people(error, kind, host, "models.invalid", status[:3])
+    assert not behind.requests
+
+
+def test_a_dead_server_behind_a_proxy(bundle: str, closed_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", f"https://models.invalid:{closed_url.rpartition(':')[2]}/v1")
+    with Proxy() as proxy:  # it closes the tunnel without a word
+        error = ask(OpenAI, proxy=proxy.url, ca_bundle=bundle).error
+    assert isinstance(error, ConnectionFailedError)
+
+
+@pytest.mark.usefixtures("behind")
+def test_a_proxy_that_is_silent_ends_with_the_time_for_connecting(bundle: str) -> None:
+    with Proxy(silent=True) as proxy:
+        for limit in ("connect_timeout", "first_timeout", "idle_timeout", "timeout"):
+            error = ask(OpenAI, proxy=proxy.url, ca_bundle=bundle, **{limit: 0.3}).error
+            assert_for_people(error, TimeoutExceededError, "0.3 s")
+
+
+def test_a_certificate_is_looked_at_through_a_tunnel_too(behind: LocalServer) -> None:
+    with Proxy() as proxy:
+        assert isinstance(ask(OpenAI, proxy=proxy.url).error, TLSError)
+    assert not behind.requests
+
+
+def test_a_key_for_this_machine_does_not_go_through_a_proxy_elsewhere(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", server.api_url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    error = ask(OpenAI, proxy="http://me:hunter22@proxy.invalid:3128").error
+    assert "hunter22" not in str(assert_for_people(error, ConfigurationError, "proxy.invalid:3128"))
+    with LocalServer() as proxy:  # one of this machine's own is no other place
+        assert ask(OpenAI, proxy=proxy.url).finish_reason == "stop"
+        assert proxy.requests[0].target.startswith(server.url)
