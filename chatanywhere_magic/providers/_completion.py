@@ -179,7 +179,7 @@ class CompletionReader:
         """Yield what remains and the finish, or raise if the answer that was read is not a good one."""
         yield from self.flush()
         for call in self._tool_calls.values():
-            yield ToolCall(**call)
+            yield ToolCall(**{field: self._redacted(value) for field, value in call.items()})
         if error := self._failure():
             raise error
         yield Finish(self._shown(self._finish_reason, MAX_CODE_WORDS))
@@ -208,6 +208,10 @@ class CompletionReader:
         if not self._has_text:
             return EmptyAnswerError(text("error.empty_answer", host=host))
         return None
+
+    def _redacted(self, words: str) -> str:
+        redactor = AnswerRedactor(self._secret)
+        return redactor.feed(words) + redactor.flush()
 
     def _shown(self, words: str, limit: int = MAX_SERVER_WORDS) -> str:
         """Return the model's or the server's words as one printable line."""

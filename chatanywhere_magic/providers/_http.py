@@ -22,7 +22,7 @@ from ._addresses import check_proxy, has_password, host_of, is_loopback, may_car
 from ._connections import Client, Exchange, open_client, trusted
 from ._inflate import Inflater, accepted_encodings
 from ._limits import Deadline, Limits, Patience
-from ._refusals import api_error, printable_words, refusal_detail, request_id_of
+from ._refusals import MAX_CODE_WORDS, api_error, printable_words, refusal_detail, request_id_of
 from ._retry import retry_after
 from ._translate import FOREIGN_ERRORS, Way, translate
 
@@ -44,8 +44,9 @@ ERROR_IDLE_SECONDS: Final = 2.0
 class Stream:
     """An open answer: its type, and its body in chunks with a watchdog over the reads."""
 
-    def __init__(self, response: aiohttp.ClientResponse, patience: Patience, host: str) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, patience: Patience, host: str, secret: Secret | None) -> None:
         self._response = response
+        self._secret = secret
         self._patience = patience
         self._host = host
         self.content_type = response.content_type
@@ -64,9 +65,8 @@ class Stream:
                     if chunk := inflate.feed(raw):
                         yield chunk
         except ValueError:
-            raise ProtocolError(
-                text("error.encoding", host=self._host, encoding=printable_words(encoding, None, 40))
-            ) from None
+            named = printable_words(encoding, self._secret, MAX_CODE_WORDS)
+            raise ProtocolError(text("error.encoding", host=self._host, encoding=named)) from None
         if inflate.is_open():
             raise IncompleteError(text("error.cut", host=self._host))
 
@@ -201,10 +201,10 @@ async def post_stream(  # noqa: PLR0913 - each is an option of its own
         ) as response,
     ):
         exchange.has_answer = True
-        exchange.request_id = request_id_of(response.headers)
+        exchange.request_id = request_id_of(response.headers, secret)
         if not 200 <= response.status < 300:  # noqa: PLR2004 - HTTP's own numbers
             raise await _refusal(response, host, secret, limits)
-        yield Stream(response, patience, host)
+        yield Stream(response, patience, host, secret)
 
 
 def _check_way(url: str, proxy: str | None, secret: Secret | None) -> None:
@@ -306,7 +306,7 @@ async def _refusal(response: aiohttp.ClientResponse, host: str, secret: Secret |
     soon = Limits(Deadline(min(ERROR_SECONDS, limits.total.left())), idle=min(ERROR_IDLE_SECONDS, limits.idle))
     raw = bytearray()
     with suppress(*FOREIGN_ERRORS, ChatError):
-        async with aclosing(Stream(response, Patience(soon, host), host).chunks()) as chunks:
+        async with aclosing(Stream(response, Patience(soon, host), host, secret).chunks()) as chunks:
             async for chunk in chunks:
                 raw += chunk
                 if len(raw) >= MAX_ERROR_BYTES:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 MAX_SERVER_WORDS: Final = 2_000
 MAX_CODE_WORDS: Final = 40
+MAX_ID_WORDS: Final = 80
 _REQUEST_ID_HEADERS: Final = (
     "x-request-id",
     "request-id",  # Anthropic
@@ -80,9 +81,10 @@ def printable_words(words: object, secret: Secret | None, limit: int = MAX_SERVE
     return " ".join("".join(c if c.isprintable() else " " for c in line).split())[:limit]
 
 
-def request_id_of(headers: Mapping[str, str]) -> str | None:
-    """Return the id by which the server knows the request, under any of its usual names."""
-    return next((headers[name] for name in _REQUEST_ID_HEADERS if headers.get(name)), None)
+def request_id_of(headers: Mapping[str, str], secret: Secret | None) -> str | None:
+    """Return the id by which the server knows the request, under any of its usual names, fit to be shown."""
+    found = next((headers[name] for name in _REQUEST_ID_HEADERS if headers.get(name)), "")
+    return printable_words(found, secret, MAX_ID_WORDS) or None
 
 
 def refusal_detail(body: str) -> object:
@@ -141,7 +143,7 @@ def api_error(
         text(key, host=host, status=shown, said=said).strip(),
         status=status,
         server_message=words,
-        request_id=printable_words(request_id, secret, MAX_CODE_WORDS * 2) if request_id else None,
+        request_id=printable_words(request_id, secret, MAX_ID_WORDS) if request_id else None,
         retry_after=wait,
         retryable=True if status in _RETRYABLE_STATUSES else None,
     )
