@@ -196,7 +196,24 @@ class Budget:
         if limit is None:
             return Prompt(request.messages(_messages(earlier)), tuple(index for index, _ in earlier))
         room = int((limit.room(request) - reserved) * part)
-        counts = await _counts(request, earlier, room)
+        return self._chosen(request, earlier, limit, room, await _counts(request, earlier, room))
+
+    def outlook(self, request: Request, earlier: Sequence[tuple[int, Turn]], setting: int | None) -> Prompt:
+        """Return about what :meth:`fit` would, at once and by estimates alone."""
+        limit = self.limit(request, setting)
+        if limit is None:
+            tokens = _estimated(request.messages([])) + sum(turn.current.tokens for _, turn in earlier)
+            return Prompt([], tuple(index for index, _ in earlier), tokens=tokens)
+        return self._chosen(request, earlier, limit, limit.room(request), None)
+
+    def _chosen(
+        self,
+        request: Request,
+        earlier: Sequence[tuple[int, Turn]],
+        limit: Limit,
+        room: int,
+        counts: tuple[int, dict[int, int]] | None,
+    ) -> Prompt:
         fixed, sizes = counts or (_estimated(request.messages([])), {})
         counted = counts is not None
         tokens = fixed

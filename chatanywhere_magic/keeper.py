@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from .conversation import Conversation, Listed, Version
     from .dialogue import Dialogue
     from .engine import Engine
+    from .finding import Found
     from .settings import Settings
-    from .store import Found, Store
+    from .store import Store
 
 T = TypeVar("T")
 

@@ -23,12 +23,21 @@ from .errors import (
     ConfigurationError,
     UnsupportedError,
 )
+from .finding import Found, search_in
 from .keeper import Keeper
 from .leaks import check_leaks, secrets_of_environment
 from .live import Interrupts, LiveTurn, Request
 from .messages import Message, encodable
 from .models import Models
-from .providers.base import CHOICE_ORDER, Provider, choose_provider, get_provider, provider_names, wrap
+from .providers.base import (
+    CHOICE_ORDER,
+    AsyncGeneratorProvider,
+    Provider,
+    choose_provider,
+    get_provider,
+    provider_names,
+    wrap,
+)
 from .settings import MAX_TEMPERATURE, REPLAY_MODES, Settings
 from .strings import text
 
@@ -175,7 +184,7 @@ class ChatSession(Settings):
                 raise ConfigurationError(text("error.max_tokens", value=max_tokens))
             params["max_tokens"] = max_tokens
         if revises is not None:
-            self._turn(revises)
+            self.turn(revises)
         prompt, named = self._context(prompt, chosen, namespace, attach)
         beside = (*attachments, *named)
         _check_pictures(beside, chosen)
@@ -441,6 +450,46 @@ class ChatSession(Settings):
 
         return end
 
+    def context_used(self) -> tuple[int, int | None, bool]:
+        """Return how much the next question would be sent, apart from itself: tokens, limit, whether estimated.
+
+        The limit is None where it is not known.
+        """
+        prompt, request = self._outlook()
+        limit = prompt.limit.tokens if prompt.limit else None
+        visible = self.conversation.visible
+        last = max((turn.current for _, turn in visible), key=lambda version: version.timing.started, default=None)
+        usage = last.usage if last and last.status == "complete" and visible[-1][1].current is last else None
+        if usage and usage.prompt_tokens and usage.completion_tokens and not prompt.left_out:
+            return usage.prompt_tokens + usage.completion_tokens, limit, False
+        tokens = self._asker.budget.corrected(prompt.tokens, request) if visible else 0
+        return tokens, limit, True
+
+    def left_out(self) -> tuple[int, ...]:
+        """Return the indices of the turns that have no room in the next question's prompt, by what is known now."""
+        return self._outlook()[0].left_out
+
+    def _outlook(self) -> tuple[Prompt, Request]:
+        try:
+            provider = self._provider(self.provider)
+        except ConfigurationError:
+            provider = AsyncGeneratorProvider
+        params: dict[str, Any] = {} if self.max_tokens is None else {"max_tokens": self.max_tokens}
+        request = Request(
+            prompt="",
+            provider=provider,
+            model=self.model,
+            system=self.system,
+            temperature=self.temperature,
+            history=True,
+            append=False,
+            origin=places.here("panel"),
+            params=params,
+        )
+        turns = self.conversation.turns
+        earlier = self.conversation.sent_before(len(turns))
+        return self._asker.budget.outlook(request, earlier, self.budget), request
+
     def stop(self) -> int:
         """Stop every turn that runs or waits, and return how many there were. Text that came is kept."""
         going = self.live
@@ -474,7 +523,7 @@ class ChatSession(Settings):
         """
 
         def hide() -> Turn:
-            turn = self._turn(index)
+            turn = self.turn(index)
             self._hide([index])
             return turn
 
@@ -526,7 +575,7 @@ class ChatSession(Settings):
         if index is None:
             visible = self.conversation.visible
             index = visible[-1][0] if visible else 0
-        version = self._turn(index).current
+        version = self.turn(index).current
         is_same = provider is None
         if is_same:
             provider, asked_for = self._asked_whom(version)
@@ -549,7 +598,7 @@ class ChatSession(Settings):
 
         Options and errors are those of :meth:`prepare`; what is not given stays as the turn had it.
         """
-        version = self._turn(index).current
+        version = self.turn(index).current
         if "provider" not in options and "model" not in options:
             options["provider"], options["model"] = self._asked_whom(version)
         kept = {
@@ -578,7 +627,7 @@ class ChatSession(Settings):
         """
 
         def choose() -> Turn:
-            turn = self._turn(index)
+            turn = self.turn(index)
             if not 0 <= version < len(turn.versions):
                 raise ConfigurationError(text("error.no_version", number=version + 1, count=len(turn.versions)))
             return self._change_turn(index, selected=version)
@@ -614,7 +663,7 @@ class ChatSession(Settings):
 
         def copy() -> str:
             if index is not None:
-                self._turn(index)
+                self.turn(index)
             source = self._open.snapshot(self.live)
             forked = source.forked(len(source.turns) if index is None else index)
             self._enter(Dialogue(forked, private=self._open.private))
@@ -661,6 +710,20 @@ class ChatSession(Settings):
                 if dialogue.conversation.visible and dialogue.has_all(words):
                     kept.setdefault(dialogue.id, dialogue.listed())
         return sorted(kept.values(), key=attrgetter("updated"), reverse=True)[:limit]
+
+    def search(self, words: str, limit: int = 50) -> list[Found]:
+        """Return the turns in which each of `words` stands, in any conversation; those of late first."""
+        if not words.split():
+            return []
+        kept = self._keeper.search(words, limit)
+        known = {found.conversation_id for found in kept}
+        here = [
+            found
+            for dialogue in tuple(self._dialogues.values())
+            if dialogue.id not in known
+            for found in search_in(dialogue.id, dialogue.conversation, words.split())
+        ]
+        return sorted([*kept, *here], key=attrgetter("asked"), reverse=True)[:limit]
 
     def switch(self, conversation_id: str) -> None:
         """Go on with another conversation. What still streams in this one is stopped.
@@ -727,12 +790,18 @@ class ChatSession(Settings):
         tell(self._listeners, "reset", None)
 
     def _change_turn(self, index: int, **fields: Any) -> Turn:
-        turn = replace(self._turn(index), **fields)
+        turn = replace(self.turn(index), **fields)
         self._change(self.conversation.with_turn(index, turn))
         return turn
 
-    def _turn(self, index: int) -> Turn:
-        """Return the turn at `index`, if it is shown."""
+    def turn(self, index: int) -> Turn:
+        """Return the turn at `index`.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is none, or it is hidden.
+        """
         turns = self.conversation.turns
         if not 0 <= index < len(turns) or turns[index].hidden:
             raise ConfigurationError(text("error.no_turn", number=index + 1))

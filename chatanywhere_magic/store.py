@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from . import serial
 from .conversation import Conversation, Listed, Version
 from .errors import ConfigurationError, FormatError
+from .finding import Found, excerpt, search_in
 from .messages import encodable
 from .storage import database
 from .storage.database import transaction
@@ -26,7 +27,7 @@ from .storage.salvage import salvage
 from .strings import text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from typing_extensions import Self
 
@@ -42,8 +43,6 @@ SILENT_SECONDS: Final = 600.0
 """After which a turn of a process that cannot be seen from here, on another machine, is over."""
 TRIGRAM: Final = 3
 """Letters from which a word is in the index."""
-EXCERPT: Final = 60
-"""Letters on each side of what was found."""
 
 _WARNINGS: Final = {
     "full": "store.full",
@@ -55,19 +54,6 @@ _WARNINGS: Final = {
 _TAKEN_OVER: Final = -1
 """The key of a conversation that was read from a file which has been set aside since."""
 _left_open: Final[list[sqlite3.Connection]] = []
-
-
-@dataclass(frozen=True)
-class Found:
-    """A turn in which something was found."""
-
-    conversation_id: str
-    name: str
-    turn: int
-    version: int
-    asked: float
-    """Seconds since the epoch."""
-    excerpt: str
 
 
 @dataclass(frozen=True)
@@ -335,7 +321,7 @@ class Store:
             )
             return [
                 Found(
-                    self._names.get(name, name), title, turn, number, _asked(fields), _excerpt(question, answer, words)
+                    self._names.get(name, name), title, turn, number, _asked(fields), excerpt(question, answer, words)
                 )
                 for name, title, turn, number, fields, question, answer in rows
             ]
@@ -344,7 +330,7 @@ class Store:
         unsaved = [
             found
             for conversation_id, draft in self._unsaved.items()
-            for found in _search(conversation_id, draft.conversation, words)
+            for found in search_in(conversation_id, draft.conversation, words)
         ]
         return [*unsaved, *saved][:limit]
 
@@ -497,26 +483,6 @@ def _holds_all(conversation: Conversation, words: list[str]) -> bool:
     said = [part for _, turn in conversation.visible for each in turn.versions for part in (each.question, each.answer)]
     whole = "\n".join([conversation.name, *said]).casefold()
     return all(word.casefold() in whole for word in words)
-
-
-def _search(conversation_id: str, conversation: Conversation, words: list[str]) -> Iterator[Found]:
-    for index, turn in reversed(conversation.visible):
-        for number, version in reversed(tuple(enumerate(turn.versions))):
-            said = f"{version.question}\n{version.answer}".casefold()
-            if all(word.casefold() in said for word in words):
-                excerpt = _excerpt(version.question, version.answer, words)
-                yield Found(conversation_id, conversation.name, index, number, version.timing.started, excerpt)
-                break
-
-
-def _excerpt(question: str, answer: str, words: list[str]) -> str:
-    """Return the surroundings of the first word, on one line."""
-    word = words[0].casefold()
-    said = question if word in question.casefold() else answer
-    at = max(0, said.casefold().find(word))
-    begin, end = max(0, at - EXCERPT), at + len(word) + EXCERPT
-    cut = " ".join(said[begin:end].split())
-    return f"{'…' if begin else ''}{cut}{'…' if end < len(said) else ''}"
 
 
 def _asked(fields: str) -> float:

@@ -47,6 +47,26 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Спросить модель. Ответ появляется в ячейке, вопрос становится репликой беседы.",
         "向模型提问。回答会流式显示在单元格中，问题成为对话的一轮。",
     ),
+    "about.chat_clear": (
+        "Hide every turn of the conversation; %chat_undo --back brings them back.",
+        "Скрыть все ходы беседы; вернуть их: %chat_undo --back.",
+        "隐藏对话的所有轮次；用 %chat_undo --back 恢复。",
+    ),
+    "about.chat_delete": (
+        "Hide turns, by their numbers in %chat_history; %chat_undo --back brings them back one by one.",
+        "Скрыть ходы по номерам из %chat_history; вернуть по одному: %chat_undo --back.",
+        "按 %chat_history 中的编号隐藏轮次；用 %chat_undo --back 逐个恢复。",
+    ),
+    "about.chat_fork": (
+        "Go on in a conversation of its own with the turns up to NUMBER, by default all of them; this one stays as it is.",
+        "Продолжить отдельной беседой с ходами до NUMBER (по умолчанию со всеми); эта останется как есть.",
+        "以截至 NUMBER 的轮次（默认全部）另开一段对话；原对话保持不变。",
+    ),
+    "about.chat_history": (
+        "Show the conversation: question, answer, status, versions and tokens of each turn, and what is not sent any more.",
+        "Показать беседу: вопрос, ответ, состояние, версии и токены каждого хода и то, что больше не отправляется.",
+        "显示对话：每轮的问题、回答、状态、版本和词元数，以及不再发送的内容。",
+    ),
     "about.chat_login": (
         "Ask for a provider's key with a hidden prompt, check it with one small request, and keep it in the system's keyring.",
         "Спросить ключ источника в скрытом поле, проверить его одним небольшим запросом и сохранить в системной связке ключей.",
@@ -67,6 +87,26 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Открыть под ячейкой панель чата с той же беседой.",
         "在此单元格下方打开聊天面板，使用同一对话。",
     ),
+    "about.chat_pin": (
+        "Never leave turn NUMBER, by default the last, out of what is sent.",
+        "Никогда не исключать ход NUMBER (по умолчанию последний) из отправляемого.",
+        "发送时始终包含第 NUMBER 轮（默认最后一轮）。",
+    ),
+    "about.chat_rename": (
+        "Give the conversation a title.",
+        "Назвать беседу.",
+        "为对话命名。",
+    ),
+    "about.chat_retry": (
+        "Ask the question of turn NUMBER, by default the last, again in its place; the answer before is kept as a version.",
+        "Задать вопрос хода NUMBER (по умолчанию последнего) ещё раз на том же месте; прежний ответ останется версией.",
+        "在原位置重新提问第 NUMBER 轮（默认最后一轮）；原回答保留为一个版本。",
+    ),
+    "about.chat_search": (
+        "Find the turns in which all the words stand, in this and every earlier conversation.",
+        "Найти ходы со всеми этими словами в этой и во всех прежних беседах.",
+        "在当前和以往所有对话中查找包含全部词语的轮次。",
+    ),
     "about.chat_status": (
         "Show who would answer now, where each key comes from (never the key), versions and directories.",
         "Показать, кто ответит сейчас, откуда берётся каждый ключ (но не сам ключ), версии и каталоги.",
@@ -76,6 +116,21 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Stop every answer that is on its way, such as one asked in a panel. Text that came is kept.",
         "Остановить все ответы, которые ещё идут, например заданные в панели. Полученный текст сохраняется.",
         "停止所有正在生成的回答（例如在面板中提出的）。已收到的文本会保留。",
+    ),
+    "about.chat_switch": (
+        "Go on with an earlier conversation: its number in the list, the beginning of its id, or words of it. Without any, list them.",
+        "Продолжить прежнюю беседу: номер в списке, начало идентификатора или слова из неё. Без аргумента — показать список.",
+        "继续以前的对话：列表中的编号、标识的开头或其中的词语。不带参数则列出。",
+    ),
+    "about.chat_undo": (
+        "Hide the last turn; it is neither shown nor sent any more.",
+        "Скрыть последний ход: он больше не показывается и не отправляется.",
+        "隐藏最后一轮：不再显示也不再发送。",
+    ),
+    "about.chat_versions": (
+        "Compare the versions of turn NUMBER, by default the last, and choose the one that is sent.",
+        "Сравнить версии хода NUMBER (по умолчанию последнего) и выбрать ту, что отправляется.",
+        "比较第 NUMBER 轮（默认最后一轮）的各个版本，并选择发送哪一个。",
     ),
     "answer.image": (
         "image: {label}",
@@ -537,6 +592,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "На этот вопрос нет записанного ответа, а replay равен replay-only, поэтому никого не спросили. Сначала запишите ответ или задайте ChatSession.replay = replay.",
         "该问题没有已记录的回答，而 replay 为 replay-only，因此没有发送。请先录制，或将 ChatSession.replay 设为 replay。",
     ),
+    "error.number": (
+        "Turns and versions are numbered from 1, and {word!r} is no such number. See %chat_history.",
+        "Ходы и версии нумеруются с 1, а {word!r} не номер. См. %chat_history.",
+        "轮次和版本从 1 开始编号，{word!r} 不是编号。参见 %chat_history。",
+    ),
     "error.option": (
         "{message}. %{magic} --help lists the options.",
         "{message}. Список параметров: %{magic} --help.",
@@ -847,6 +907,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "отправить с вопросом файл: текст, PDF или изображение; можно повторять",
         "附上文件：文本、PDF 或图片；可重复",
     ),
+    "help.back": (
+        "take the last undo, delete or clear back",
+        "вернуть последнее скрытое",
+        "撤回上一次隐藏",
+    ),
     "help.code": (
         "put the answer's code into the next cell, to be read and run by you",
         "поместить код из ответа в следующую ячейку; запускаете его вы",
@@ -867,10 +932,20 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "показать, что было бы отправлено, и ничего не отправлять",
         "显示将要发送的内容，但不发送",
     ),
+    "help.full": (
+        "show questions and answers in full",
+        "показать вопросы и ответы целиком",
+        "完整显示问题和回答",
+    ),
     "help.help": (
         "show this help",
         "показать эту справку",
         "显示此帮助",
+    ),
+    "help.history_json": (
+        "print the whole conversation as JSON",
+        "вывести всю беседу в JSON",
+        "以 JSON 输出整段对话",
     ),
     "help.json": (
         "have the answer as JSON, checked; it is the reply's value",
@@ -917,6 +992,16 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "сохранить ответ в этой переменной; то же делает NAME << перед вопросом",
         "把回答存入此变量；在问题前写 NAME << 也可以",
     ),
+    "help.pin_off": (
+        "let it be left out again",
+        "снова разрешить исключать",
+        "取消固定",
+    ),
+    "help.private": (
+        "never write it to the disk",
+        "никогда не записывать на диск",
+        "不写入磁盘",
+    ),
     "help.provider": (
         "who answers: chatanywhere, openai, local, chatanywhere-web",
         "кто отвечает: chatanywhere, openai, local, chatanywhere-web",
@@ -941,6 +1026,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "have the answer in this form, checked: a pydantic model, dataclass, TypedDict or dict of yours, or a .json file",
         "получить ответ в этой форме с проверкой: ваша модель pydantic, dataclass, TypedDict, словарь или файл .json",
         "要求回答符合此模式并检查：你的 pydantic 模型、dataclass、TypedDict、字典，或 .json 文件",
+    ),
+    "help.select": (
+        "show and send this version",
+        "показывать и отправлять эту версию",
+        "显示并发送此版本",
     ),
     "help.system": (
         "system prompt of this question",
@@ -1047,6 +1137,16 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "системная подсказка",
         "系统提示",
     ),
+    "mark.left_out": (
+        "left out",
+        "не входит",
+        "已省略",
+    ),
+    "mark.not_sent": (
+        "not sent",
+        "не отправляется",
+        "不发送",
+    ),
     "notice.can_resume": (
         "This notebook has a conversation: “{title}” (turns: {turns}, {date}). To go on with it: %chat_switch {id}",
         "У этого блокнота есть беседа: «{title}» (ходов: {turns}, {date}). Продолжить её: %chat_switch {id}",
@@ -1057,10 +1157,30 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Эта ячейка спрашивает не всё, что спрашивала раньше, поэтому лишнее скрыто (ход {numbers}). Вернуть: %chat_undo --back.",
         "此单元格不再提出之前的某些问题，对应的第 {numbers} 轮已隐藏。用 %chat_undo --back 恢复。",
     ),
+    "notice.cleared": (
+        "Hidden: {count} turns. %chat_undo --back brings them back.",
+        "Скрыто ходов: {count}. Вернуть: %chat_undo --back.",
+        "已隐藏 {count} 轮。用 %chat_undo --back 恢复。",
+    ),
+    "notice.context": (
+        "context: {used:,} of {limit:,} tokens",
+        "контекст: {used:,} из {limit:,} токенов",
+        "上下文：{used:,} / {limit:,} 词元",
+    ),
     "notice.corrected": (
         "The answer could not be used: {problems}. The model is told so and asked once more.",
         "Ответ использовать нельзя: {problems}. Модели об этом сообщено, и вопрос задан ещё раз.",
         "回答无法使用：{problems}。已告知模型并再问一次。",
+    ),
+    "notice.earlier_turns": (
+        "{count} turns before these: %chat_history",
+        "ходов до этих: {count}; все: %chat_history",
+        "之前还有 {count} 轮：%chat_history",
+    ),
+    "notice.forked": (
+        "Going on in a conversation of its own, with {count} turns ({id}).",
+        "Дальше — отдельная беседа, ходов: {count} ({id}).",
+        "已另开一段对话，含 {count} 轮（{id}）。",
     ),
     "notice.key_checked": (
         "It was accepted; models: {count}.",
@@ -1102,10 +1222,25 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Начата новая беседа.",
         "已开始新对话。",
     ),
+    "notice.new_private": (
+        "A new, private conversation has begun: it is never written to the disk.",
+        "Начата новая личная беседа: на диск она не записывается.",
+        "已开始新的私密对话：不会写入磁盘。",
+    ),
+    "notice.next_leaves_out": (
+        "the next question leaves out the oldest {count}",
+        "в следующий вопрос не войдут самые старые: {count}",
+        "下一个问题将省略最早的 {count} 轮",
+    ),
     "notice.no_code": (
         "There is no code in the answer.",
         "В ответе нет кода.",
         "回答中没有代码。",
+    ),
+    "notice.no_conversations": (
+        "There are no conversations yet.",
+        "Бесед пока нет.",
+        "还没有对话。",
     ),
     "notice.no_key_kept": (
         "No key is kept for {provider} ({host}).",
@@ -1117,15 +1252,45 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Ключ не принят.",
         "未接受密钥。",
     ),
+    "notice.no_turns": (
+        "There are no turns here yet.",
+        "Здесь пока нет ходов.",
+        "这里还没有轮次。",
+    ),
     "notice.not_recorded": (
         "replay is record, but conversations are not kept (ChatSession.persist, %chat_new --private): this answer cannot be replayed later.",
         "replay равен record, но беседы не сохраняются (ChatSession.persist, %chat_new --private): этот ответ потом не воспроизвести.",
         "replay 为 record，但对话没有保存（ChatSession.persist、%chat_new --private）：这个回答以后无法回放。",
     ),
+    "notice.nothing_found": (
+        "Nothing was found.",
+        "Ничего не найдено.",
+        "没有找到。",
+    ),
+    "notice.nothing_to_restore": (
+        "There is nothing to take back.",
+        "Возвращать нечего.",
+        "没有可撤回的内容。",
+    ),
+    "notice.pinned": (
+        "Pinned: “{question}” is never left out.",
+        "Закреплено: «{question}» всегда отправляется.",
+        "已固定：“{question}”将始终发送。",
+    ),
     "notice.reading_prompt": (
         "the model reads the conversation, {percent} % …",
         "модель читает беседу, {percent} % …",
         "模型正在读取对话，{percent}% …",
+    ),
+    "notice.renamed": (
+        "The conversation is called “{title}” now.",
+        "Беседа теперь называется «{title}».",
+        "对话现已命名为“{title}”。",
+    ),
+    "notice.restored": (
+        "Shown again: {count}.",
+        "Снова показано ходов: {count}.",
+        "已恢复 {count} 轮。",
     ),
     "notice.resumed": (
         "Going on with this notebook's conversation: “{title}” (turns: {turns}, {date}). %chat_new begins another than {id}",
@@ -1136,6 +1301,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{why}; asking again in {seconds} s …",
         "{why}; повтор через {seconds} с …",
         "{why}；{seconds} 秒后重试 …",
+    ),
+    "notice.select_how": (
+        "Choose one: %chat_versions {number} --select VERSION",
+        "Выбрать: %chat_versions {number} --select VERSION",
+        "选择：%chat_versions {number} --select VERSION",
     ),
     "notice.shortened": (
         "The limit is {limit:,} tokens: asking again without the {count} oldest turns …",
@@ -1151,6 +1321,36 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Summarising {count} earlier turns …",
         "Пересказываю прежние ходы ({count}) …",
         "正在概括较早的 {count} 轮…",
+    ),
+    "notice.switch_how": (
+        "Go on with one: %chat_switch NUMBER, the beginning of its id, or words of it",
+        "Продолжить: %chat_switch и номер, начало идентификатора или слова из неё",
+        "继续：%chat_switch 加编号、标识开头或其中的词语",
+    ),
+    "notice.switch_which": (
+        "Several are meant; name one: %chat_switch NUMBER",
+        "Подходит несколько; выберите: %chat_switch NUMBER",
+        "有多个匹配，请指定：%chat_switch NUMBER",
+    ),
+    "notice.switched": (
+        "Going on with “{title}” (turns: {turns}, {date}, {id}).",
+        "Продолжаем «{title}» (ходов: {turns}, {date}, {id}).",
+        "继续“{title}”（{turns} 轮，{date}，{id}）。",
+    ),
+    "notice.undone": (
+        "Hidden: “{question}”. %chat_undo --back brings it back.",
+        "Скрыто: «{question}». Вернуть: %chat_undo --back.",
+        "已隐藏：“{question}”。用 %chat_undo --back 恢复。",
+    ),
+    "notice.unpinned": (
+        "No longer pinned: “{question}”.",
+        "Больше не закреплено: «{question}».",
+        "已取消固定：“{question}”。",
+    ),
+    "notice.version_of": (
+        "version {number} of {count}",
+        "версия {number} из {count}",
+        "版本 {number}/{count}",
     ),
     "notice.without_format": (
         "The server does not know structured output; asked once more without it.",
@@ -1756,6 +1956,61 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{path} cannot be written, so conversations are not being stored. The chat goes on; check the rights of the file and its directory.",
         "Запись в {path} невозможна, поэтому беседы не сохраняются. Чат продолжается; проверьте права на файл и его каталог.",
         "{path} 不可写，对话无法保存。聊天不受影响；请检查该文件及其目录的权限。",
+    ),
+    "table.answer": (
+        "answer",
+        "ответ",
+        "回答",
+    ),
+    "table.date": (
+        "date",
+        "дата",
+        "日期",
+    ),
+    "table.found": (
+        "found",
+        "найдено",
+        "匹配内容",
+    ),
+    "table.model": (
+        "model",
+        "модель",
+        "模型",
+    ),
+    "table.question": (
+        "question",
+        "вопрос",
+        "问题",
+    ),
+    "table.status": (
+        "status",
+        "состояние",
+        "状态",
+    ),
+    "table.title": (
+        "title",
+        "название",
+        "标题",
+    ),
+    "table.tokens": (
+        "tokens",
+        "токены",
+        "词元",
+    ),
+    "table.turn": (
+        "turn",
+        "ход",
+        "轮次",
+    ),
+    "table.turns": (
+        "turns",
+        "ходы",
+        "轮数",
+    ),
+    "table.versions": (
+        "versions",
+        "версии",
+        "版本",
     ),
     "tls.expired": (
         "its certificate has expired",

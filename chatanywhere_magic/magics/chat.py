@@ -140,7 +140,8 @@ class ChatMagics(Magics):
             while following is not None:
                 live = following
                 interrupts.stop(live)
-                self._show(live, quiet=given.quiet)
+                show_turn(self._shell, self.session, live, quiet=given.quiet, alone=self._is_untouched)
+                self._is_untouched = self._is_untouched and given.quiet
                 following = self.session.correction(live)
                 if following is not None and not given.quiet:
                     sys.stdout.write(following.notice + "\n")
@@ -203,24 +204,28 @@ class ChatMagics(Magics):
         elif not given.quiet:
             sys.stdout.write(text("notice.no_code") + "\n")
 
-    def _show(self, live: LiveTurn, *, quiet: bool) -> None:
-        if quiet:
-            self.session.start(live)
-            live.wait()
-            return
-        painter = painter_for(
-            self._shell,
-            footer=self.session.footer,
-            reasoning=self.session.reasoning,
-            alone=self._is_untouched,
-        )
-        self._is_untouched = False
-        changed = threading.Event()
-        live.listen(lambda _: changed.set())
-        painter.paint(live)
-        self.session.start(live)
-        follow(live, painter, changed)
-        painter.finish(live)
+
+def show_turn(
+    shell: InteractiveShell, session: ChatSession, live: LiveTurn, *, quiet: bool = False, alone: bool = False
+) -> None:
+    """Ask what was prepared and show the answer as it comes, until it is over.
+
+    Parameters
+    ----------
+    alone : bool
+        Whether the cell's output has been empty so far.
+    """
+    if quiet:
+        session.start(live)
+        live.wait()
+        return
+    painter = painter_for(shell, footer=session.footer, reasoning=session.reasoning, alone=alone)
+    changed = threading.Event()
+    live.listen(lambda _: changed.set())
+    painter.paint(live)
+    session.start(live)
+    follow(live, painter, changed)
+    painter.finish(live)
 
 
 def _agreed(question: str) -> bool:

@@ -1,19 +1,70 @@
-"""The magics of the conversation itself: beginning, stopping, and everything else that asks nothing."""
+"""The magics of the conversation itself: what was said, undoing it, and the conversations there are."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
+from .. import serial
+from ..errors import UsageError
+from ..live import Interrupts
 from ..strings import text
-from .options import Namespace, Options, takes
+from .chat import show_turn
+from .notebook import SHORT_ID, date, described
+from .options import Namespace, Option, Options, takes
+from .tables import show_table
+from .transcript import shortened, show_found, show_history, show_versions
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from ..conversation import Listed
     from ..session import ChatSession
+
+FIRST_SCREEN: Final = 10
+"""Turns that are shown of a conversation that is gone on with."""
+MAX_ROW_DIGITS: Final = 4
+"""Digits up to which a number is a row of the list, not the beginning of an id."""
+
+
+def _number(word: str) -> int:
+    """Return a turn's or a version's index for the number that people see."""
+    if not word.isdecimal() or int(word) < 1:
+        raise UsageError(text("error.number", word=word))
+    return int(word) - 1
+
+
+_NEW: Final = Options("chat_new", "about.chat_new", Option(("--private",), "help.private"), words=("[TITLE …]",))
+_HISTORY: Final = Options(
+    "chat_history",
+    "about.chat_history",
+    Option(("--full",), "help.full"),
+    Option(("--json",), "help.history_json"),
+    words=("[NUMBER …]",),
+)
+_SWITCH: Final = Options("chat_switch", "about.chat_switch", words=("[WHICH …]",))
+_UNDO: Final = Options("chat_undo", "about.chat_undo", Option(("--back",), "help.back"))
+_RETRY: Final = Options(
+    "chat_retry",
+    "about.chat_retry",
+    Option(("-m", "--model"), "help.model", "MODEL", str),
+    Option(("-p", "--provider"), "help.provider", "PROVIDER", str),
+    words=("[NUMBER]",),
+)
+_FORK: Final = Options("chat_fork", "about.chat_fork", words=("[NUMBER]",))
+_DELETE: Final = Options("chat_delete", "about.chat_delete", words=("NUMBER", "[NUMBER …]"))
+_CLEAR: Final = Options("chat_clear", "about.chat_clear")
+_RENAME: Final = Options("chat_rename", "about.chat_rename", words=("TITLE", "[…]"))
+_PIN: Final = Options("chat_pin", "about.chat_pin", Option(("--off",), "help.pin_off"), words=("[NUMBER]",))
+_VERSIONS: Final = Options(
+    "chat_versions",
+    "about.chat_versions",
+    Option(("--select",), "help.select", "VERSION", _number),
+    words=("[NUMBER]",),
+)
+_SEARCH: Final = Options("chat_search", "about.chat_search", words=("WORD", "[WORD …]"))
 
 
 @magics_class
@@ -22,17 +73,173 @@ class ConversationMagics(Magics):
 
     def __init__(self, shell: InteractiveShell, session: ChatSession) -> None:
         super().__init__(shell)
+        self._shell = shell
         self.session = session
+        self._rows: list[str] = []
+        """The ids of the conversations that were listed last, in their order."""
 
+    @no_var_expand
     @line_magic
-    @takes(Options("chat_new", "about.chat_new"))
-    def chat_new(self, _given: Namespace) -> None:
+    @takes(_NEW)
+    def chat_new(self, given: Namespace) -> None:
         """Begin a new conversation."""
-        self.session.new()
-        sys.stdout.write(text("notice.new_conversation") + "\n")
+        self.session.new(private=given.private)
+        if given.words:
+            self.session.rename(" ".join(given.words))
+        _say(text("notice.new_private") if given.private else text("notice.new_conversation"))
 
     @line_magic
     @takes(Options("chat_stop", "about.chat_stop"))
     def chat_stop(self, _given: Namespace) -> None:
         """Stop every answer that is on its way, such as one asked in a panel. Text that came is kept."""
-        sys.stdout.write(text("notice.stopped", count=self.session.stop()) + "\n")
+        _say(text("notice.stopped", count=self.session.stop()))
+
+    @line_magic
+    @takes(_HISTORY)
+    def chat_history(self, given: Namespace) -> None:
+        """Show what was said."""
+        conversation = self.session.conversation
+        wanted = [_number(word) for word in given.words]
+        if given.json:
+            _say(serial.dumps(serial.conversation_to_json(conversation), indent=1))
+            return
+        turns = [(index, self.session.turn(index)) for index in wanted] or conversation.visible
+        show_history(self.session, turns, full=given.full)
+
+    @no_var_expand
+    @line_magic
+    @takes(_SWITCH)
+    def chat_switch(self, given: Namespace) -> None:
+        """Go on with an earlier conversation."""
+        if not given.words:
+            self._list(self.session.conversations(), text("notice.switch_how"))
+            return
+        meant = self._meant(" ".join(given.words))
+        if len(meant) > 1:
+            self._list(meant, text("notice.switch_which"))
+            return
+        self.session.switch(meant[0].id)
+        _say(text("notice.switched", **described(meant[0])))
+        show_history(self.session, self.session.conversation.visible, last=FIRST_SCREEN)
+
+    def _meant(self, which: str) -> list[Listed]:
+        """Return the conversations that a number in the list, the beginning of an id, or words mean."""
+        everything = self.session.conversations(limit=sys.maxsize >> 1)
+        if which.isdecimal() and len(which) <= MAX_ROW_DIGITS:
+            rows = self._rows or [listed.id for listed in everything]
+            chosen = rows[int(which) - 1 : int(which)] if int(which) else []
+            meant = [listed for listed in everything if listed.id in chosen]
+        else:
+            meant = [listed for listed in everything if listed.id.startswith(which)]
+            meant = meant or [listed for listed in everything if listed.title.casefold() == which.casefold()]
+            meant = meant or self.session.conversations(which)
+        if not meant:
+            raise UsageError(text("error.no_conversation", id=which))
+        return meant
+
+    def _list(self, conversations: list[Listed], note: str) -> None:
+        if not conversations:
+            _say(text("notice.no_conversations"))
+            return
+        self._rows = [listed.id for listed in conversations]
+        rows = [
+            (str(number), shortened(each.title), date(each.updated), each.model, str(each.turns), each.id[:SHORT_ID])
+            for number, each in enumerate(conversations, 1)
+        ]
+        header = ("", text("table.title"), text("table.date"), text("table.model"), text("table.turns"), "id")
+        current = {number for number, each in enumerate(conversations) if each.id == self.session.conversation_id}
+        show_table(header, rows, marked=current, note=note)
+
+    @line_magic
+    @takes(_UNDO)
+    def chat_undo(self, given: Namespace) -> None:
+        """Hide the last turn, or take the last undo, delete or clear back."""
+        if given.back:
+            shown = self.session.restore()
+            _say(text("notice.restored", count=len(shown)) if shown else text("notice.nothing_to_restore"))
+            return
+        turn = self.session.undo()
+        _say(text("notice.undone", question=shortened(turn.current.question)) if turn else text("notice.no_turns"))
+
+    @line_magic
+    @takes(_RETRY)
+    def chat_retry(self, given: Namespace) -> None:
+        """Ask a turn's question again, in its place."""
+        index = _number(given.words[0]) if given.words else None
+        with Interrupts() as interrupts:
+            live = self.session.retry(index, provider=given.provider, model=given.model or "")
+            interrupts.stop(live)
+            show_turn(self._shell, self.session, live)
+        live.reply()
+
+    @line_magic
+    @takes(_FORK)
+    def chat_fork(self, given: Namespace) -> None:
+        """Begin a conversation of its own with the turns up to one of this."""
+        self.session.fork(_number(given.words[0]) if given.words else None)
+        _say(
+            text(
+                "notice.forked", count=len(self.session.conversation.turns), id=self.session.conversation_id[:SHORT_ID]
+            )
+        )
+
+    @line_magic
+    @takes(_DELETE)
+    def chat_delete(self, given: Namespace) -> None:
+        """Hide turns."""
+        for index in dict.fromkeys(map(_number, given.words)):
+            turn = self.session.delete(index)
+            _say(text("notice.undone", question=shortened(turn.current.question)))
+
+    @line_magic
+    @takes(_CLEAR)
+    def chat_clear(self, _given: Namespace) -> None:
+        """Hide every turn."""
+        count = self.session.clear()
+        _say(text("notice.cleared", count=count) if count else text("notice.no_turns"))
+
+    @no_var_expand
+    @line_magic
+    @takes(_RENAME)
+    def chat_rename(self, given: Namespace) -> None:
+        """Give the conversation a title."""
+        self.session.rename(" ".join(given.words))
+        _say(text("notice.renamed", title=self.session.conversation.name))
+
+    @line_magic
+    @takes(_PIN)
+    def chat_pin(self, given: Namespace) -> None:
+        """Never leave a turn out of what is sent."""
+        index = _number(given.words[0]) if given.words else self._last()
+        turn = self.session.pin(index, pinned=not given.off)
+        question = shortened(turn.current.question)
+        _say(text("notice.unpinned", question=question) if given.off else text("notice.pinned", question=question))
+
+    @line_magic
+    @takes(_VERSIONS)
+    def chat_versions(self, given: Namespace) -> None:
+        """Compare a turn's versions, and choose which is sent."""
+        index = _number(given.words[0]) if given.words else self._last()
+        if given.select is not None:
+            self.session.select(index, given.select)
+        show_versions(index, self.session.turn(index))
+
+    @no_var_expand
+    @line_magic
+    @takes(_SEARCH)
+    def chat_search(self, given: Namespace) -> None:
+        """Find words in all conversations."""
+        found = self.session.search(" ".join(given.words))
+        if not found:
+            _say(text("notice.nothing_found"))
+            return
+        self._rows = list(dict.fromkeys(each.conversation_id for each in found))
+        show_found(found, self._rows)
+
+    def _last(self) -> int:
+        visible = self.session.conversation.visible
+        return visible[-1][0] if visible else 0
+
+
+def _say(words: str) -> None:
+    sys.stdout.write(words + "\n")

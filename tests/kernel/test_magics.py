@@ -416,7 +416,7 @@ class TestMistakes:
             ("%chat --max-tokens 0 Hello", "--max-tokens takes a number from 1, not 0."),
             ("%chat --append=yes Hello", "%chat --help lists the options."),
             ("%%chat gpt-test\nHello", "The %%chat line takes options only, and 'gpt-test' is none."),
-            ("%chat_new now", "%chat_new takes no arguments, and 'now' is one."),
+            ("%chat_stop now", "%chat_stop takes no arguments, and 'now' is one."),
             ("chat.provider = 7\n%chat Hello", "A provider is a name, a subclass of AsyncGeneratorProvider"),
         ],
     )

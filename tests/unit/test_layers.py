@@ -17,7 +17,7 @@ PACKAGE = Path(chatanywhere_magic.__file__).parent
 LAYERS = (
     {"messages", "errors", "strings"},
     {"tokens"},
-    {"context", "conversation", "credentials", "keys", "leaks", "providers", "reply", "schema"},
+    {"context", "conversation", "credentials", "finding", "keys", "leaks", "providers", "reply", "schema"},
     {"serial"},
     {"export", "storage"},
     {"store"},

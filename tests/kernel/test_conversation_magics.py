@@ -1,0 +1,244 @@
+"""The magics of the conversation: what they show, change and refuse."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chatanywhere_magic.testing.server import Answer
+from tests.kernel.seen import evaluate, the_answer, the_error_line
+
+if TYPE_CHECKING:
+    from tests.support.kernels import Kernel, Result
+    from tests.support.server import LocalServer
+
+
+def ask(kernel: Kernel, *questions: str) -> None:
+    for question in questions:
+        assert kernel.run(f"%chat {question}").status == "ok"
+
+
+def shown(kernel: Kernel) -> list[str]:
+    questions: list[str] = evaluate(kernel, "[turn.current.question for _, turn in chat.conversation.visible]")
+    return questions
+
+
+def table(result: Result) -> list[list[str]]:
+    """Return the rows of the one table that was shown, its header first, and the note below it."""
+    assert result.status == "ok", result
+    (output,) = (each for each in result.outputs if each["output_type"] == "display_data")
+    lines = output["data"]["text/plain"].splitlines()
+    return [re.split(r"\s{2,}", line.strip()) for line in lines]
+
+
+def page(result: Result) -> str:
+    (output,) = (each for each in result.outputs if each["output_type"] == "display_data")
+    html: str = output["data"]["text/html"]
+    return html
+
+
+# --- history --------------------------------------------------------------------------------------------------
+
+
+def test_the_history_shows_each_turn_with_its_status_versions_and_tokens(kernel: Kernel, server: LocalServer) -> None:
+    server.queue(Answer(text=["four"], usage=(11, 2)), Answer(status=400, raw=[b"{}"]), Answer(text=["4"]))
+    kernel.run("%chat 2+2?")
+    kernel.run("%chat fails")
+    kernel.run("%chat_retry 1")
+    kernel.run("%chat_pin 1")
+    header, _, first, second, *_ = table(kernel.run("%chat_history"))
+    assert header == ["question", "answer", "status", "versions", "tokens"]
+    assert first == ["1", "2+2?", "4", "📌", "2/2", "7 + 3"]
+    assert second[:2] == ["2", "fails"]
+    assert "not sent" in second[-1]
+
+
+def test_the_history_says_what_the_next_question_leaves_out(kernel: Kernel) -> None:
+    ask(kernel, *(f"{number} {'word ' * 60}" for number in range(4)))
+    kernel.run("chat.budget = 250")
+    *rows, note = table(kernel.run("%chat_history"))
+    assert ["left out" in " ".join(row) for row in rows[2:]] == [True, True, False, False]
+    assert "the next question leaves out the oldest 2" in " ".join(note)
+
+
+def test_the_history_in_full_shows_answers_as_they_are_and_runs_nothing(kernel: Kernel, server: LocalServer) -> None:
+    server.queue(Answer(text=["**bold** <script>alert(1)</script>"]))
+    ask(kernel, "<b>question</b>")
+    result = kernel.run("%chat_history --full")
+    assert "<strong>bold</strong>" in page(result)
+    assert "<script>" not in page(result)
+    assert "<b>" not in page(result)
+    short = kernel.run("%chat_history")
+    assert "<script>" not in page(short)
+    assert "<b>" not in page(short)
+
+
+def test_the_history_as_json_is_the_whole_conversation(kernel: Kernel) -> None:
+    ask(kernel, "a", "b")
+    kernel.run("%chat_undo")
+    document = json.loads(kernel.run("%chat_history --json").stdout)
+    assert [turn["versions"][0]["question"] for turn in document["turns"]] == ["a", "b"]
+    assert document["turns"][1]["hidden"] == 1
+
+
+def test_an_empty_history_says_so(kernel: Kernel) -> None:
+    assert kernel.run("%chat_history").stdout == "There are no turns here yet.\n"
+
+
+# --- undo, delete, clear, pin, rename -------------------------------------------------------------------------
+
+
+def test_undo_hides_the_last_turn_and_back_shows_it_again(kernel: Kernel, server: LocalServer) -> None:
+    ask(kernel, "a", "b")
+    assert "“b”" in kernel.run("%chat_undo").stdout
+    ask(kernel, "c")
+    assert [message["content"] for message in server.requests[-1].messages][::2] == ["a", "c"]
+    assert kernel.run("%chat_undo --back").stdout == "Shown again: 1.\n"
+    assert shown(kernel) == ["a", "b", "c"]
+    assert "nothing" in kernel.run("%chat_undo --back").stdout
+
+
+def test_delete_and_clear_hide_turns_by_their_numbers(kernel: Kernel) -> None:
+    ask(kernel, "a", "b", "c")
+    kernel.run("%chat_delete 1 3")
+    assert shown(kernel) == ["b"]
+    assert "1 turns" in kernel.run("%chat_clear").stdout
+    assert shown(kernel) == []
+    for _ in range(3):
+        kernel.run("%chat_undo --back")
+    assert shown(kernel) == ["a", "b", "c"]
+
+
+def test_a_title_stays(kernel: Kernel) -> None:
+    ask(kernel, "a")
+    assert "“Medians and {means}”" in kernel.run("%chat_rename Medians and {means}").stdout
+    assert evaluate(kernel, "chat.conversation.title") == "Medians and {means}"
+
+
+def test_a_pin_is_set_and_taken_away(kernel: Kernel) -> None:
+    ask(kernel, "a", "b")
+    assert "“b”" in kernel.run("%chat_pin").stdout
+    assert evaluate(kernel, "[turn.pinned for turn in chat.conversation.turns]") == [False, True]
+    kernel.run("%chat_pin 2 --off")
+    assert evaluate(kernel, "[turn.pinned for turn in chat.conversation.turns]") == [False, False]
+
+
+# --- versions -------------------------------------------------------------------------------------------------
+
+
+def test_retry_streams_another_answer_in_the_same_place(kernel: Kernel, server: LocalServer) -> None:
+    ask(kernel, "a", "b")
+    server.queue(Answer(text=["another", " answer"], model="other"))
+    display = the_answer(kernel.run("%chat_retry -m other 1"))
+    assert display.data["text/plain"] == "another answer"
+    assert server.requests[-1].json["model"] == "other"
+    assert [message["content"] for message in server.requests[-1].messages] == ["a"]
+    assert evaluate(kernel, "[len(turn.versions) for turn in chat.conversation.turns]") == [2, 1]
+
+
+def test_versions_are_compared_and_chosen(kernel: Kernel, server: LocalServer) -> None:
+    server.queue(Answer(text=["first"]), Answer(text=["second"]))
+    ask(kernel, "a")
+    kernel.run("%chat_retry")
+    rows = table(kernel.run("%chat_versions"))
+    assert [row[2] for row in rows[2:4]] == ["a", "a"] or [row[1] for row in rows[2:4]] == ["a", "a"]
+    assert "▸" in kernel.run("%chat_versions --select 1").outputs[0]["data"]["text/plain"].splitlines()[2]
+    ask(kernel, "b")
+    assert [message["content"] for message in server.requests[-1].messages] == ["a", "first", "b"]
+
+
+# --- conversations --------------------------------------------------------------------------------------------
+
+
+def test_conversations_are_listed_and_gone_on_with_by_number_id_or_words(kernel: Kernel) -> None:
+    kernel.run("%chat_new Statistics")
+    ask(kernel, "what is a median")
+    kernel.run("%chat_new")
+    ask(kernel, "what is a tuple")
+    rows = table(kernel.run("%chat_switch"))
+    listed = [row for row in rows if "Statistics" in row or "what is a tuple" in row]
+    assert len(listed) == 2
+    number = next(row[row.index("Statistics") - 1] for row in listed if "Statistics" in row)
+    assert "“Statistics”" in kernel.run(f"%chat_switch {number}").stdout
+    assert shown(kernel) == ["what is a median"]
+    kernel.run("%chat_switch a tuple")
+    assert shown(kernel) == ["what is a tuple"]
+    conversation = evaluate(kernel, "next(each.id for each in chat.conversations() if each.title == 'Statistics')")
+    result = kernel.run(f"%chat_switch {conversation[:8]}")
+    assert shown(kernel) == ["what is a median"]
+    assert "what is a median" in page(result)
+
+
+def test_words_that_mean_several_conversations_list_those(kernel: Kernel) -> None:
+    for number in range(2):
+        kernel.run("%chat_new")
+        ask(kernel, f"ambiguity {number}")
+    result = kernel.run("%chat_switch ambiguity")
+    assert "Several are meant" in page(result)
+    assert shown(kernel) == ["ambiguity 1"]
+    kernel.run("%chat_switch 2")
+    assert shown(kernel) == ["ambiguity 0"]
+
+
+def test_a_fork_goes_on_by_itself(kernel: Kernel) -> None:
+    ask(kernel, "a", "b", "c")
+    assert "2 turns" in kernel.run("%chat_fork 2").stdout
+    ask(kernel, "d")
+    assert shown(kernel) == ["a", "b", "d"]
+
+
+def test_search_finds_words_in_all_conversations(kernel: Kernel, server: LocalServer) -> None:
+    kernel.run("%chat_new Numbers")
+    server.queue(Answer(text=["The quick zebra is 42."]))
+    ask(kernel, "what is the zebra")
+    kernel.run("%chat_new")
+    ask(kernel, "something else")
+    rows = table(kernel.run("%chat_search ZEBRA"))
+    assert any("Numbers" in row for row in rows)
+    kernel.run("%chat_switch 1")
+    assert shown(kernel) == ["what is the zebra"]
+    assert kernel.run("%chat_search unheard-of-word").stdout == "Nothing was found.\n"
+
+
+def test_a_private_conversation_is_said_to_be_one(kernel: Kernel) -> None:
+    assert "private" in kernel.run("%chat_new --private").stdout
+    assert evaluate(kernel, "chat.is_private")
+    kernel.run("%chat_new")
+    assert not evaluate(kernel, "chat.is_private")
+
+
+# --- mistakes -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("%chat_delete 7", ("no turn 7", "%chat_history")),
+        ("%chat_delete one", ("'one'",)),
+        ("%chat_delete", ("NUMBER",)),
+        ("%chat_retry 0", ("'0'",)),
+        ("%chat_versions --select 5", ("no version 5",)),
+        ("%chat_switch no such conversation", ("no such conversation",)),
+        ("%chat_history --ful", ("--full",)),
+        ("%chat_undo --bakc", ("--back",)),
+    ],
+)
+def test_a_mistake_is_answered_in_one_line(kernel: Kernel, line: str, words: tuple[str, ...]) -> None:
+    ask(kernel, "a")
+    result = kernel.run(line)
+    said = the_error_line(result)
+    assert all(word in said for word in words), said
+
+
+@pytest.mark.parametrize(
+    "magic",
+    ["history", "switch", "undo", "retry", "fork", "delete", "clear", "rename", "pin", "versions", "search", "new"],
+)
+def test_every_magic_has_its_help(kernel: Kernel, magic: str) -> None:
+    ask(kernel, "a")
+    help_text = kernel.run(f"%chat_{magic} --help").stdout
+    assert help_text.startswith("usage: %chat_")
+    assert shown(kernel) == ["a"]
