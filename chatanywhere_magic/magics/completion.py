@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
-from ..context import candidates
 from ..providers.base import provider_names
 from ..strings import text
 
@@ -124,6 +123,8 @@ class ChatCompleter:
             quote = path[:1] if path[:1] in {"'", '"'} else ""
             paths = _paths(path.removeprefix(quote), quoted=bool(quote))
             return _offer([SimpleCompletion(f"@{_FILE}{quote}{path.text}", type=path.type) for path in paths], typed)
+        from ..context import candidates  # with the first @, not with the extension
+
         found = candidates(self._session.names, name)
         return _offer([SimpleCompletion(f"@{it.name}", type=f"{it.type} {it.size}".strip()) for it in found], typed)
 

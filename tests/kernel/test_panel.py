@@ -494,7 +494,7 @@ def test_what_is_typed_is_never_run(page: Page, kernel: Kernel, server: LocalSer
 
 
 def test_no_key_is_in_its_state(kernel: Kernel, server: LocalServer) -> None:
-    kernel.run("import os; os.environ['OPENAI_API_KEY'] = 'sk-' + 'very-secret' * 3")
+    kernel.run("import os; os.environ.update({'OPENAI_API_KEY': 'sk-' + 'very-secret' * 3})")
     page = new_page(kernel).open()
     page.say("send", text="Hello")
     page.wait_for("tokens")
