@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import linecache
 import re
 import sys
-import traceback
 from collections import ChainMap, deque
 from dataclasses import dataclass, field
-from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-
-import IPython
 
 from ..errors import ChatError, ChatInterrupted
 from ..messages import Attachment
+from .tracebacks import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
 
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
@@ -32,12 +26,7 @@ PICTURES_KEPT: Final = 3
 """Of one cell."""
 CELLS_WITH_PICTURES: Final = 10
 PICTURE_CHARACTERS: Final = 4_000_000
-FRAMES_SHOWN: Final = 30
-LINES_AROUND: Final = 3
-"""Shown of the code on either side of the line that failed."""
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_OURS: Final = str(Path(__file__).parents[1])
-_IPYTHONS: Final = str(Path(IPython.__file__).parent)
 
 
 @dataclass
@@ -125,7 +114,7 @@ class KernelNames:
         source = history.input_hist_raw[number].rstrip("\n")
         record = next((each for each in reversed(self._records) if each.number == number), _Record(number))
         result = history.output_hist_reprs.get(number, "")
-        outputs = "\n".join(filter(None, [record.text, result]))
+        outputs = "\n".join(filter(None, [record.text or _kept_by_ipython(history, number), result]))
         return Cell(number, source, outputs, record.error, tuple(record.pictures.values()))
 
     def error(self) -> str:
@@ -133,7 +122,7 @@ class KernelNames:
         if not self._error:
             last = getattr(sys, "last_value", None)  # from before the extension was loaded
             if isinstance(last, BaseException) and not _is_ours(last):
-                self._error = error_text(last)
+                self._error = self._as_text(last)
         return self._error
 
     # --- listening ----------------------------------------------------------------------------------------------
@@ -170,10 +159,14 @@ class KernelNames:
         error = result.error_in_exec or result.error_before_exec
         if error is None or _is_ours(error):
             return
-        self._error = error_text(error)
+        self._error = self._as_text(error)
         record = self._running.get(_message_id(self._shell))
         if record is not None:
             record.error = self._error
+
+    def _as_text(self, error: BaseException) -> str:
+        # Which cell a file stands for, IPython keeps to itself; without it cells have no numbers.
+        return error_text(error, getattr(self._shell.compile, "_filename_map", {}))
 
     def _hook(self, message: dict[str, Any]) -> dict[str, Any]:
         """Note what is shown, on its way to the front end."""
@@ -181,6 +174,17 @@ class KernelNames:
         if record is not None:
             record.note(message["msg_type"], message["content"])
         return message
+
+
+def _is_ours(error: BaseException) -> bool:
+    return isinstance(error, ChatError | ChatInterrupted)
+
+
+def _kept_by_ipython(history: Any, number: int) -> str:
+    """Return what IPython itself, from version 9 on, remembers of what a cell printed: in a terminal, for instance."""
+    kept = getattr(history, "outputs", {}).get(number, ())
+    texts = ["".join(output.bundle["stream"]) for output in kept if output.output_type in {"out_stream", "err_stream"}]
+    return _ESCAPES.sub("", "\n".join(text.rstrip("\n") for text in texts))
 
 
 def _message_id(shell: InteractiveShell) -> str:
@@ -199,73 +203,3 @@ def _each_hook(action: str, shell: InteractiveShell, hook: Any) -> None:
         if thread is not None and hasattr(stream, action):
             # Hooks belong to a thread, and a stream sends from one of its own.
             thread.schedule(lambda stream=stream: getattr(stream, action)(hook))
-
-
-# --- errors ---------------------------------------------------------------------------------------------------
-
-
-def _is_ours(error: BaseException) -> bool:
-    return isinstance(error, ChatError | ChatInterrupted)
-
-
-def error_text(error: BaseException) -> str:
-    """Return an error as a model reads it: what it is, then where, with the code, in the order of the calls.
-
-    Frames of IPython and of this package are left out.
-    """
-    parts = []
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        parts.append(_one_error(current))
-        if current.__cause__ is not None:
-            current, link = current.__cause__, "It was raised because of this one:"
-        elif not current.__suppress_context__:
-            current, link = current.__context__, "It was raised while this one was handled:"
-        else:
-            current, link = None, ""
-        if current is not None:
-            parts.append(link)
-    return "\n\n".join(parts)
-
-
-def _one_error(error: BaseException) -> str:
-    words = "".join(traceback.format_exception_only(type(error), error)).rstrip("\n")
-    frames: list[str] = []
-    for frame, same in groupby(_frames(error.__traceback__)):
-        frames.append(_frame_text(frame))
-        if more := len(list(same)) - 1:
-            frames.append(f"(the same {more:,} more times)")
-    if len(frames) > FRAMES_SHOWN:
-        frames[FRAMES_SHOWN // 3 : -FRAMES_SHOWN * 2 // 3] = [f"({len(frames) - FRAMES_SHOWN:,} more calls)"]
-    return "\n\n".join([words, *frames])
-
-
-def _frames(trace: TracebackType | None) -> list[tuple[str, int, str]]:
-    found = [(frame.f_code.co_filename, line, frame.f_code.co_name) for frame, line in traceback.walk_tb(trace)]
-    return [each for each in found if not each[0].startswith((_OURS, _IPYTHONS))]
-
-
-def _frame_text(frame: tuple[str, int, str]) -> str:
-    file, line, function = frame
-    where = f"{_place(file)}, line {line}" + (f", in {function}" if function != "<module>" else "")
-    lines = linecache.getlines(file)
-    if not lines:
-        return where
-    is_library = "site-packages" in file or file.startswith(sys.base_prefix)
-    around = 0 if is_library else LINES_AROUND
-    first, last = max(1, line - around), min(len(lines), line + around)
-    width = len(str(last))
-    code = [
-        f"{'-->' if number == line else '   '} {number:{width}} {lines[number - 1].rstrip()}"
-        for number in range(first, last + 1)
-    ]
-    return "\n".join([where, *code])
-
-
-def _place(file: str) -> str:
-    """Return how a person knows a file: cells are files under odd names."""
-    if "ipykernel_" in file or file.startswith("<ipython-input"):
-        return "in a cell"
-    return file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 
@@ -179,10 +180,27 @@ class TestErrors:
         words = sent(server)
         assert "ZeroDivisionError: division by zero" in words
         assert "-->" in words
+        assert ", line 3, in mean" in words
+        assert "cell " in words
         assert "return total / len(values)" in words
         assert "in mean" in words
         for ours in ("interactiveshell.py", "chatanywhere_magic/", "ipykernel"):
             assert ours not in words
+
+    def test_where_things_lie_on_this_machine_is_not_told(
+        self, kernel: Kernel, server: LocalServer, tmp_path: Path
+    ) -> None:
+        (tmp_path / "helper_of_mine.py").write_text("def half(n):\n    # as people write\n    return n / 0\n")
+        kernel.run(f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import helper_of_mine, json")
+        kernel.run("helper_of_mine.half(1)")
+        kernel.run("%chat Explain @error")
+        assert "helper_of_mine.py, line 3, in half" in sent(server)
+        assert "# as people write" in sent(server)
+        assert str(tmp_path) not in sent(server)
+        kernel.run("json.loads('{')")
+        kernel.run("%chat Explain @error")
+        assert "json/__init__.py, line" in sent(server)
+        assert sys.base_prefix not in sent(server)
 
     def test_one_that_comes_of_another(self, kernel: Kernel, server: LocalServer) -> None:
         kernel.run("try:\n    {}['a']\nexcept KeyError as e:\n    raise ValueError('no a') from e")
