@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ..conversation import Turn, Version
     from ..live import LiveTurn
+    from ..messages import Attachment
     from ..session import ChatSession
 
 Change = dict[str, Any]
@@ -24,7 +25,7 @@ Change = dict[str, Any]
 
 PIECE_SIZE: Final = 4_000
 """Finished blocks are put together up to about this many characters: each costs the page an element."""
-FIRST_TURNS: Final = 20
+FIRST_TURNS: Final = 8
 """Turns that a page gets at once; the older ones follow."""
 
 
@@ -35,9 +36,16 @@ class Feed:
         self._session = session
         self._order: list[int] = []
         self._shown: dict[int, _Shown] = {}
+        self._has_begun = False
 
     def changes(self) -> tuple[list[Change], list[int] | None]:
-        """Return what has happened since the last call, and the turns to show if they are others now."""
+        """Return what has happened since the last call, and the turns to show if they are others now.
+
+        At first nothing has: that is for :meth:`begin` to tell.
+        """
+        if not self._has_begun:
+            self._start()
+            return [], None
         visible = self._session.conversation.visible
         running = self._session.running
         found = [change for index, turn in visible if (change := self._change(index, turn, running.get(index)))]
@@ -50,7 +58,8 @@ class Feed:
         return found, order
 
     def reset(self) -> None:
-        """Forget what pages know: it is another conversation."""
+        """Forget what pages know: there are none, or it is another conversation."""
+        self._has_begun = False
         self._order = []
         self._shown = {}
 
@@ -78,6 +87,23 @@ class Feed:
             live.status in {"queued", "streaming"} and not live.answer_since(0)[1]
             for live in self._session.running.values()
         )
+
+    def _start(self) -> None:
+        """Take note of all turns; what is not asked for is not rendered."""
+        self._has_begun = True
+        running = self._session.running
+        visible = self._session.conversation.visible
+        self._order = [index for index, _ in visible]
+        for index, turn in visible:
+            live = running.get(index)
+            if live is not None and live.at != turn.selected:
+                live = None
+            version = live.version if live is not None else turn.current
+            shown = self._shown[index] = _Shown(turn, version=None if live is not None else version)
+            if live is not None:
+                shown.growth = _Growth(live)
+                shown.growth.more()
+            shown.head = head_of(turn, version, live, footer=self._session.footer)
 
     def _change(self, index: int, turn: Turn, live: LiveTurn | None) -> Change | None:
         shown = self._shown.get(index)
@@ -227,10 +253,7 @@ def head_of(turn: Turn, version: Version, live: LiveTurn | None, *, footer: bool
     words = [] if running else [*final_words(version), *(footer_words(version) if footer else ())]
     return {
         "question": version.question,
-        "chips": [
-            {"name": each.name, "kind": each.kind, "size": len(each.text) or len(each.data) * 3 // 4}
-            for each in version.attachments
-        ],
+        "chips": [{"name": each.name, "kind": each.kind, "size": _size(each)} for each in version.attachments],
         "door": version.origin.door,
         "cell": version.origin.cell_id,
         "started": version.timing.started or time.time(),
@@ -242,3 +265,10 @@ def head_of(turn: Turn, version: Version, live: LiveTurn | None, *, footer: bool
         "versions": len(turn.versions),
         "pinned": turn.pinned,
     }
+
+
+def _size(attachment: Attachment) -> int:
+    """Return the characters of a text, the bytes of a picture."""
+    if attachment.kind == "text":
+        return len(attachment.text)
+    return len(attachment.data) * 3 // 4 - attachment.data.count("=")

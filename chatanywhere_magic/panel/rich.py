@@ -31,7 +31,7 @@ PAINT_SECONDS: Final = 0.08
 SHARE: Final = 4
 """It is the engine that renders: for each second of that it has this many for the streams."""
 FILL_SECONDS: Final = 0.01
-FILL_TURNS: Final = 25
+FILL_TURNS: Final = 10
 """Older turns reach a page that has opened so many at a time."""
 EVERY_PAGE: Final = ""
 OPTIONS: Final = ("provider", "model", "system", "temperature", "max_tokens", "budget", "footer", "language")
@@ -95,6 +95,7 @@ class RichPanel(anywidget.AnyWidget):
             self._session.call_later(0, lambda: self._greet(command.fields["page"]))
         elif command.name == "bye":
             self._pages.discard(command.fields["page"])
+            self._session.call_later(0, self._rest)
         else:
             self._answer(command)
 
@@ -157,6 +158,11 @@ class RichPanel(anywidget.AnyWidget):
         """Count the seconds of waiting."""
         self._is_ticking = False
         self._schedule()
+
+    def _rest(self) -> None:
+        """Where no page looks, there is nothing to keep up with."""
+        if not self._pages:
+            self._feed.reset()
 
     def _begin_anew(self) -> None:
         """Have all pages show what is now another conversation, or the same one in another language."""

@@ -222,7 +222,7 @@ def test_a_page_that_opens_gets_the_last_turns_at_once_and_then_the_others(kerne
     page = new_page(kernel).open()
     assert page.order == list(range(100))
     first = next(message for message in page._messages if message["type"] == "snapshot")
-    assert [change["turn"] for change in first["changes"]] == list(range(80, 100))
+    assert [change["turn"] for change in first["changes"]] == list(range(92, 100))
     kernel.wait_until(lambda: all(page.shown))
     assert [shown.splitlines()[0] for shown in page.shown] == [f"question {number}" for number in range(100)]
     kernel.run("panel.close()")

@@ -1,0 +1,249 @@
+"""A long answer growing in the chat panel of a long conversation: what it costs the page.
+
+``python -m benchmarks.panel``; beside it the ChatInterface of Panel on the same text in the same browser, where Panel
+is installed (``pip install panel``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from playwright.sync_api import sync_playwright
+
+from tests.support.chromium import find_chromium
+from tests.support.lab import CHROMIUM_FLAGS, Lab, NotebookPage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+# Runs in both: the answer, and the conversation before it.
+TEXT = r"""
+WORDS = "An answer grows by words and lines, *some* of them **marked**, as `code` or as [links](https://a.org/b). "
+CODE = "```python\n" + "for number in range(10):\n    print(number ** 2, 'squared')\n" * 4 + "```\n\n"
+LIST = "- one point\n- another point, which is longer\n- a third one\n\n"
+SECTION = "## A section\n\n" + WORDS * 4 + "\n\n" + CODE + WORDS * 3 + "\n\n" + LIST
+def answer(size):
+    return (SECTION * (size // len(SECTION) + 1))[:size]
+"""
+NOTEBOOK = """
+%load_ext chatanywhere_magic
+from chatanywhere_magic import Script, Scripted, chat
+from chatanywhere_magic.conversation import Conversation, Origin, Timing, Turn, Version
+chat.persist = False
+def turn(number):
+    return Turn((Version(f"Question {number}?", answer(1000), status="complete", timing=Timing(started=1e9 + number)),))
+chat._open.conversation = Conversation(tuple(turn(number) for number in range(TURNS)))
+text = answer(SIZE)
+pieces = [text[at : at + 20] for at in range(0, len(text), 20)]
+chat.provider = Scripted.of(Script(pieces, delay=SECONDS / len(pieces)))
+"""
+# Tasks that held the page up, and how long the log was in coming.
+WATCH = """() => {
+  window.longTasks = [];
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) window.longTasks.push(entry.duration);
+  }).observe({ type: "longtask", buffered: false });
+}"""
+OPENED = """([selector, words]) => {
+  const began = performance.now();
+  return new Promise((resolve) => {
+    const look = () => {
+      const found = [...document.querySelectorAll(selector)].some((each) => each.innerText?.includes(words));
+      if (found) requestAnimationFrame(() => resolve(performance.now() - began));
+      else requestAnimationFrame(look);
+    };
+    look();
+  });
+}"""
+
+
+class Cost(NamedTuple):
+    """What the page was put to."""
+
+    opening: float
+    """Seconds from the command to the last turn on the page."""
+    longest: float
+    """Milliseconds of the longest task while the answer grew."""
+    long_tasks: int
+    """Of more than 50 ms."""
+    busy: float
+    """Seconds of work in the page."""
+    bytes: int
+    """That came over its WebSockets while the answer grew."""
+
+
+class Meter:
+    """Counts what comes over a page's WebSockets."""
+
+    def __init__(self, page: Page) -> None:
+        self.bytes = 0
+        self._page = page
+        self._session = page.context.new_cdp_session(page)
+        self._session.send("Network.enable")
+        self._session.send("Performance.enable")
+        self._session.on("Network.webSocketFrameReceived", self._count)
+
+    def busy(self) -> float:
+        metrics = self._session.send("Performance.getMetrics")["metrics"]
+        return float(next(each["value"] for each in metrics if each["name"] == "TaskDuration"))
+
+    def _count(self, event: dict[str, dict[str, str]]) -> None:
+        self.bytes += len(event["response"]["payloadData"])
+
+
+def of_the_panel(browser: Browser, turns: int, size: int, seconds: float) -> Cost:
+    """Measure our panel."""
+    setup = f"{TEXT}\nTURNS, SIZE, SECONDS = {turns}, {size}, {seconds}\n{NOTEBOOK}"
+    with tempfile.TemporaryDirectory() as directory, Lab(Path(directory)) as lab:
+        page = browser.new_context().new_page()
+        notebook = NotebookPage.open(page, lab.add_notebook("panel.ipynb", [setup, "%chat_panel", "None"]))
+        notebook.run_cell(0)
+        notebook.wait_idle()
+        notebook.run_cell(1)  # imports what a panel needs
+        page.wait_for_selector(".chatanywhere-box")
+        notebook.run_cell(1)
+        opening = page.evaluate(OPENED, [".chatanywhere-turn", f"Question {turns - 1}?"]) if turns else 0.0
+        time.sleep(3)
+        meter = Meter(page)
+        page.evaluate(WATCH)
+        page.click(".chatanywhere-box")
+        page.keyboard.type("Write.")
+        busy, came = meter.busy(), meter.bytes
+        page.keyboard.press("Enter")
+        page.wait_for_function(
+            f"document.querySelector('[data-turn=\"{turns}\"]')?.dataset.status === 'complete'",
+            timeout=seconds * 10_000,
+        )
+        page.wait_for_timeout(500)
+        return _cost(page, meter, opening, busy, came)
+
+
+def _cost(page: Page, meter: Meter, opening: float, busy: float, came: int) -> Cost:
+    tasks = page.evaluate("window.longTasks")
+    cost = Cost(opening / 1000, max(tasks, default=0.0), len(tasks), meter.busy() - busy, meter.bytes - came)
+    page.context.close()
+    return cost
+
+
+# Panel's own server, which is how its ChatInterface is shown at its best: outside of a notebook.
+PEER = """
+import asyncio
+import panel as pn
+pn.extension()
+text = answer(SIZE)
+async def callback(contents, user, instance):
+    shown = ""
+    for at in range(0, len(text), 20):
+        shown += text[at : at + 20]
+        await asyncio.sleep(20 * SECONDS / len(text))
+        yield shown
+chat = pn.chat.ChatInterface(callback=callback, height=600)
+for number in range(TURNS):
+    chat.send(f"Question {number}?", user="User", respond=False)
+    chat.send(answer(1000), user="Assistant", respond=False)
+chat.servable()
+"""
+
+
+def of_the_peer(browser: Browser, turns: int, size: int, seconds: float) -> Cost:
+    """Measure Panel's ChatInterface."""
+    with tempfile.TemporaryDirectory() as directory, _panel_server(Path(directory), turns, size, seconds) as url:
+        page = browser.new_context().new_page()
+        meter = Meter(page)
+        page.goto(url, wait_until="commit")
+        page.wait_for_function("window.Bokeh?.documents?.length")
+        opening = page.evaluate(_PEER_OPENED, f"Question {turns - 1}?") if turns else 0.0
+        page.wait_for_timeout(3000)
+        page.evaluate(WATCH)
+        box = page.locator(".chat-interface-input-widget textarea, textarea").first
+        box.click()
+        page.keyboard.type("Write.")
+        busy, came = meter.busy(), meter.bytes
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(seconds * 1000 * 1.3 + 3000)
+        return _cost(page, meter, opening, busy, came)
+
+
+# Every message is in a shadow root of its own.
+_PEER_OPENED = """(words) => {
+  const began = performance.now();
+  const has = (root) => [...root.querySelectorAll("*")].some(
+    (each) => (each.shadowRoot && has(each.shadowRoot)) || (!each.children.length && each.textContent.includes(words)));
+  return new Promise((resolve) => {
+    const look = () => has(document) ? resolve(performance.now() - began) : setTimeout(look, 50);
+    look();
+  });
+}"""
+
+
+class _panel_server:  # noqa: N801 - used as a function
+    def __init__(self, directory: Path, turns: int, size: int, seconds: float) -> None:
+        self._script = directory / "peer.py"
+        self._script.write_text(f"{TEXT}\nTURNS, SIZE, SECONDS = {turns}, {size}, {seconds}\n{PEER}")
+
+    def __enter__(self) -> str:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        command = [sys.executable, "-m", "panel", "serve", str(self._script), "--port", str(port)]
+        self._server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        return f"http://127.0.0.1:{port}/peer"
+
+    def __exit__(self, *_exc_info: object) -> None:
+        self._server.terminate()
+        self._server.wait()
+
+
+def rows(options: argparse.Namespace) -> Iterator[tuple[str, int, Cost]]:
+    """Measure what there is, one after the other in the same browser."""
+    measured = [("chatanywhere_magic", of_the_panel)]
+    if importlib.util.find_spec("panel") is not None:
+        measured.append(("Panel's ChatInterface", of_the_peer))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_FLAGS)
+        for name, measure in measured:
+            for size in (options.size // 2, options.size):
+                yield name, size, measure(browser, options.turns, size, options.seconds * size / options.size)
+        browser.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.panel", description=__doc__)
+    parser.add_argument("--turns", type=int, default=500, help="in the conversation before (default: %(default)s)")
+    parser.add_argument("--size", type=int, default=100_000, help="characters of the answer (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=25, help="in which it comes (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print JSON, a line for each measurement")
+    options = parser.parse_args()
+    print(f"{'':24}{'text':>9}{'opening':>10}{'longest task':>14}{'long tasks':>12}{'busy':>8}{'bytes':>12}{'×':>7}")
+    for name, size, cost in rows(options):
+        if options.json:
+            print(json.dumps({"name": name, "size": size, **cost._asdict()}), flush=True)
+            continue
+        print(
+            f"{name:24}{size:>9,}{cost.opening:>8.2f} s{cost.longest:>11.0f} ms{cost.long_tasks:>12}"
+            f"{cost.busy:>6.1f} s{cost.bytes:>12,}{cost.bytes / size:>7.1f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
