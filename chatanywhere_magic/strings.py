@@ -1797,6 +1797,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Отправить",
         "发送",
     ),
+    "panel.send_anyway": (
+        "Send it anyway",
+        "Всё равно отправить",
+        "仍然发送",
+    ),
     "panel.sent_with": (
         "Sent with the question",
         "Отправлено с вопросом",

@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from traitlets import TraitError
 
+from ..context import candidates
 from ..conversation import Origin
-from ..errors import ConfigurationError
+from ..errors import ChatError, ConfigurationError
 from ..providers.base import get_provider, provider_names
 from ..strings import text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ..conversation import Turn
     from ..messages import Attachment
+    from ..providers.base import Provider
     from ..session import ChatSession
     from .commands import Command
 
-MAX_CANDIDATES: Final = 50
+MOST_NAMES: Final = 50
 _LABELS: Final = {
     "system": "panel.system",
     "temperature": "panel.temperature",
@@ -54,10 +56,16 @@ class Actions:
 
     # --- asking and stopping --------------------------------------------------------------------------------------
 
-    def send(self, text: str, attachments: tuple[Attachment, ...] = ()) -> None:
-        """Ask."""
-        session = self._session
-        session.start(session.prepare(text, origin=Origin("panel"), attachments=attachments, namespace=session.names))
+    def send(self, text: str, attachments: tuple[Attachment, ...] = (), *, allow_secrets: bool = False) -> None:
+        """Ask; what the question names with ``@`` goes with it."""
+        live = self._session.prepare(
+            text,
+            origin=Origin("panel"),
+            attachments=attachments,
+            namespace=self._session.names,
+            allow_secrets=allow_secrets and self._session.secrets == "ask",
+        )
+        self._session.start(live)
 
     def stop(self) -> int:
         """Stop everything that is on its way."""
@@ -149,12 +157,21 @@ class Actions:
     # --- who answers, and how -------------------------------------------------------------------------------------
 
     def models(self) -> list[dict[str, str]]:
-        """Return who can be asked."""
-        providers = [get_provider(name) for name in provider_names()]
+        """Return who can be asked, as far as it is known now; more may be known a moment later."""
         return [
-            {"provider": provider.name, "model": provider.default_model, "detail": provider.name}
-            for provider in providers
+            {"provider": name, "model": model, "detail": name}
+            for name, provider in self._providers()
+            for model in dict.fromkeys([provider.default_model, *self._session.models.known(name)])
         ]
+
+    def _providers(self) -> Iterator[tuple[str, Provider]]:
+        for name in provider_names():
+            try:
+                provider = get_provider(name)
+                provider.check("")
+            except ChatError:  # it cannot be asked here, or is anybody's package that is broken
+                continue
+            yield name, provider
 
     def model(self, provider: str, model: str) -> None:
         """Choose who answers from now on."""
@@ -180,13 +197,11 @@ class Actions:
     # --- the composer ---------------------------------------------------------------------------------------------
 
     def complete(self, word: str) -> list[dict[str, str]]:
-        """Return the kernel's names that begin so, each with what stands behind it."""
+        """Return what may stand behind an ``@`` and begins so, each with its type and size."""
         if self._session.names is None:
             return []
-        from ..context import candidates  # with the first @
-
-        found = candidates(self._session.names, word)[:MAX_CANDIDATES]
-        return [{"name": each.name, "detail": f"{each.type} {each.size}".strip()} for each in found]
+        found = candidates(self._session.names, word)
+        return [{"name": each.name, "detail": f"{each.type} {each.size}".strip()} for each in found[:MOST_NAMES]]
 
     def _turn(self, index: int) -> Turn:
         turns = self._session.conversation.turns

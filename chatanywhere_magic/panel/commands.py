@@ -150,7 +150,7 @@ _COMMANDS: Final[dict[str, dict[str, _Field]]] = {
     "hello": {"page": (_text(_ID), _REQUIRED)},
     "bye": {"page": (_text(_ID), _REQUIRED)},
     # Asking and stopping.
-    "send": {"text": _QUESTION, "attachments": (_attachments, ())},
+    "send": {"text": _QUESTION, "attachments": (_attachments, ()), "allow_secrets": (_flag, False)},
     "stop": {},
     "take_back": {"turn": _TURN},
     "command": {"name": (_text(_NAME), _REQUIRED), "argument": (_text(MAX_QUESTION), "")},

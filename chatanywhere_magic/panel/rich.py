@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anywidget
 
-from ..errors import ChatError
+from ..errors import ChatError, LeakError
 from ..strings import TABLE, get_language, text
 from .actions import carry_out, slash_commands
 from .commands import Command, MalformedError, read
@@ -103,6 +103,8 @@ class RichPanel(anywidget.AnyWidget):
         answer: dict[str, Any] = {"type": "answer", "id": command.id, "ok": True}
         try:
             answer["data"] = carry_out(self._session, command)
+        except LeakError as error:
+            answer.update(ok=False, words=str(error), may_send=self._session.secrets == "ask")
         except ChatError as error:
             answer.update(ok=False, words=str(error))
         except Exception:  # noqa: BLE001 - a provider's class is anybody's code, and the page waits

@@ -14,6 +14,7 @@ import { Turns } from "./turns.js";
 const NOTE = 6000;
 /** A kernel that has not answered a Stop by then is kept busy by a cell. */
 const STOP_WITHIN = 150;
+const MODELS_WITHIN = 5000;
 /** Between two requests for a snapshot. */
 const AGAIN = 2000;
 
@@ -86,7 +87,7 @@ export class App {
    * @param {string} command
    * @param {object} [fields]
    * @param {number} [within] milliseconds; without it the wait has no end, since a kernel may be busy for hours
-   * @returns {Promise<{ok: boolean, data?: any, words?: string}>}
+   * @returns {Promise<{ok: boolean, data?: any, words?: string, may_send?: boolean}>}
    */
   ask(command, fields = {}, within = 0) {
     if (this.#isLost) return Promise.resolve({ ok: false, words: this.say("panel.kernel_gone") });
@@ -120,8 +121,9 @@ export class App {
    *
    * @param {string} text
    * @param {object[]} attachments
+   * @param {boolean} allowSecrets whether the person has seen that something looks like a key
    */
-  async post(text, attachments) {
+  async post(text, attachments, allowSecrets) {
     const waiting = element("div", { class: "chatanywhere-state", text: this.say("panel.kernel_busy") });
     const shown = element(
       "article",
@@ -132,7 +134,7 @@ export class App {
     const timer = window.setTimeout(() => (shown.hidden = false), 400);
     this.#parts?.log.root.append(shown);
     this.#parts?.log.toEnd();
-    const answer = await this.ask("send", { text, attachments });
+    const answer = await this.ask("send", { text, attachments, allow_secrets: allowSecrets });
     window.clearTimeout(timer);
     shown.remove();
     return answer;
@@ -242,29 +244,37 @@ export class App {
    * @param {(provider: string, model: string) => void} choose
    */
   async chooseModel(anchor, choose) {
-    const answer = await this.ask("models", {}, 15000);
-    if (!answer.ok) {
-      this.tell(answer.words ?? this.say("panel.kernel_busy"));
-      return;
-    }
-    /** @type {{provider: string, model: string, detail: string}[]} */
-    const known = answer.data;
-    const now = this.turns.header;
-    const items = known.map((each) => ({
-      label: each.model || each.provider,
-      detail: each.detail,
-      checked: each.provider === now?.provider && (each.model || now?.model) === now?.model,
-      choose: () => choose(each.provider, each.model),
-    }));
-    openMenu(anchor, this.say("panel.change_model"), items, {
+    const lookup = async (/** @type {string} */ words) => {
+      const answer = await this.ask("models", {}, MODELS_WITHIN);
+      /** @type {{provider: string, model: string, detail: string}[]} */
+      const known = answer.ok ? answer.data : [];
+      const now = this.turns.header;
+      const low = words.toLowerCase();
+      const found = known
+        .filter((each) => `${each.model} ${each.provider}`.toLowerCase().includes(low))
+        .map((each) => ({
+          label: each.model || each.provider,
+          detail: each.detail,
+          checked: each.provider === now?.provider && each.model === now?.model,
+          choose: () => choose(each.provider, each.model),
+        }));
+      if (!words || known.some((each) => each.model === words)) return found;
+      // Lists of models are never complete.
+      return [
+        ...found,
+        {
+          label: this.say("panel.use_model", { model: words }),
+          detail: now?.provider,
+          checked: false,
+          choose: () => choose("", words),
+        },
+      ];
+    };
+    openMenu(anchor, this.say("panel.change_model"), await lookup(""), {
       search: this.say("panel.search_models"),
-      lookup: async (words) => {
-        const low = words.toLowerCase();
-        const found = items.filter((item) => `${item.label} ${item.detail}`.toLowerCase().includes(low));
-        // Lists of models are never complete.
-        const own = { label: this.say("panel.use_model", { model: words }), detail: now?.provider, choose: () => choose("", words) };
-        return words && !known.some((each) => each.model === words) ? [...found, own] : found;
-      },
+      empty: this.say("panel.nothing_found"),
+      again: 1500, // by then providers may have said what they have
+      lookup,
     });
   }
 

@@ -135,9 +135,17 @@ export class Composer {
     this.#showFiles();
   }
 
-  /** @param {string} words why something cannot be done; "" takes that back */
-  refuse(words) {
-    this.problem.textContent = words;
+  /**
+   * @param {string} words why something cannot be done; "" takes that back
+   * @param {() => void} [anyway] does it all the same
+   */
+  refuse(words, anyway) {
+    this.problem.replaceChildren(
+      words,
+      ...(anyway
+        ? [element("button", { type: "button", class: "chatanywhere-button", text: this.app.say("panel.send_anyway"), click: anyway })]
+        : []),
+    );
     this.problem.hidden = !words;
   }
 
@@ -148,7 +156,7 @@ export class Composer {
     void this.#submit();
   }
 
-  async #submit() {
+  async #submit(allowSecrets = false) {
     const { app } = this;
     const text = this.box.value.replace(/^\n+|\n+$/g, "");
     if (!text.trim()) return;
@@ -162,7 +170,7 @@ export class Composer {
     this.#hide();
     const answer = command
       ? await app.ask("command", command)
-      : await app.post(text, files.map(({ size: _, ...file }) => file));
+      : await app.post(text, files.map(({ size: _, ...file }) => file), allowSecrets);
     if (answer.ok) {
       if (command && answer.data) app.tell(answer.data);
       return;
@@ -171,7 +179,7 @@ export class Composer {
     this.#files = [...files, ...this.#files];
     this.#showFiles();
     this.#write(this.box.value.trim() ? `${text}\n${this.box.value}` : text);
-    this.refuse(answer.words ?? "");
+    this.refuse(answer.words ?? "", answer.may_send ? () => void this.#submit(true) : undefined);
   }
 
   // --- keys ---------------------------------------------------------------------------------------------------------

@@ -89,9 +89,10 @@ export function iconButton(name, label, click, attributes = {}) {
  * @param {HTMLElement} anchor
  * @param {string} label
  * @param {MenuItem[]} items
- * @param {{search?: string, empty?: string, lookup?: (words: string) => Promise<MenuItem[]>}} [options]
+ * @param {{search?: string, empty?: string, again?: number, lookup?: (words: string) => Promise<MenuItem[]>}} [options]
  *   `search`: the label of a search field above the items; `empty`: what stands where there are none;
- *   `lookup`: who finds the items for what was typed, instead of looking into their labels
+ *   `lookup`: who finds the items for what was typed, instead of looking into their labels; `again`: after so many
+ *   milliseconds once more, unless an item has been moved to
  * @returns {() => void} closes it
  */
 export function openMenu(anchor, label, items, options = {}) {
@@ -153,6 +154,11 @@ export function openMenu(anchor, label, items, options = {}) {
     if (mine === asked) fill(found);
   };
   field?.addEventListener("input", () => void filter());
+  if (options.again) {
+    setTimeout(() => {
+      if (menu.isConnected && document.activeElement === field) void filter();
+    }, options.again);
+  }
   menu.addEventListener("dismiss", close);
   menu.addEventListener("keydown", (event) => {
     const at = buttons.indexOf(/** @type {HTMLButtonElement} */ (document.activeElement));

@@ -68,7 +68,8 @@
  * @property {number[]} [order]
  * @property {Header} [header]
  *
- * @typedef {{type: "answer", id: string, ok: boolean, data?: any, words?: string}} Answer to a command
+ * @typedef {{type: "answer", id: string, ok: boolean, data?: any, words?: string, may_send?: boolean}} Answer to a
+ *   command; `may_send`: it was refused for what looks like a key, and would not be if the person says so
  *
  * @typedef {Snapshot | Fill | Changes | Answer} FromKernel
  *
