@@ -18,9 +18,11 @@ from .errors import (
     ContextLengthError,
     EmptyAnswerError,
     IncompleteError,
+    NotFoundError,
     NotRecordedError,
 )
 from .messages import Finish, Reasoning, Text
+from .models import meant_model
 from .strings import text
 from .summary import ROOM, SUMMARY_TOKENS, Summary, requests, task
 
@@ -117,6 +119,11 @@ class Asker:
         if await self._replay(dialogue, live, prompt):
             return
         try:
+            await self._stream(dialogue, live, prompt)
+        except NotFoundError as refused:
+            # Asked as it was typed first: a server may have models that it does not list.
+            way = {"proxy": self._settings.proxy or None, "ca_bundle": self._settings.ca_bundle}
+            live.request = replace(request, model=await meant_model(request.provider, request.model, refused, **way))
             await self._stream(dialogue, live, prompt)
         except ContextLengthError as refusal:
             if live.version.answer:

@@ -40,6 +40,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 class ChatError(Exception):
     """Base of every error that this package raises.
@@ -87,6 +92,15 @@ class ChatError(Exception):
         self.retry_after = retry_after
         if retryable is not None:
             self.retryable = retryable
+
+    def bare(self) -> Self:
+        """Return this error without the frames and causes behind it.
+
+        They hold what the server sent, the request's headers and with them perhaps a key, and would show it where all
+        variables of an error's frames are shown.
+        """
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
 
     def _render_traceback_(self) -> list[str]:
         """Show one line in IPython: our frames help nobody, and verbose ones could show a key."""

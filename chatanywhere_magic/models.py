@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any, Final
+
+from .errors import ChatError, NotFoundError
+from .strings import text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Hashable
@@ -15,6 +19,40 @@ if TYPE_CHECKING:
 FRESH_SECONDS: Final = 600.0
 FAILED_SECONDS: Final = 30.0
 """A provider that could not be asked is asked again after so long."""
+
+
+MAX_SHOWN: Final = 12
+_ABOUT_A_MODEL: Final = re.compile("model|模型", re.IGNORECASE)
+
+
+async def meant_model(provider: Provider, model: str, refused: NotFoundError, **way: Any) -> str:
+    """Return the one model of `provider` whose name begins with `model`, which it does not know.
+
+    Parameters
+    ----------
+    refused : NotFoundError
+        How it said so. Where it speaks of no model, the address is wrong, and there is nothing to ask.
+    **way
+        Proxy and certificates, as ``list_models`` takes them.
+
+    Raises
+    ------
+    NotFoundError
+        With what is known, or `refused` if that is nothing.
+    """
+    if not model or not _ABOUT_A_MODEL.search(refused.server_message):
+        raise refused
+    try:
+        names = await provider.list_models(**way)
+    except ChatError:
+        names = []
+    meant = [name for name in names if name.startswith(model)] if model not in names else []
+    if len(meant) == 1:
+        return meant[0]
+    if meant:
+        shown = ", ".join([*meant[:MAX_SHOWN], *(["…"] if len(meant) > MAX_SHOWN else [])])
+        raise NotFoundError(text("error.model_ambiguous", name=model, names=shown)) from None
+    raise refused
 
 
 class Models:

@@ -98,9 +98,8 @@ async def with_retries(
         except ChatError as error:
             attempt += 1
             pause = None if begun or attempt > retries else pause_before(attempt, error)
-            error.__cause__ = error.__context__ = None
             if pause is None or (total is not None and pause >= total.left()):
-                raise error.with_traceback(None) from None
+                raise error.bare() from None
             before = error
         else:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import ProtocolError
+from ..errors import ChatError, ProtocolError
 from ..strings import text
 from ._addresses import host_of
 from ._http import post_stream
@@ -39,25 +39,31 @@ async def ask_json(
         A refusal, a network failure, an answer that is no JSON.
     """
     answer = bytearray()
-    async with post_stream(
-        url,
-        body,
-        headers={"Accept": "application/json"},
-        method=method,
-        scheme=scheme,
-        secret=secret,
-        proxy=proxy,
-        limits=Limits(Deadline(SECONDS)),
-        ca_bundle=ca_bundle,
-    ) as stream:
-        async for chunk in stream.chunks():
-            answer += chunk
-            if len(answer) > MAX_BYTES:
-                break
+    content_type = ""
+    try:
+        async with post_stream(
+            url,
+            body,
+            headers={"Accept": "application/json"},
+            method=method,
+            scheme=scheme,
+            secret=secret,
+            proxy=proxy,
+            limits=Limits(Deadline(SECONDS)),
+            ca_bundle=ca_bundle,
+        ) as stream:
+            content_type = stream.content_type
+            async for chunk in stream.chunks():
+                answer += chunk
+                if len(answer) > MAX_BYTES:
+                    break
+    except ChatError as error:
+        raise error.bare() from None
     try:
         return json.loads(answer)
     except (ValueError, RecursionError):
-        reason = stream.content_type or "JSON"
+        reason = content_type or "JSON"
+        answer.clear()  # or an error whose frames are shown would show it
     raise ProtocolError(text("error.protocol", host=host_of(url), reason=reason))
 
 

@@ -18,7 +18,6 @@ from ..errors import (
     ConfigurationError,
     ConnectionFailedError,
     IncompleteError,
-    NotFoundError,
     ProtocolError,
 )
 from ..keys import Owner, find_secret, places_of
@@ -54,7 +53,6 @@ MAX_EVENT_CHARACTERS: Final = 128 * 1024 * 1024
 """More than any event has: a line that never ends must not take all memory."""
 _FIELD: Final = re.compile(r"(?:data|event|id|retry)?(?::|$)", re.MULTILINE)
 _SPACE: Final = re.compile(r"\s*")
-MAX_SHOWN: Final = 12
 """Names of models in a message."""
 
 
@@ -262,33 +260,9 @@ class OpenAI(AsyncGeneratorProvider):
                 ca_bundle=ca_bundle,
             )
 
-        try:
-            async with aclosing(with_retries(ask, max_retries, limits.total)) as deltas:
-                async for delta in deltas:
-                    yield delta
-        except NotFoundError as refused:
-            # Asked as it was typed first: a server may have models that it does not list.
-            body["model"] = await cls._meant(body["model"], refused, proxy, ca_bundle)
-        else:
-            return
         async with aclosing(with_retries(ask, max_retries, limits.total)) as deltas:
             async for delta in deltas:
                 yield delta
-
-    @classmethod
-    async def _meant(cls, model: str, refused: NotFoundError, proxy: str | None, ca_bundle: str) -> str:
-        """Return the one model whose name begins with `model`, or raise `refused` with what is known beside it."""
-        try:
-            names = await cls.list_models(proxy=proxy, ca_bundle=ca_bundle)
-        except ChatError:
-            names = []
-        meant = [name for name in names if name.startswith(model)] if model not in names else []
-        if len(meant) == 1:
-            return meant[0]
-        if meant:
-            shown = ", ".join([*meant[:MAX_SHOWN], *(["…"] if len(meant) > MAX_SHOWN else [])])
-            raise NotFoundError(text("error.model_ambiguous", name=model, names=shown)) from None
-        raise refused
 
 
 def request_body(model: str, messages: Messages, temperature: float, extra: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,58 @@
+"""A model may be named by the beginning of its name, where one alone begins so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chatanywhere_magic import ChatSession, OpenAI
+from chatanywhere_magic.errors import NotFoundError
+from chatanywhere_magic.testing.server import COMPLETIONS_PATH, Answer, LocalServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+UNKNOWN = Answer(status=404, raw=[b'{"error": {"message": "The model does not exist", "code": "model_not_found"}}'])
+
+
+@pytest.fixture
+def session(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatSession]:
+    monkeypatch.setenv("OPENAI_BASE_URL", server.api_url)
+    session = ChatSession(provider=OpenAI)
+    yield session
+    session.close()
+
+
+def asked(server: LocalServer) -> list[str]:
+    """Return the models that were asked; what was asked beside that is no attempt."""
+    return [request.json["model"] for request in server.requests if request.path == COMPLETIONS_PATH]
+
+
+def test_the_one_that_is_meant_is_asked(session: ChatSession, server: LocalServer) -> None:
+    server.queue(UNKNOWN, Answer(text=["Yes."]))
+    assert session.ask_sync("Hi", model="test") == "Yes."
+    assert asked(server) == ["test", "test-model"]
+
+
+def test_of_several_none_is_chosen(session: ChatSession, server: LocalServer) -> None:
+    server.models = ["test-model", "test-other"]
+    server.queue(UNKNOWN)
+    with pytest.raises(NotFoundError, match="test-model, test-other"):
+        session.ask_sync("Hi", model="test")
+    assert asked(server) == ["test"]
+
+
+@pytest.mark.parametrize("model", ["nobody", "test-model"])
+def test_what_begins_no_other_name_is_not_known(session: ChatSession, server: LocalServer, model: str) -> None:
+    server.queue(UNKNOWN)
+    with pytest.raises(NotFoundError, match="does not exist"):
+        session.ask_sync("Hi", model=model)
+    assert asked(server) == [model]
+
+
+def test_an_address_that_is_not_there_is_no_model(session: ChatSession, server: LocalServer) -> None:
+    server.queue(Answer(status=404, raw=[b'{"detail": "Not Found"}']))
+    with pytest.raises(NotFoundError):
+        session.ask_sync("Hi", model="test")
+    assert len(server.requests) == 1
