@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 MAX_SHOWN_PICTURE: Final = 400_000
 """Characters of a picture's data up to which it is shown; it would be saved with the notebook."""
-_STYLE: Final = "border-left: 3px solid var(--jp-border-color2, #ccc); padding: 4px 10px; margin: 0 0 8px"
+_STYLE: Final = (
+    "border-left: 3px solid var(--jp-border-color2, #ccc); padding: 4px 10px; margin: 0 0 8px; max-height: 30em; "
+    "overflow: auto; font-family: var(--jp-code-font-family, monospace); font-size: var(--jp-code-font-size, 13px)"
+)
 _PICTURES: Final = (
     "data:image/png;base64,",
     "data:image/jpeg;base64,",

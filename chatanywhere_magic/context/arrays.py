@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from .lookup import is_a, library
@@ -25,7 +26,7 @@ def is_array(value: object) -> bool:
     )
 
 
-def blocks(value: Any, characters: int) -> Iterator[str]:
+def blocks(value: Any, characters: int) -> Iterator[str | list[str]]:
     """Yield what is known of an array, the most important first."""
     shape = tuple(value.shape)
     size = math.prod(shape)
@@ -44,13 +45,15 @@ def blocks(value: Any, characters: int) -> Iterator[str]:
     step = -(-size // SAMPLE)
     # What is counted or measured in other units, such as dates, has numbers that say nothing.
     is_numeric = getattr(value.dtype, "kind", "f") in "biuf"
-    statistics = _statistics(flat[::step].tolist()) if is_numeric else ""
-    if statistics:
-        yield statistics + (f" (of every {step:,}th value)" if step > 1 else "")
+    sample = flat[::step].tolist() if is_numeric else []
+    if statistics := _statistics(sample):
+        yield statistics + (f" (from {counted(len(sample), 'value')} at even distances)" if step > 1 else "")
     yield _values(numbers, flat, size, characters)
 
 
 def _statistics(sample: list[Any]) -> str:
+    if not sample:
+        return ""
     if any(type(each) is not bool and type(each) is not int and type(each) is not float for each in sample[:1000]):
         return ""
     if all(type(each) is bool for each in sample[:1000]):
@@ -69,16 +72,12 @@ def _statistics(sample: list[Any]) -> str:
     return ", ".join(words)
 
 
-def _values(value: Any, flat: Any, size: int, characters: int) -> str:
+def _values(value: Any, flat: Any, size: int, characters: int) -> str | list[str]:
+    """Return values: all of them, or those of the corners, more or fewer."""
     if is_a(value, "numpy", "ndarray"):
-        import sys
-
-        numpy = sys.modules["numpy"]
-        for edge in (*((2000,) if size <= WHOLE else ()), 8, 5, 3, 2, 1):
-            shown = numpy.array2string(value, threshold=edge, edgeitems=edge, precision=6)
-            if len(shown) <= characters // 2:
-                break
-        return f"values:\n{shown}"
+        to_text = sys.modules["numpy"].array2string
+        edges = (*((WHOLE,) if size <= WHOLE else ()), 8, 5, 3, 2, 1)
+        return [f"values:\n{to_text(value, threshold=edge, edgeitems=edge, precision=6)}" for edge in edges]
     count = max(3, characters // 24)
     first = ", ".join(f"{each:.6g}" if type(each) is float else f"{each}" for each in flat[:count].tolist())
     return f"first {counted(min(count, size), 'value')}: {first}"

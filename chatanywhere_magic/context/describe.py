@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+import warnings
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,8 +40,10 @@ def describe(value: object, budget: int, seconds: float = SECONDS) -> str:
     blocks: list[str | list[str]] = []
 
     def work() -> None:
-        for block in _blocks(value, budget):
-            blocks.append(block)  # noqa: PERF402 - one by one, for they are read even if the next never comes
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a mean of infinities, a repr that is deprecated: not the person's doing
+            for block in _blocks(value, budget):
+                blocks.append(block)  # noqa: PERF402 - one by one, for they are read even if the next never comes
 
     job = Job(work)
     in_time = job.run(seconds)

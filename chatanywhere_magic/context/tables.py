@@ -218,8 +218,11 @@ def _bytes(count: int) -> str:
 class _PolarsTable(_Table):
     def describe(self, position: int) -> tuple[str, str, str, str, str]:
         column = self.sample.to_series(position)
-        missing = column.null_count()
-        values = self._values(column.drop_nulls()) if missing < len(column) else ("", "")
+        known = column.drop_nulls()
+        if column.dtype.is_float():
+            known = known.drop_nans()
+        missing = len(column) - len(known)
+        values = self._values(known) if len(known) else ("", "")
         return (self.names[position], str(column.dtype), _missing(missing, len(column)), *values)
 
     def _values(self, column: Any) -> tuple[str, str]:

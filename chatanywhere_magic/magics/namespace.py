@@ -6,6 +6,7 @@ import re
 import sys
 from collections import ChainMap, deque
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ChatError, ChatInterrupted
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 CELLS_KEPT: Final = 50
 OUTPUT_CHARACTERS: Final = 20_000
 """Kept of what one cell shows; of more, the beginning and the end are what one looks at."""
+OUTPUTS_KEPT: Final = 100
+"""Of one cell; of more, the first and the last."""
 PICTURES_KEPT: Final = 3
 """Of one cell."""
 CELLS_WITH_PICTURES: Final = 10
@@ -38,19 +41,21 @@ class _Record:
     """Texts in their order; what is displayed with an id is replaced when it is updated."""
     pictures: dict[str, Attachment] = field(default_factory=dict)
     error: str = ""
+    _noted: int = 0
 
     def note(self, kind: str, content: dict[str, Any]) -> None:
         """Take in a message on its way to the front end."""
+        self._noted += 1
         if kind == "stream":
             # One after the other, but for other things between them.
             last = next(reversed(self.shown), "")
-            key = last if last.startswith(content["name"]) else f"{content['name']} {len(self.shown)}"
+            key = last if last.startswith(content["name"]) else f"{content['name']} {self._noted}"
             self._add(key, content["text"])
         elif kind == "clear_output":
             self.shown.clear()
             self.pictures.clear()
         elif kind in {"display_data", "update_display_data"}:
-            key = content.get("transient", {}).get("display_id") or f"display {len(self.shown)}"
+            key = content.get("transient", {}).get("display_id") or f"display {self._noted}"
             data = content["data"]
             self.shown[key] = ""
             self._add(key, str(data.get("text/plain") or ""))
@@ -59,6 +64,8 @@ class _Record:
                 self.pictures[key] = Attachment(key, "image", media_type="image/png", data=picture.strip())
 
     def _add(self, key: str, words: str) -> None:
+        if len(self.shown) > OUTPUTS_KEPT:
+            del self.shown[next(islice(self.shown, OUTPUTS_KEPT // 2, None))]
         whole = self.shown.get(key, "") + words
         if len(whole) > OUTPUT_CHARACTERS:
             half = OUTPUT_CHARACTERS // 2
@@ -95,10 +102,11 @@ class KernelNames:
 
     @property
     def names(self) -> list[str]:
-        """The names of the variables that a person defined."""
+        """The names of the variables that a person defined, and of inputs and results."""
         hidden = self._shell.user_ns_hidden
         # Whoever redefines one of IPython's own names means it.
-        return [name for name, value in self._shell.user_ns.items() if hidden.get(name, hidden) is not value]
+        own = [name for name, value in self._shell.user_ns.items() if hidden.get(name, hidden) is not value]
+        return [*own, "In", "Out"]
 
     def cell(self, number: int) -> Cell | None:
         """Return an executed cell: by its number, or counted back from the one that runs now."""

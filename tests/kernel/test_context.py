@@ -157,6 +157,15 @@ class TestHistory:
         kernel.run("%chat --no-history Explain @cell")
         assert sent(server).count("One two three.") == 1
 
+    def test_of_many_outputs_the_first_and_the_last_are_kept(self, kernel: Kernel, server: LocalServer) -> None:
+        kernel.run("for number in range(500):\n    display(number)")
+        kernel.run("%config ChatSession.context_budget = 5000")
+        kernel.run("%chat Explain @cell[-2]")
+        shown = sent(server).split("[output]\n")[1].splitlines()
+        assert shown[:3] == ["0", "1", "2"]
+        assert shown[-3:] == ["498", "499", "```"]
+        assert len(shown) < 110
+
     def test_a_figure_that_a_cell_showed_is_seen(self, kernel: Kernel, server: LocalServer) -> None:
         kernel.run(f"from IPython.display import Image; Image(data={PIXEL!r})")
         kernel.run(f"display(Image(data={PIXEL!r}))")

@@ -41,6 +41,30 @@ FRAME = pd.DataFrame(
 )
 
 
+def odd_frame() -> Any:
+    """Return a frame with a column of every odd type."""
+    columns = {
+        "infinite": [1.0, math.inf, -math.inf, math.nan],
+        "nothing": [math.nan] * 4,
+        "none": [None] * 4,
+        "mixed": [1, "a", None, (1,)],
+        "nullable": pd.array([1, None, 3, 4], dtype="Int64"),
+        "maybe": pd.array([True, None, False, True], dtype="boolean"),
+        "ordered": pd.Categorical(list("abca"), ordered=True),
+        "period": pd.period_range("2020", periods=4, freq="M"),
+        "interval": pd.interval_range(0, 4),
+        "duration": pd.to_timedelta(range(4), unit="h"),
+        "complex": [1j] * 4,
+        "zoned": pd.date_range("2020", periods=4, tz="Asia/Shanghai"),
+        "decimal": [Decimal("1.1")] * 4,
+        "dictionary": [{"a": 1}] * 4,
+        "huge": [2**70] * 4,
+        "sparse": pd.arrays.SparseArray([0, 0, 1, 0]),
+        "lines": ['a\nb,c"d'] * 4,
+    }
+    return pd.DataFrame(columns)
+
+
 def everything() -> dict[str, Any]:
     """Return values of every kind, small and large."""
     return {
@@ -58,6 +82,7 @@ def everything() -> dict[str, Any]:
         "no rows": pd.DataFrame({"a": []}),
         "multi": pd.DataFrame(np.zeros((4, 4)), columns=pd.MultiIndex.from_product([["a", "b"], [1, 2]])),
         "twice": pd.DataFrame([[1, 2]], columns=["a", "a"]),
+        "odd": odd_frame(),
         "series": FRAME["price"],
         "index": FRAME.index,
         "polars": pl.DataFrame({"a": [1, None] * 500, "s": ["x", "y"] * 500, "l": [[1]] * 1000}),
@@ -246,7 +271,7 @@ class TestArrays:
 
     def test_large_ones_are_sampled(self) -> None:
         words = text(np.zeros(1_000_000))
-        assert "of every 5th value" in words
+        assert "(from 200,000 values at even distances)" in words
         assert "..." in words
 
     @pytest.mark.parametrize("library", ["torch", "jaxlib"])
