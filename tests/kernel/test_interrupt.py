@@ -191,13 +191,15 @@ class TestBeforeTheText:
         kernel.run("%chat And now?")
         assert server.requests[1].messages == [{"role": "user", "content": "And now?"}]
 
-    def test_while_a_provider_of_ones_own_waits(self, kernel: Kernel) -> None:
-        code = """
-        import asyncio
+    def test_while_a_provider_of_ones_own_waits(self, kernel: Kernel, tmp_path: Path) -> None:
+        begun = tmp_path / "begun"
+        code = f"""
+        import asyncio, pathlib
         closed = False
         async def silent(model, messages):
             global closed
             try:
+                pathlib.Path({str(begun)!r}).touch()
                 await asyncio.sleep(3600)
                 yield "Never."
             finally:
@@ -206,7 +208,7 @@ class TestBeforeTheText:
         %chat Hello
         """
         running = kernel.start(code)
-        running.wait_until(lambda result: bool(result.displays))
+        running.wait_until(lambda _: begun.exists())
         result, seconds = interrupt(kernel, running)
         assert seconds < STOP_SECONDS
         assert_stopped(kernel, result)
