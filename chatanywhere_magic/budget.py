@@ -152,7 +152,10 @@ class Budget:
 
     def corrected(self, tokens: int, request: Request, *, counted: bool = False) -> int:
         """Return what the provider will count, from an estimate (or the model's own count)."""
-        return round(tokens * self._ratios.get((_who(request), counted), 1.0))
+        return round(tokens * self._ratio(request, counted=counted))
+
+    def _ratio(self, request: Request, *, counted: bool) -> float:
+        return self._ratios.get((_who(request), counted), 1.0)
 
     def check(self, request: Request, setting: int | None) -> None:
         """Refuse a question that does not fit by itself, before anything is sent or recorded.
@@ -216,24 +219,24 @@ class Budget:
     ) -> Prompt:
         fixed, sizes = counts or (_estimated(request.messages([])), {})
         counted = counts is not None
-        tokens = fixed
-        for index, turn in earlier:
-            if turn.pinned:
-                tokens += sizes.get(index) or turn.current.tokens
-        kept = {index for index, turn in earlier if turn.pinned}
-        for index, turn in reversed(earlier):
-            if turn.pinned:
-                continue
-            more = tokens + (sizes.get(index) or turn.current.tokens)
-            if self.corrected(more, request, counted=counted) > room:
+        pinned = [(index, turn) for index, turn in earlier if turn.pinned]
+        tokens = fixed + sum(sizes.get(index) or turn.current.tokens for index, turn in pinned)
+        begin = len(earlier)
+        ratio = self._ratio(request, counted=counted)
+        while begin:
+            index, turn = earlier[begin - 1]
+            more = tokens if turn.pinned else tokens + (sizes.get(index) or turn.current.tokens)
+            if round(more * ratio) > room:
                 break
             tokens = more
-            kept.add(index)
-        sent = [(index, turn) for index, turn in earlier if index in kept]
+            begin -= 1
+        older = earlier[:begin]
+        sent = [each for each in older if each[1].pinned] if pinned else []
+        sent += earlier[begin:]
         return Prompt(
             request.messages(_messages(sent)),
             kept=tuple(index for index, _ in sent),
-            left_out=tuple(index for index, _ in earlier if index not in kept),
+            left_out=tuple(index for index, turn in older if not turn.pinned),
             tokens=tokens,
             limit=limit,
             counted=counted,
@@ -329,6 +332,8 @@ async def _counts(
     request: Request, earlier: Sequence[tuple[int, Turn]], room: int
 ) -> tuple[int, dict[int, int]] | None:
     """Return the model's own counts: of what is always sent, and of the turns that may fit; None if it has none."""
+    if await request.provider.count_tokens(request.model, []) is None:
+        return None
     always = request.messages([])
     texts = [content_text(message["content"]) for message in always]
     candidates: list[int] = []

@@ -79,7 +79,7 @@ class Version:
     fingerprint: str = ""
     """What tells the request from others: provider, model, parameters and messages, as a digest."""
 
-    @property
+    @cached_property
     def is_sent(self) -> bool:
         """Whether later questions are sent this one with its answer."""
         return self.status in SENT and bool(self.answer)
@@ -109,10 +109,15 @@ class Turn:
     hidden: int = 0
     """Which undo, delete or clear hid it, counted up in the conversation; 0 while it is shown."""
 
-    @property
+    @cached_property
     def current(self) -> Version:
         """The version that is shown and sent."""
         return self.versions[self.selected]
+
+    @cached_property
+    def is_sent(self) -> bool:
+        """Whether later questions are sent this turn."""
+        return not self.hidden and self.current.is_sent
 
     def revised(self, version: Version) -> Turn:
         """Return the turn with `version` added and selected; a hidden turn is shown again."""
@@ -138,9 +143,9 @@ class Conversation:
     title: str = ""
     """What the person called it."""
 
-    @property
+    @cached_property
     def visible(self) -> list[tuple[int, Turn]]:
-        """The turns that are shown, each with its index."""
+        """The turns that are shown, each with its index. The list is not to be changed."""
         return [(index, turn) for index, turn in enumerate(self.turns) if not turn.hidden]
 
     @property
@@ -216,7 +221,7 @@ class Conversation:
         Complete answers, and interrupted ones with the text that came; nothing of failed turns, nor of those
         stopped before their first text, since roles must alternate and there is no answer to stand there.
         """
-        return [(at, turn) for at, turn in enumerate(self.turns[:index]) if not turn.hidden and turn.current.is_sent]
+        return [(at, turn) for at, turn in enumerate(self.turns[:index]) if turn.is_sent]
 
     def messages_before(self, index: int) -> Messages:
         """Return what a model is sent of the turns before `index`: whole turns, roles alternating."""

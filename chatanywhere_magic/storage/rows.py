@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import serial
@@ -80,8 +81,8 @@ class Rows:
 
     def write(self, key: int, before: Conversation, after: Conversation) -> None:
         """Make `after` of the conversation that stands there as `before`."""
-        for index, turn in enumerate(after.turns):
-            old = before.turns[index] if index < len(before.turns) else None
+        # Most are the same ones, however long the conversation is.
+        for index, (old, turn) in enumerate(zip_longest(before.turns[: len(after.turns)], after.turns)):
             if old is not turn:
                 self._write_turn(key, index, old, turn)
         if len(before.turns) > len(after.turns):
