@@ -154,6 +154,10 @@ class Actions:
         """Go on with another conversation."""
         self._session.switch(conversation)
 
+    def export(self, format: str) -> dict[str, str]:  # noqa: A002 - the field's name
+        """Return the conversation as a document, for the browser to save."""
+        return {"name": f"chat.{format}", "text": self._session.export(format)}
+
     # --- who answers, and how -------------------------------------------------------------------------------------
 
     def models(self) -> list[dict[str, str]]:

@@ -23,7 +23,7 @@ MAX_FILES: Final = 10
 MAX_BYTES: Final = 5_000_000
 """Of all files of a question: in base64 they still fit into the 10 MB that Jupyter's server takes in a message."""
 MEDIA_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
-EXPORTS: Final = ("markdown", "notebook", "json")
+EXPORTS: Final = ("md", "ipynb", "json")
 OPTIONS: Final = ("system", "temperature", "max_tokens", "budget")
 """The session's options that a page may set."""
 
@@ -57,9 +57,9 @@ def read(message: object) -> Command:
     if not isinstance(message, dict):
         raise MalformedError("a command is an object")
     name = message.get("type")
-    if not isinstance(name, str) or name not in _COMMANDS:
+    if not isinstance(name, str) or name not in COMMANDS:
         raise MalformedError("there is no such command")
-    takes = _COMMANDS[name]
+    takes = COMMANDS[name]
     unknown = message.keys() - takes.keys() - {"type", "id"}
     if unknown:
         raise MalformedError(f"{name} does not take so many fields")
@@ -145,7 +145,7 @@ _PROVIDER: Final[_Field] = (_text(_NAME), "")
 _MODEL: Final[_Field] = (_text(_NAME), "")
 _QUESTION: Final[_Field] = (_text(MAX_QUESTION), _REQUIRED)
 
-_COMMANDS: Final[dict[str, dict[str, _Field]]] = {
+COMMANDS: Final[dict[str, dict[str, _Field]]] = {
     # A page has opened; it is gone.
     "hello": {"page": (_text(_ID), _REQUIRED)},
     "bye": {"page": (_text(_ID), _REQUIRED)},

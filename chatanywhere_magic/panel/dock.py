@@ -53,7 +53,8 @@ class Dock:
         self._app = ipylab.JupyterFrontEnd()
         # ipywidgets would take a layout for its own, and with it the position that JupyterLab gives its tabs.
         placed = type("Place", (ipylab.Panel,), {"layout": traitlets.Any().tag(sync=True)})
-        self._place = placed()
+        # From the beginning, or a page that already shows the place would show the panel twice for a moment.
+        self._place = placed([panel])
         self._place.add_class("chatanywhere-place")
         self._place.title.label = text("panel.name")
         self._place.title.caption = text("panel.name")
@@ -80,7 +81,6 @@ class Dock:
             return
         area, how = PLACES[self._where]
         self._panel.add_class("chatanywhere-docked")
-        self._place.children = [self._panel]
         self._app.shell.add(self._place, area, how)
         if self._where in {"left", "right"}:
             getattr(self._app.shell, f"expand_{self._where}")()

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 def header_of(session: ChatSession) -> dict[str, Any]:
     """Return the fields of ``Header`` in ``page/protocol.js``."""
     conversation = session.conversation
+    used, limit, estimated = session.context_used()
     usages = [version.usage for turn in conversation.turns for version in turn.versions if version.usage is not None]
     return {
         "title": conversation.name,
         "running": bool(session.running),
-        "used": None,
-        "limit": None,
-        "estimated": True,
+        "used": used,
+        "limit": limit,
+        "estimated": estimated,
         "prompt_tokens": sum(usage.prompt_tokens or 0 for usage in usages),
         "completion_tokens": sum(usage.completion_tokens or 0 for usage in usages),
         "system": session.system,

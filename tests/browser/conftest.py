@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -64,7 +65,8 @@ def notebook_page(lab: Lab, browser: Browser, request: pytest.FixtureRequest) ->
     contexts: list[BrowserContext] = []
 
     def open_notebook(*cells: str, env: Mapping[str, str] | None = None) -> NotebookPage:
-        name = f"{request.node.name.partition('[')[0]}-{len(contexts)}.ipynb"
+        # Of its own for each parameter: a notebook that is opened again goes on with its kernel.
+        name = re.sub(r"\W+", "-", request.node.name).strip("-") + f"-{len(contexts)}.ipynb"
         contexts.append(browser.new_context())
         return NotebookPage.open(contexts[-1].new_page(), lab.add_notebook(name, cells, env=env))
 

@@ -389,6 +389,29 @@ def test_what_looks_like_a_key_is_sent_only_if_the_person_says_so(
     assert page.ask("send", text=f"Is {key} valid?", allow_secrets=True)["ok"]
 
 
+def test_the_conversation_is_handed_over_as_a_document(page: Page, kernel: Kernel) -> None:
+    kernel.run("%chat Hello")
+    for name in ("md", "ipynb", "json"):
+        document = page.ask("export", format=name)["data"]
+        assert document["name"] == f"chat.{name}"
+        assert "The last one says: Hello" in document["text"]
+
+
+def test_the_header_tells_how_full_the_context_is(page: Page, kernel: Kernel) -> None:
+    kernel.run("chat.budget = 1000")
+    kernel.run("%chat Hello")
+    kernel.wait_until(lambda: page.shown != [] and page.header["used"] > 0 and not page.header["running"])
+    assert page.header["limit"] <= 1000
+    assert page.header["completion_tokens"] > 0
+
+
+def test_every_command_is_one_that_something_is_done_for() -> None:
+    from chatanywhere_magic.panel.actions import Actions
+    from chatanywhere_magic.panel.commands import COMMANDS
+
+    assert COMMANDS.keys() - {"hello", "bye"} == {name for name in vars(Actions) if not name.startswith("_")}
+
+
 # --- options --------------------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tests.support.environment import clean_environment
 
@@ -90,8 +90,10 @@ class Lab:
         (self.root / name).write_text(json.dumps(notebook), encoding="utf-8")
         return self.address(name)
 
-    def address(self, name: str) -> str:
-        """Return the address of a notebook that lies in `root`."""
+    def address(self, name: str, *, front_end: Literal["lab", "notebooks"] = "lab") -> str:
+        """Return the address of a notebook that lies in `root`, in JupyterLab or in Notebook 7."""
+        if front_end == "notebooks":
+            return f"{self._url}/notebooks/{name}?token={self._token}"
         # A workspace of its own, or Lab would open the tabs of the test before as well.
         return f"{self._url}/lab/workspaces/{uuid.uuid4().hex[:8]}/tree/{name}?token={self._token}"
 
@@ -118,6 +120,7 @@ class Lab:
             f"--ServerApp.root_dir={self.root}",
             f"--IdentityProvider.token={self._token}",
             "--LabApp.expose_app_in_browser=True",
+            "--JupyterNotebookApp.expose_app_in_browser=True",
         ]
         with self._log.open("ab") as log:
             self._server = subprocess.Popen(

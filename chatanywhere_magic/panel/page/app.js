@@ -7,6 +7,7 @@ import { HeaderView } from "./header.js";
 import { Log } from "./log.js";
 import { copy, Notebook } from "./notebook.js";
 import { Turns } from "./turns.js";
+import { mayTravel } from "./typing.js";
 
 /** @import { AnyModel, Answer, Changes, FromKernel, Snapshot } from "./protocol.js" */
 
@@ -47,8 +48,13 @@ export class App {
     this.root = element("section", { class: "chatanywhere-root", "aria-busy": "true" });
     // Never a plain key: in a notebook, outside a text box, "d" "d" would delete the cell.
     this.root.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" || !(event.ctrlKey || event.metaKey)) event.stopPropagation();
+      if (!mayTravel(event)) event.stopPropagation();
     });
+    // Notebook 7 looks at keys on their way down, before anything in the panel sees them; the mark keeps its hands off.
+    this.keys = (/** @type {KeyboardEvent} */ event) => {
+      this.root.toggleAttribute("data-lm-suppress-shortcuts", !mayTravel(event));
+    };
+    window.addEventListener("keydown", this.keys, true);
     this.note = element("div", { class: "chatanywhere-note", role: "status", hidden: true });
     this.announcer = element("div", { class: "chatanywhere-announcer", "aria-live": "polite", role: "status" });
     this.empty = element("div", { class: "chatanywhere-empty", hidden: true });
@@ -64,6 +70,7 @@ export class App {
     window.clearTimeout(this.#hello);
     window.clearTimeout(this.#noteTimer);
     this.model.off("msg:custom", this.heard);
+    window.removeEventListener("keydown", this.keys, true);
     this.endWatching();
     this.#parts?.log.close();
     this.#parts?.composer.close();

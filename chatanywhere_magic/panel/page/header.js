@@ -14,8 +14,8 @@ const LABELS = /** @type {Record<string, string>} */ ({
   budget: "panel.budget",
 });
 const EXPORTS = /** @type {const} */ ([
-  ["markdown", "panel.export_markdown"],
-  ["notebook", "panel.export_notebook"],
+  ["md", "panel.export_markdown"],
+  ["ipynb", "panel.export_notebook"],
   ["json", "panel.export_json"],
 ]);
 
@@ -55,11 +55,12 @@ export class HeaderView {
       icon("open"),
     );
     this.bar = element("span", { class: "chatanywhere-gauge-bar" });
+    this.track = element("span", { class: "chatanywhere-gauge-track", "aria-hidden": "true" }, this.bar);
     this.amount = element("span", { class: "chatanywhere-gauge-text" });
     this.gauge = element(
       "div",
       { class: "chatanywhere-gauge", role: "meter", "aria-label": app.say("panel.context"), "aria-valuemin": 0, hidden: true },
-      element("span", { class: "chatanywhere-gauge-track", "aria-hidden": "true" }, this.bar),
+      this.track,
       this.amount,
     );
     this.settingsButton = iconButton("settings", app.say("panel.settings"), () => this.#toggleSettings(), {
@@ -91,22 +92,27 @@ export class HeaderView {
     this.#header = header;
     this.titleText.textContent = header.title || app.say("panel.untitled");
     this.modelText.textContent = [header.provider, header.model].filter(Boolean).join(" · ") || app.say("panel.no_model");
-    this.gauge.hidden = header.used === null;
-    if (header.used !== null) {
-      const used = tokens(header.used, app.language);
-      const about = header.estimated ? `≈ ${used}` : used;
-      const limit = header.limit === null ? "" : tokens(header.limit, app.language);
-      this.amount.textContent = limit ? `${about} / ${limit}` : about;
-      const words = app.say(limit ? "panel.context_of" : "panel.context_used", { used: about, limit });
-      this.gauge.title = words;
-      this.gauge.setAttribute("aria-valuetext", words);
-      this.gauge.setAttribute("aria-valuenow", String(header.used));
-      this.gauge.setAttribute("aria-valuemax", String(header.limit ?? header.used));
-      const share = header.limit ? Math.min(1, header.used / header.limit) : 0;
-      this.bar.style.width = `${Math.round(share * 100)}%`;
-      this.gauge.classList.toggle("chatanywhere-full", share > 0.9);
-    }
+    this.#showGauge(header);
     this.#fillSettings(header);
+  }
+
+  /** @param {Header} header */
+  #showGauge(header) {
+    const { app } = this;
+    const used = tokens(header.used, app.language);
+    const about = header.estimated ? `≈ ${used}` : used;
+    const limit = header.limit === null ? "" : tokens(header.limit, app.language);
+    const words = app.say(limit ? "panel.context_of" : "panel.context_used", { used: about, limit });
+    const share = header.limit ? Math.min(1, header.used / header.limit) : 0;
+    this.gauge.hidden = header.used === 0 && header.limit === null;
+    this.amount.textContent = limit ? `${about} / ${limit}` : about;
+    this.gauge.title = words;
+    this.gauge.setAttribute("aria-valuetext", words);
+    this.gauge.setAttribute("aria-valuenow", String(Math.min(header.used, header.limit ?? header.used)));
+    this.gauge.setAttribute("aria-valuemax", String(header.limit ?? Math.max(1, header.used)));
+    this.track.hidden = header.limit === null;
+    this.bar.style.width = `${Math.round(share * 100)}%`;
+    this.gauge.classList.toggle("chatanywhere-full", share > 0.9);
   }
 
   // --- conversations ------------------------------------------------------------------------------------------------

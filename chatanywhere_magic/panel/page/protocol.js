@@ -36,7 +36,7 @@
  * @property {string} provider
  * @property {string} model
  * @property {boolean} running
- * @property {number | null} used tokens that the next question is sent with
+ * @property {number} used tokens that the next question is sent with
  * @property {number | null} limit
  * @property {boolean} estimated
  * @property {number} prompt_tokens
