@@ -48,8 +48,10 @@ export class Composer {
       class: "chatanywhere-list",
       role: "listbox",
       id: list,
+      tabindex: 0, // it scrolls; Tab takes a suggestion, so that it does not come here
       "aria-label": app.say("panel.completions"),
       hidden: true,
+      mousedown: (/** @type {MouseEvent} */ event) => event.preventDefault(),
     });
     this.chips = element("ul", { class: "chatanywhere-chips", "aria-label": app.say("panel.attached"), hidden: true });
     this.picker = element("input", { type: "file", multiple: true, hidden: true, tabindex: -1 });

@@ -113,8 +113,8 @@ export class Notebook {
     const node = this.#notebook()?.querySelector(`.jp-Cell[data-windowed-list-index="${this.#indexOf(cell)}"]`);
     if (!(node instanceof HTMLElement)) return;
     node.scrollIntoView({ block: "nearest" });
-    // A click is how a notebook learns which cell is the active one.
-    node.querySelector(".jp-InputPrompt")?.dispatchEvent(new MouseEvent("mousedown", { bubbles: true }));
+    // The cell that has the focus is the active one.
+    if (node.tabIndex < 0) node.tabIndex = -1;
     node.focus();
   }
 

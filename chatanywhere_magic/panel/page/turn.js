@@ -259,10 +259,12 @@ export class TurnView {
         more,
       );
     }
-    // Replaced buttons would take the focus with them.
-    const focused = [...this.actions.querySelectorAll("button")].findIndex((each) => each === document.activeElement);
+    // Replaced buttons would take the focus with them: it goes to their successor, or to the turn.
+    const focused = this.actions.querySelector("button:focus")?.getAttribute("aria-label");
     this.actions.replaceChildren(...buttons);
-    if (focused >= 0) this.actions.querySelectorAll("button")[focused]?.focus();
+    if (!focused) return;
+    const successor = [...this.actions.querySelectorAll("button")].find((each) => each.ariaLabel === focused && !each.disabled);
+    (successor ?? this.root).focus();
   }
 
   /** @param {Head} head */
