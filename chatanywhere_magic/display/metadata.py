@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ..serial import SCHEMA, version_to_json
+from ..serial import SCHEMA, shareable, version_to_json
 
 if TYPE_CHECKING:
     from ..conversation import Version
@@ -32,7 +32,7 @@ def turn_metadata(
         ``schema``, ``conversation``, ``turn``, ``number``, and the version as :func:`serial.version_to_json` writes it.
         The answer is left out if there is one: it stands beside the metadata, as the output's ``text/plain``.
     """
-    written = version_to_json(version)
+    written = version_to_json(shareable(version))
     if version.answer:
         del written["answer"]
     place = {} if turn is None else {"conversation": conversation, "turn": turn, "number": number}

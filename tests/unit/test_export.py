@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from chatanywhere_magic import serial
 from chatanywhere_magic.conversation import ENDED, Conversation, Origin, Turn, Version
+from chatanywhere_magic.display import METADATA_KEY, turn_metadata
 from chatanywhere_magic.errors import FormatError
 from chatanywhere_magic.export import (
     FORMATS,
@@ -238,12 +239,8 @@ def test_what_was_edited_in_a_clean_notebook_counts() -> None:
 
 def output(version: Version, turn: int | None = 0, number: int = 0, conversation: str = "c1") -> dict[str, Any]:
     """What a cell's output holds."""
-    values = serial.version_to_json(version)
-    if version.answer:
-        del values["answer"]
-    place = {} if turn is None else {"conversation": conversation, "turn": turn, "number": number}
     data = {"text/html": "<p>", "text/plain": version.answer or "[stopped]"}
-    metadata = {KEY: {"schema": serial.SCHEMA, **place, **values}}
+    metadata = {METADATA_KEY: turn_metadata(version, conversation=conversation, turn=turn, number=number)}
     return {"output_type": "display_data", "data": data, "metadata": metadata}
 
 
@@ -259,6 +256,15 @@ def notebook(*cells: Any, **more: Any) -> str:
 def dialogue(document: str | bytes) -> list[tuple[str, str]]:
     turns = from_notebook(document).conversation.turns
     return [(turn.current.question, turn.current.answer) for turn in turns]
+
+
+def test_what_is_shown_and_what_is_read_are_under_the_same_key() -> None:
+    assert METADATA_KEY == KEY
+
+
+def test_no_path_of_the_machine_stands_in_an_output() -> None:
+    version = said("a", error="/home/smith/x", origin=Origin("cell", "vscode-notebook-cell:/home/smith/a.ipynb#X1"))
+    assert "smith" not in json.dumps(output(version))
 
 
 def test_a_conversation_is_rebuilt_in_the_notebooks_order() -> None:

@@ -1,0 +1,82 @@
+"""A notebook that was saved holds its conversation: it is rebuilt from the file alone."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+
+from chatanywhere_magic.export import from_notebook
+from tests.kernel.conftest import LOAD, environment
+from tests.kernel.seen import evaluate, turns
+from tests.support.notebooks import execute, notebook_of
+from tests.support.server import Answer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.kernels import Kernel, Result
+    from tests.support.server import LocalServer
+
+
+def saved(*cells: tuple[str, Result]) -> str:
+    """Return the notebook that a front end saves: each cell's id, and what it shows."""
+    return json.dumps(
+        {
+            "cells": [
+                {
+                    "cell_type": "code",
+                    "id": name,
+                    "metadata": {},
+                    "execution_count": 1,
+                    "source": "",
+                    "outputs": [{k: v for k, v in each.items() if k != "transient"} for each in result.outputs],
+                }
+                for name, result in cells
+            ],
+            "metadata": {},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
+    )
+
+
+def spoken(document: str) -> list[tuple[str, str, str]]:
+    made = from_notebook(document).conversation
+    return [(turn.current.question, turn.current.answer, turn.current.status) for turn in made.turns]
+
+
+def test_what_the_notebook_shows_is_what_comes_back(kernel: Kernel, server: LocalServer) -> None:
+    server.queue(
+        Answer(text=["**One**\n", "\n```python\n1\n```\n"]), Answer(text=["Half"], cut=True), Answer(text=["Three"])
+    )
+    results: list[tuple[str, Any]] = [
+        (name, kernel.run(code, cell_id=name))
+        for name, code in (
+            ("a", "%%chat -s 'Be brief' -t 0.1\nFirst?"),
+            ("b", "%chat Second?"),
+            ("c", "%chat --no-history Aside?"),
+            ("d", "%chat Third?"),
+        )
+    ]
+    assert spoken(saved(*results)) == [tuple(turn) for turn in turns(kernel)]
+    rebuilt = from_notebook(saved(*results)).conversation
+    kept = evaluate(kernel, "__import__('chatanywhere_magic.export').export.to_json(chat.conversation)")
+    first = json.loads(kept)["turns"][0]["versions"][0]
+    assert rebuilt.turns[0].current.system == first["system"] == "Be brief"
+    assert rebuilt.turns[0].current.fingerprint == first["fingerprint"]
+    assert rebuilt.turns[0].current.origin.cell_id == "a"
+
+
+def test_a_revised_turn_is_one_turn_in_its_place(kernel: Kernel) -> None:
+    kernel.run("%chat First?", cell_id="a")
+    second = kernel.run("%chat Second?", cell_id="b")
+    first = kernel.run("%chat First, again?", cell_id="a")
+    assert [question for question, _, _ in spoken(saved(("a", first), ("b", second)))] == ["First, again?", "Second?"]
+
+
+def test_a_notebook_that_a_pipeline_executed_is_read(server: LocalServer, tmp_path: Path) -> None:
+    server.queue(Answer(text=["One."]), Answer(text=["Two."]))
+    done = execute(notebook_of([LOAD, "%chat First?", "1 + 1", "%chat Second?"]), tmp_path, env=environment(server))
+    assert spoken(nbformat.writes(done)) == [("First?", "One.", "complete"), ("Second?", "Two.", "complete")]
