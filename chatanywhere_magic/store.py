@@ -20,7 +20,7 @@ from .errors import ConfigurationError, FormatError
 from .finding import Found, excerpt, search_in
 from .messages import encodable
 from .storage import database
-from .storage.database import transaction
+from .storage.database import reading, transaction
 from .storage.processes import Process
 from .storage.rows import Rows
 from .storage.salvage import salvage
@@ -247,13 +247,14 @@ class Store:
 
         def read(file: _File) -> Conversation | None:
             select = "SELECT key, revision, notebook FROM conversations WHERE id = ?"
-            row = file.connection.execute(select, (name,)).fetchone()
-            if row is None:
-                return None
-            known = self._known.get(conversation_id)
-            if known is None or (known.key, known.revision) != row[:2]:
-                known = self._known[conversation_id] = _Known(row[0], row[1], file.rows.read(row[0]), row[2])
-            return known.conversation
+            with reading(file.connection):
+                row = file.connection.execute(select, (name,)).fetchone()
+                known = self._known.get(conversation_id)
+                if row is None or (known is not None and (known.key, known.revision) == row[:2]):
+                    return known.conversation if row and known else None
+                conversation = file.rows.read(row[0])
+            self._known[conversation_id] = _Known(row[0], row[1], conversation, row[2])
+            return conversation
 
         return self._attempt(read)
 

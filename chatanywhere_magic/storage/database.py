@@ -111,7 +111,20 @@ def _is_using_log(connection: sqlite3.Connection, *, patient: bool) -> bool:
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Write all or nothing. Others wait from the beginning, since what is read here decides what is written."""
-    connection.execute("BEGIN IMMEDIATE")
+    with _begun(connection, "BEGIN IMMEDIATE"):
+        yield
+
+
+@contextmanager
+def reading(connection: sqlite3.Connection) -> Iterator[None]:
+    """See everything as it is at one moment, whatever others write meanwhile."""
+    with _begun(connection, "BEGIN"):
+        yield
+
+
+@contextmanager
+def _begun(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
+    connection.execute(begin)
     try:
         yield
         connection.execute("COMMIT")

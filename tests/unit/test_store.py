@@ -504,6 +504,29 @@ def test_kernels_that_go_on_with_one_conversation_at_once_lose_nothing(directory
     assert set(questions(directory)) == {"shared-0"} | {f"kernel-{each}-{n}" for each in range(4) for n in range(10)}
 
 
+def test_what_is_loaded_is_of_one_moment(directory: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from chatanywhere_magic.conversation import Conversation, Version
+from chatanywhere_magic.store import Store
+store = Store.open(Path(sys.argv[1]))
+made = Conversation()
+for number in range(1500):
+    made = made.appended(Version(str(number), status="complete"))
+    store.save("a", made)
+"""
+    writer = subprocess.Popen([sys.executable, "-c", code, directory], cwd=Path(__file__).parents[2])
+    store = Store.open(directory)
+    while writer.poll() is None:
+        loaded = store.load("a") or Conversation()
+        assert [turn.current.question for turn in loaded.turns] == [str(n) for n in range(len(loaded.turns))]
+        assert store.problem == ""
+    store.close()
+    assert writer.returncode == 0
+    assert list(directory.glob("*.broken*")) == []
+
+
 @pytest.mark.parametrize("kind", ["garbage", "missing table", "zeroed page of one answer"])
 def test_kernels_that_find_a_broken_file_at_once_lose_nothing(filled: Path, kind: str) -> None:
     BROKEN[kind](filled / "chat.db")
