@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 import types
 from dataclasses import dataclass
@@ -73,6 +72,7 @@ class RunsCodeError(LookupError):
 
 
 KEYS_SHOWN: Final = 1_000
+_NOTHING: Final = object()
 
 # Attributes that are computed, by library code that is known to do nothing else, and quickly.
 _OF_ARRAYS: Final = frozenset({"T", "device", "dtype", "imag", "nbytes", "ndim", "real", "shape", "size"})
@@ -111,10 +111,11 @@ def members(kind: type) -> Mapping[str, Any]:
 
 def fields(value: object) -> dict[str, Any]:
     """Return the attributes that an object has for itself."""
-    try:
-        found = object.__getattribute__(value, "__dict__")
-    except (AttributeError, TypeError):
-        return {}
+    kind = owner(value, "__dict__")
+    descriptor = members(kind)["__dict__"] if kind is not None else None
+    if type(descriptor) is not types.GetSetDescriptorType and type(descriptor) is not types.MemberDescriptorType:
+        return {}  # there are none, or a class shows others in their place
+    found = descriptor.__get__(value)
     return found if type(found) is dict else {}
 
 
@@ -154,13 +155,12 @@ def attribute(value: object, name: str) -> Any:
     RunsCodeError
         If it is computed by code that is not known to be harmless.
     """
-    try:
-        found = inspect.getattr_static(value, name)
-    except AttributeError:
+    found = _static(value, name)
+    if found is _NOTHING:
         return _column(value, name)
-    if type(found) in {classmethod, staticmethod}:
+    if type(found) is classmethod or type(found) is staticmethod:
         return found.__func__
-    if is_instance(value, (type, types.ModuleType)) or found is fields(value).get(name):
+    if is_instance(value, (type, types.ModuleType)) or found is fields(value).get(name, _NOTHING):
         return found
     if is_instance(found, types.MemberDescriptorType):  # a slot
         try:
@@ -172,6 +172,23 @@ def attribute(value: object, name: str) -> Any:
     if _is_known_property(value, name):
         return getattr(value, name)
     raise RunsCodeError
+
+
+def _static(value: Any, name: str) -> Any:
+    """Return what `name` stands for before any descriptor is called.
+
+    ``inspect.getattr_static`` does nearly that, but compares classes, and those of odd metaclasses answer.
+    """
+    if is_instance(value, type):
+        for kind in type.__dict__["__mro__"].__get__(value):
+            if name in members(kind):
+                return members(kind)[name]
+    kind = owner(value, name)
+    of_class = members(kind)[name] if kind is not None else _NOTHING
+    is_data = owner(of_class, "__set__") is not None or owner(of_class, "__delete__") is not None
+    if is_data:
+        return of_class  # comes before the object's own
+    return fields(value).get(name, of_class)
 
 
 def _is_known_property(value: object, name: str) -> bool:
@@ -226,7 +243,7 @@ def _column(value: Any, name: str) -> Any:
         if library(owner(value, "__getitem__")) in {"pandas", "polars"}:
             return value[name]
         raise RunsCodeError
-    raise RunsCodeError if owner(value, "__getattr__") else MissingError
+    raise MissingError if owner(value, "__getattr__") is None else RunsCodeError
 
 
 def attribute_names(value: object) -> list[str]:

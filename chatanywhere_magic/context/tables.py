@@ -17,7 +17,7 @@ from .lookup import is_a
 from .render import counted, render
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 SAMPLE_CELLS: Final = 1_000_000
 """Most values that are looked at."""
@@ -110,6 +110,14 @@ def _missing(count: int, of: int) -> str:
     return f"{count:,} ({count / of:.1%})" if count else "0"
 
 
+def _attempt(describe: Callable[[Any], tuple[str, str]], column: Any) -> tuple[str, str]:
+    """Return what is said of a column; nothing if its type cannot do it, as types of extensions often cannot."""
+    try:
+        return describe(column)
+    except Exception:  # noqa: BLE001 - anybody's type
+        return "", ""
+
+
 def _numbers(*values: Any) -> tuple[str, str]:
     """Return the usual description of numbers, at length and in brief."""
     known = dict(zip(("mean", "std", "min", "25 %", "median", "75 %", "max"), values, strict=True))
@@ -155,7 +163,7 @@ class _PandasTable(_Table):
     def describe(self, position: int) -> tuple[str, str, str, str, str]:
         column = self.sample.iloc[:, position]
         missing = int(column.isna().sum())
-        values = self._values(column.dropna()) if missing < len(column) else ("", "")
+        values = _attempt(self._values, column.dropna()) if missing < len(column) else ("", "")
         return (self.names[position], str(column.dtype), _missing(missing, len(column)), *values)
 
     def _values(self, column: Any) -> tuple[str, str]:
@@ -222,7 +230,7 @@ class _PolarsTable(_Table):
         if column.dtype.is_float():
             known = known.drop_nans()
         missing = len(column) - len(known)
-        values = self._values(known) if len(known) else ("", "")
+        values = _attempt(self._values, known) if len(known) else ("", "")
         return (self.names[position], str(column.dtype), _missing(missing, len(column)), *values)
 
     def _values(self, column: Any) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 import threading
 from difflib import get_close_matches
@@ -230,10 +231,16 @@ def show_turn(
 
 def _agreed(question: str) -> bool:
     """Ask a yes or no question; where nobody can be asked, as under nbclient, it is a no."""
+    is_main = threading.current_thread() is threading.main_thread()
+    # While a question is asked of a model, an interrupt stops that and raises nothing; here it is a no.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler) if is_main else None
     try:
         return input(question).strip().lower() in {"y", "yes", "д", "да", "是"}
-    except (EOFError, NotImplementedError):  # ipykernel's StdinNotImplementedError is one
+    except (EOFError, KeyboardInterrupt, NotImplementedError):  # ipykernel's StdinNotImplementedError is the last
         return False
+    finally:
+        if is_main:
+            signal.signal(signal.SIGINT, before)
 
 
 def _take_name(given: Namespace) -> str:

@@ -202,15 +202,16 @@ class TestTables:
     def test_a_frame(self) -> None:
         words = text(FRAME)
         assert words.startswith("pandas.DataFrame, 1,200 rows × 7 columns")
+        types = FRAME.dtypes  # which other versions of pandas call otherwise
         for line in (
-            "city | str | 400 (33.3%) | 2 different: Paris 400×, London 400×",
+            f"city | {types['city']} | 400 (33.3%) | 2 different: Paris 400×, London 400×",
             "price | float64 | 300 (25.0%) | mean 2.33333",
             "n | int64 | 0 | mean 599.5, std 346.554, min 0, 25 % 299.75, median 599.5, 75 % 899.25, max 1199",
-            "day | datetime64[us] | 0 | 2020-01-01 00:00:00 … 2023-04-14 00:00:00",
+            f"day | {types['day']} | 0 | 2020-01-01 00:00:00 … 2023-04-14 00:00:00",
             "ok | bool | 0 | 2 different: True 600×, False 600×",
             "kind | category | 0 | 2 different: a 600×, b 600×",
         ):
-            assert line.replace("str", str(FRAME["city"].dtype)) in words or line in words
+            assert line in words
         assert "0,Paris,1,0,2020-01-01 00:00:00,[1],True,a" in words
 
     def test_a_wide_frame_shows_some_columns_and_names_others(self) -> None:

@@ -67,6 +67,8 @@ class Meta(type):
 
     __eq__ = counting("Meta.__eq__")
     __hash__ = type.__hash__
+    __bool__ = counting("Meta.__bool__")
+    __len__ = counting("Meta.__len__")
     __instancecheck__ = counting("Meta.__instancecheck__")
     __getattr__ = counting("Meta.__getattr__")
     mro_asked = property(counting("Meta.mro_asked"))
