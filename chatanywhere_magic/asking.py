@@ -25,6 +25,7 @@ from .messages import Finish, Reasoning, Text
 from .models import meant_model
 from .strings import text
 from .summary import ROOM, SUMMARY_TOKENS, Summary, requests, task
+from .tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,6 +69,7 @@ class Asker:
         earlier_answer: Callable[[str], Version | None],
     ) -> None:
         self.budget = Budget()
+        self.tally = Tally()
         self.live: list[LiveTurn] = []
         """The turns on their way, the running one first."""
         self.askers: dict[tuple[str, str], tuple[Provider, str]] = {}
@@ -102,6 +104,7 @@ class Asker:
         finally:
             live.end(status, error)
             version = live.version
+            self.tally.add(version)
             self.askers[version.provider, version.model] = request.provider, request.model
             self.live.remove(live)
             self._changed(dialogue, live, "changed")

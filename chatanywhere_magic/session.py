@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from operator import attrgetter
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from . import places
 from .asking import Asker, Change, asking, tell
@@ -42,7 +42,7 @@ from .settings import MAX_TEMPERATURE, REPLAY_MODES, Settings
 from .strings import text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from .budget import Prompt
@@ -53,12 +53,16 @@ if TYPE_CHECKING:
     from .reply import Reply
     from .schema import Schema
     from .settings import Replay
+    from .tally import Tally
 
 __all__ = ["Change", "ChatSession", "get_session"]
 
 MOST_LISTED: Final = 10_000
 WAKE_SECONDS: Final = 0.1
 """ipykernel sees an interrupt of a cell that awaits only when something wakes its event loop."""
+
+
+Answer = TypeVar("Answer")
 
 
 class ChatSession(Settings):
@@ -429,6 +433,15 @@ class ChatSession(Settings):
     def conversation(self) -> Conversation:
         """The conversation as it stands."""
         return self._open.conversation
+
+    @property
+    def tally(self) -> Tally:
+        """What was asked in this session, by model."""
+        return self._asker.tally
+
+    def ask_provider(self, question: Callable[..., Coroutine[Any, Any, Answer]]) -> Future[Answer]:
+        """Ask a provider something else than a question to a model, by one of its methods, on the engine."""
+        return self._engine.submit(question(proxy=self.proxy or None, ca_bundle=self.ca_bundle))
 
     @property
     def live(self) -> tuple[LiveTurn, ...]:

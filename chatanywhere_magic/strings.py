@@ -87,6 +87,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Забыть ключ источника, где бы %chat_login его ни сохранил.",
         "忘记某个服务的密钥，无论 %chat_login 把它保存在哪里。",
     ),
+    "about.chat_models": (
+        "Show the models that a provider has; with words, those that have them all in their name.",
+        "Показать модели источника; со словами — те, в чьих именах есть все эти слова.",
+        "显示服务提供的模型；给出词语时，只显示名称中包含全部词语的模型。",
+    ),
     "about.chat_new": (
         "Begin a new conversation.",
         "Начать новую беседу.",
@@ -136,6 +141,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Hide the last turn; it is neither shown nor sent any more.",
         "Скрыть последний ход: он больше не показывается и не отправляется.",
         "隐藏最后一轮：不再显示也不再发送。",
+    ),
+    "about.chat_usage": (
+        "Show what this session asked of each model in answers and tokens, and the balance where the provider tells it.",
+        "Показать, сколько ответов и токенов каждой модели использовано в этом сеансе, и баланс, если источник его сообщает.",
+        "显示本次会话中每个模型的回答数和词元数，以及服务提供的余额。",
     ),
     "about.chat_versions": (
         "Compare the versions of turn NUMBER, by default the last, and choose the one that is sent.",
@@ -581,6 +591,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "There is no keyring here: the package is not installed. Run %pip install keyring, or keep the key in a private file with --file, or for this session only with --session.",
         "Связки ключей здесь нет: пакет не установлен. Выполните %pip install keyring, или храните ключ в закрытом файле (--file) либо только в этом сеансе (--session).",
         "此处没有密钥环：软件包尚未安装。请运行 %pip install keyring，或用 --file 保存到私有文件，或用 --session 仅用于本次会话。",
+    ),
+    "error.no_models": (
+        "{provider} has no model with “{words}” in its name. %chat_models lists them all.",
+        "У {provider} нет модели с «{words}» в имени. Полный список: %chat_models.",
+        "{provider} 没有名称包含“{words}”的模型。用 %chat_models 查看全部。",
     ),
     "error.no_notebook": (
         "Nobody tells here which notebook this is. Name its file: %chat_import FILE.ipynb",
@@ -1107,6 +1122,16 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "адрес",
         "地址",
     ),
+    "label.answers": (
+        "answers",
+        "ответы",
+        "回答",
+    ),
+    "label.balance": (
+        "balance: {left} of {total} left",
+        "баланс: осталось {left} из {total}",
+        "余额：剩余 {left}，共 {total}",
+    ),
     "label.conversation": (
         "conversation",
         "беседа",
@@ -1122,6 +1147,16 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "ключ для {provider}",
         "{provider} 的密钥",
     ),
+    "label.model": (
+        "model",
+        "модель",
+        "模型",
+    ),
+    "label.no_balance": (
+        "{provider} does not tell the balance",
+        "{provider} не сообщает баланс",
+        "{provider} 未告知余额",
+    ),
     "label.no_key": (
         "none for {host}; %chat_login asks for one",
         "нет для {host}; спросит %chat_login",
@@ -1131,6 +1166,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "not needed",
         "не нужен",
         "不需要",
+    ),
+    "label.of_provider": (
+        "models of {provider}",
+        "модели {provider}",
+        "{provider} 的模型",
     ),
     "label.own_choice": (
         "the provider's choice",
@@ -1147,10 +1187,25 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "настройки",
         "设置目录",
     ),
+    "label.tokens_in": (
+        "tokens in",
+        "токены: вход",
+        "输入词元",
+    ),
+    "label.tokens_out": (
+        "tokens out",
+        "токены: выход",
+        "输出词元",
+    ),
     "label.turns": (
         "turns: {count} ({id})",
         "реплик: {count} ({id})",
         "轮数：{count}（{id}）",
+    ),
+    "label.untold": (
+        "for {count} of them the provider did not tell the tokens",
+        "для {count} из них источник не сообщил токены",
+        "其中 {count} 个回答服务未告知词元数",
     ),
     "label.versions": (
         "versions",
@@ -1971,6 +2026,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "The answer was stopped; the text so far is kept.",
         "Ответ остановлен; полученный текст сохранён.",
         "回答已停止；已收到的内容已保留。",
+    ),
+    "status.stopped_waiting": (
+        "Stopped.",
+        "Остановлено.",
+        "已停止。",
     ),
     "status.streaming": (
         "answering …",

@@ -12,6 +12,7 @@ from .completion import ChatCompleter
 from .conversation import ConversationMagics
 from .guard import KeyGuard
 from .login import LoginMagics
+from .models import ModelMagics
 from .namespace import KernelNames
 from .notebook import notebook_path, take_up
 from .panel import PanelMagics
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.core.magic import Magics
 
-_CLASSES: Final = (ChatMagics, ConversationMagics, LoginMagics, PanelMagics)
+_CLASSES: Final = (ChatMagics, ConversationMagics, LoginMagics, ModelMagics, PanelMagics)
 
 _cell_as_typed: Final = CellAsTyped()
 _key_guard: Final = KeyGuard()

@@ -44,6 +44,7 @@ _SETTERS: Final = tuple(
 """Lines that set a variable which we read."""
 _OURS: Final = re.compile(r"^\s*%%?chat|=\s*%chat")
 _LOGIN: Final = re.compile(rf"^\s*%chat_login\s+(?:-\S+\s+)*(?P<key>\S{{{_MIN_KEY},}})")
+_ALLOWED: Final = "--allow-secrets"
 _OPTION: Final = re.compile(rf"(?<!\S)--?{_NAME}(?:=|\s+){_VALUE}", re.IGNORECASE)
 _ASSIGNED: Final = re.compile(rf"""\b(?:ChatSession|chat)\.{_NAME}\s*=\s*["'](?P<key>[^"']+)""", re.IGNORECASE)
 _ARGUMENT: Final = re.compile(rf"""\bchat(?:\.\w+)?\(.*\b{_NAME}\s*=\s*["'](?P<key>[^"']+)""", re.IGNORECASE)
@@ -60,6 +61,8 @@ def without_keys(source: str) -> tuple[str, str] | None:
     Only where they are meant for us: in our magics and prompts, in what sets our variables, on our session.
     """
     lines = source.split("\n")
+    if any(_OURS.search(line) and _ALLOWED in line for line in lines):
+        return None  # the person says that what looks like a key is to go to the model
     is_prompt = False
     keys: set[str] = set()
     provider = ""

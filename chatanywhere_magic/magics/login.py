@@ -16,12 +16,11 @@ from ..keys import check_place, config_directory, file_path, forget, keep, place
 from ..providers.base import get_provider, provider_names
 from ..strings import text
 from .guard import looks_like_key
+from .models import waited_for
 from .options import Namespace, Option, Options, takes
 from .tables import show_table
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from IPython.core.interactiveshell import InteractiveShell
 
     from ..keys import Owner, Place
@@ -135,7 +134,7 @@ class LoginMagics(Magics):
     def _checked(self, provider: Provider, secret: Secret) -> str:
         """Try the key by asking for the list of models, and return what came of it."""
         try:
-            names = _waited_for(self.session.models.try_key(provider, secret))
+            names = waited_for(self.session.models.try_key(provider, secret))
         except NotFoundError:  # some servers have no such list, and say so only to those they know
             return text("notice.key_unchecked")
         return text("notice.key_checked", count=len(names))
@@ -156,14 +155,6 @@ def _typed(owner: Owner) -> Secret:
     except KeyboardInterrupt:
         raise ChatInterrupted(text("notice.no_key_typed")) from None
     raise ConfigurationError(text("error.cannot_ask", variable=owner.variable))
-
-
-def _waited_for(future: Future[list[str]]) -> list[str]:
-    try:
-        return future.result()
-    except KeyboardInterrupt:
-        future.cancel()
-    raise ChatInterrupted(text("notice.no_key_typed"))
 
 
 def _host(owner: Owner) -> str:

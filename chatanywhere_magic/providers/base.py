@@ -187,6 +187,11 @@ class AsyncGeneratorProvider:
         return [cls.default_model] if cls.default_model else []
 
     @classmethod
+    def about_model(cls, model: str) -> str:  # noqa: ARG003 - the contract
+        """Return what else a person wants to know of a model, such as the file that it is in."""
+        return ""
+
+    @classmethod
     def is_configured(cls) -> bool:
         """Whether somebody set this provider up here, rightly or not; what is wrong with it, :meth:`check` says.
 

@@ -88,6 +88,12 @@ class Local(AsyncGeneratorProvider):
         return [Path(own).stem, *([packaged.stem] if packaged else [])] if own else [packaged.stem] if packaged else []
 
     @classmethod
+    def about_model(cls, model: str) -> str:
+        """Return the model's file and its size."""
+        path = find_model(model)
+        return f"{path} ({path.stat().st_size / 1e6:,.0f} MB)"
+
+    @classmethod
     def check(cls, model: str = "") -> None:
         """See whether the engine and the model's file are there.
 

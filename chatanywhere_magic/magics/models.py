@@ -1,0 +1,115 @@
+"""``%chat_models`` and ``%chat_usage``: which models there are, and what was asked of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from IPython.core.magic import Magics, line_magic, magics_class
+
+from ..errors import ChatError, ChatInterrupted
+from ..strings import text
+from .options import Namespace, Option, Options, takes
+from .tables import show_table
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from ..session import ChatSession
+
+T = TypeVar("T")
+_MODELS: Final = Options(
+    "chat_models",
+    "about.chat_models",
+    Option(("-p", "--provider"), "help.provider", "PROVIDER", str),
+    words=("[WORD …]",),
+)
+_USAGE: Final = Options("chat_usage", "about.chat_usage")
+
+
+@magics_class
+class ModelMagics(Magics):
+    """Which models there are, and what was asked of them."""
+
+    def __init__(self, shell: InteractiveShell, session: ChatSession) -> None:
+        super().__init__(shell)
+        self.session = session
+
+    @line_magic
+    @takes(_MODELS)
+    def chat_models(self, given: Namespace) -> None:
+        """Show the models that a provider has, of those with all words in their name."""
+        source = given.provider or self.session.provider
+        provider = self.session.provider_for(source)
+        note = text("label.of_provider", provider=provider.name)
+        try:
+            names = waited_for(self.session.models.fetch(source))
+        except ChatError as error:
+            names = self.session.models.known(source)
+            if not names:
+                raise
+            note = str(error)
+        current = provider.model_for("" if given.provider else self.session.model)
+        if not current and len(names) == 1:
+            current = names[0]
+        words = [word.casefold() for word in given.words]
+        shown = [name for name in names if all(word in name.casefold() for word in words)]
+        if not shown:
+            raise ChatError(text("error.no_models", provider=provider.name, words=" ".join(given.words)))
+        aliases = {model: alias for alias, model in self.session.aliases.items()}
+        rows = [
+            [name, provider.about_model(name) or aliases.get(f"{provider.name}/{name}", aliases.get(name, ""))]
+            for name in shown
+        ]
+        if not any(about for _, about in rows):
+            rows = [[name] for name, _ in rows]
+        header = [text("label.model"), ""][: len(rows[0])]
+        marked = [number for number, name in enumerate(shown) if name == current]
+        show_table(header, rows, marked=marked, note=f"{note} · {len(shown)}/{len(names)}")
+
+    @line_magic
+    @takes(_USAGE)
+    def chat_usage(self, _given: Namespace) -> None:
+        """Show what this session asked of each model, and the balance where the provider tells it."""
+        rows = [
+            [provider, model, str(spent.answers), _count(spent.prompt_tokens), _count(spent.completion_tokens)]
+            for (provider, model), spent in self.session.tally.by_model.items()
+        ]
+        untold = sum(spent.untold for spent in self.session.tally.by_model.values())
+        notes = [text("label.untold", count=untold)] if untold else []
+        notes += self._balance()
+        header = [text(f"label.{name}") for name in ("provider", "model", "answers", "tokens_in", "tokens_out")]
+        show_table(header, rows, note=" · ".join(notes))
+
+    def _balance(self) -> list[str]:
+        """Ask the session's provider what is left, if it can tell."""
+        try:
+            provider: Any = self.session.provider_for()
+            if not hasattr(provider, "balance"):
+                return []
+            total, used = waited_for(self.session.ask_provider(provider.balance))
+        except ChatError as error:
+            return [str(error)]
+        known = total is not None and used is not None
+        left = text("label.balance", left=f"{total - used:,.2f}", total=f"{total:,.2f}") if known else ""
+        return [left or text("label.no_balance", provider=provider.name)]
+
+
+def waited_for(future: Future[T]) -> T:
+    """Return what comes of what runs on the engine; an interrupt ends it.
+
+    Raises
+    ------
+    ChatInterrupted
+        If it was interrupted.
+    """
+    try:
+        return future.result()
+    except KeyboardInterrupt:
+        future.cancel()
+    raise ChatInterrupted(text("status.stopped_waiting"))
+
+
+def _count(number: int) -> str:
+    return f"{number:,}"
