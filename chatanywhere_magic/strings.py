@@ -62,6 +62,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Записать беседу в файл FILE; формат — по окончанию: md, json, ipynb, jsonl; без файла или с - показать её.",
         "将对话写入 FILE，格式由扩展名决定：md、json、ipynb、jsonl；不写文件名或用 - 则直接显示。",
     ),
+    "about.chat_fix": (
+        "Ask what was wrong with the cell that failed last, show what to change, and put the corrected cell into the next one, to be read and run by you.",
+        "Спросить, что не так в ячейке, завершившейся ошибкой, показать изменения и поместить исправленную ячейку в следующую; запускаете её вы.",
+        "询问最近出错的单元格有什么问题，显示修改之处，并把改正后的代码放入下一个单元格，由你查看并运行。",
+    ),
     "about.chat_fork": (
         "Go on in a conversation of its own with the turns up to NUMBER, by default all of them; this one stays as it is.",
         "Продолжить отдельной беседой с ходами до NUMBER (по умолчанию со всеми); эта останется как есть.",
@@ -592,6 +597,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Связки ключей здесь нет: пакет не установлен. Выполните %pip install keyring, или храните ключ в закрытом файле (--file) либо только в этом сеансе (--session).",
         "此处没有密钥环：软件包尚未安装。请运行 %pip install keyring，或用 --file 保存到私有文件，或用 --session 仅用于本次会话。",
     ),
+    "error.no_last_error": (
+        "Nothing has failed here yet. Run the cell that fails, then %chat_fix.",
+        "Здесь пока ничего не завершилось ошибкой. Выполните ячейку с ошибкой, затем %chat_fix.",
+        "这里还没有出错。请先运行出错的单元格，再运行 %chat_fix。",
+    ),
     "error.no_models": (
         "{provider} has no model with “{words}” in its name. %chat_models lists them all.",
         "У {provider} нет модели с «{words}» в имени. Полный список: %chat_models.",
@@ -977,6 +987,16 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "md, json, ipynb, messages (как у OpenAI) или jsonl",
         "md、json、ipynb、messages（OpenAI 格式）或 jsonl",
     ),
+    "help.fix_replace": (
+        "put the corrected cell into this one instead",
+        "поместить исправленную ячейку в эту",
+        "改为放入当前单元格",
+    ),
+    "help.fix_usage": (
+        "%chat_fix [options] [what to mind]",
+        "%chat_fix [параметры] [что учесть]",
+        "%chat_fix [选项] [注意事项]",
+    ),
     "help.force": (
         "write over a file that is there",
         "перезаписать существующий файл",
@@ -1271,6 +1291,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{path}: {count} turns.",
         "{path}: ходов: {count}.",
         "{path}：{count} 轮。",
+    ),
+    "notice.fix_same": (
+        "The answer has the same code as the cell; nothing to change.",
+        "В ответе тот же код, что и в ячейке; менять нечего.",
+        "回答中的代码与单元格相同，无需修改。",
     ),
     "notice.forked": (
         "Going on in a conversation of its own, with {count} turns ({id}).",
@@ -1991,6 +2016,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "about {tokens} tokens of {limit}",
         "примерно {tokens} токенов из {limit}",
         "约 {tokens} 词元（上限 {limit}）",
+    ),
+    "prompt.fix": (
+        "A cell of the notebook failed. Say in one or two sentences why. Then give the whole corrected cell in one Python code block.",
+        "В блокноте ячейка завершилась ошибкой. Объясни в одном-двух предложениях почему. Затем дай всю исправленную ячейку одним блоком кода Python.",
+        "笔记本中的一个单元格出错了。请用一两句话说明原因，然后在一个 Python 代码块中给出完整的改正后的单元格。",
     ),
     "prompt.key": (
         "Key for {provider} ({host}): ",

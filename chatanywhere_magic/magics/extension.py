@@ -10,6 +10,7 @@ from ..strings import text
 from .chat import ChatMagics
 from .completion import ChatCompleter
 from .conversation import ConversationMagics
+from .fix import FixMagics
 from .guard import KeyGuard
 from .login import LoginMagics
 from .models import ModelMagics
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.core.magic import Magics
 
-_CLASSES: Final = (ChatMagics, ConversationMagics, LoginMagics, ModelMagics, PanelMagics)
+_CLASSES: Final = (ChatMagics, ConversationMagics, FixMagics, LoginMagics, ModelMagics, PanelMagics)
 
 _cell_as_typed: Final = CellAsTyped()
 _key_guard: Final = KeyGuard()

@@ -89,6 +89,8 @@ class KernelNames:
         self._running: dict[str, _Record] = {}
         """The executions that may still show something, by the id of the message that asked for them."""
         self._error = ""
+        self.failed_cell = ""
+        """The cell that raised it, as typed; "" where that is not known."""
         self._current = 0
         """The number of the cell that runs; 0 while none does."""
 
@@ -168,6 +170,7 @@ class KernelNames:
         if error is None or _is_ours(error):
             return
         self._error = self._as_text(error)
+        self.failed_cell = (result.info.raw_cell or "").rstrip("\n")
         record = self._running.get(_message_id(self._shell))
         if record is not None:
             record.error = self._error
