@@ -89,7 +89,9 @@ class Asker:
         status: Status = "failed"
         error: ChatError | None = None
         try:
-            async with dialogue.lock if request.history else nullcontext():
+            if request.beside is not None:
+                await _begun(request.beside)
+            async with dialogue.lock if request.history and request.beside is None else nullcontext():
                 await self._answer(dialogue, live)
             status = "complete"
         except asyncio.CancelledError:
@@ -264,6 +266,14 @@ class Asker:
         if live.index is not None:
             self._keeper.changed(dialogue, at_once=live.status in ENDED)
             self._told(dialogue, change, live)
+
+
+async def _begun(live: LiveTurn) -> None:
+    """Wait until the turns before `live` have been answered."""
+    event = asyncio.Event()
+    live.listen(lambda turn: event.set() if turn.status != "queued" else None)
+    if live.status == "queued":
+        await event.wait()
 
 
 def tell(listeners: list[Callable[..., None]], *news: object) -> None:

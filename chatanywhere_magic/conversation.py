@@ -123,6 +123,10 @@ class Turn:
         """Return the turn with `version` added and selected; a hidden turn is shown again."""
         return replace(self, versions=(*self.versions, version), selected=len(self.versions), hidden=0)
 
+    def with_version(self, version: Version) -> Turn:
+        """Return the turn with `version` added, and the same one selected as before."""
+        return replace(self, versions=(*self.versions, version))
+
     def updated(self, version: Version, at: int) -> Turn:
         """Return the turn with the version at index `at` replaced."""
         return replace(self, versions=(*self.versions[:at], version, *self.versions[at + 1 :]))

@@ -50,6 +50,12 @@ class Dialogue:
         """
         conversation = self.conversation
         live.dialogue = self
+        first = live.request.beside
+        if first is not None and first.index is not None and first.dialogue is self:
+            turn = conversation.turns[first.index].with_version(live.version)
+            self.conversation = conversation.with_turn(first.index, turn)
+            live.index, live.at = first.index, len(turn.versions) - 1
+            return
         known = self.place_of(live.request)
         if known is None:
             self.conversation = conversation.appended(live.version)

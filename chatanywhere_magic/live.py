@@ -58,6 +58,8 @@ class Request:
     attachments: tuple[Attachment, ...] = ()
     revises: tuple[str, int] | None = None
     """The turn that it is to be a version of: its conversation's id, and its index there."""
+    beside: LiveTurn | None = None
+    """The turn that is asked at the same time, and of which this becomes a further version."""
     schema: Schema | None = None
     """What the answer must hold."""
     correction: tuple[Message, ...] = ()
@@ -216,6 +218,8 @@ class LiveTurn:
             parameters=request.parameters,
             history=request.history,
         )
+        self.beside: list[LiveTurn] = []
+        """Turns that are asked at the same time, and stopped together with this one."""
         self.asked_inside: list[LiveTurn] = []
         """Questions that this turn's provider asks in its turn."""
         self.at = 0
@@ -269,7 +273,7 @@ class LiveTurn:
         """Stop the turn, whether it waits, queues or streams; from any thread, any number of times."""
         if self._cancelled_at is None:
             self._cancelled_at = time.monotonic()
-        for live in self.asked_inside:
+        for live in (*self.asked_inside, *self.beside):
             live.cancel()
         task, loop = self._task, self._loop
         if task is not None and loop is not None and not loop.is_closed():

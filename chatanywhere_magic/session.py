@@ -275,6 +275,29 @@ class ChatSession(Settings):
             return self._engine.run_nested(fitting)
         return self._engine.submit(fitting).result()
 
+    def beside(self, live: LiveTurn, *, provider: Any = None, model: str = "") -> LiveTurn:
+        """Prepare to ask another model the same at the same time; its answer becomes a further version of the turn.
+
+        The caller starts it right after `live`. Stopping `live` stops it, too.
+
+        Raises
+        ------
+        ConfigurationError
+            If the provider is unknown or not to be had.
+        """
+        if provider is None:
+            provider, model = self._resolved(model)
+        chosen = self._provider(provider)
+        chosen.check(model)
+        params = dict(live.request.params)
+        if not chosen.supports_response_format:
+            params.pop("response_format", None)
+        request = replace(live.request, provider=chosen, model=model, params=params, beside=live)
+        self._asker.budget.check(request, self.budget)
+        other = LiveTurn(request)
+        live.beside.append(other)
+        return other
+
     def correction(self, live: LiveTurn) -> LiveTurn | None:
         """Prepare to ask once more where the answer does not hold what its schema says; None if there is no need.
 

@@ -252,6 +252,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Беседа длиннее 4096 токенов, которые {host} принимает с бесплатным ключом. Начните новую: %chat_new, или спросите отдельно: --no-history.{said}",
         "对话超过了 {host} 免费密钥允许的 4096 个词元。用 %chat_new 开始新对话，或用 --no-history 单独提问。{said}",
     ),
+    "error.choice": (
+        "There is no {value!r} here.{hint} There are: {allowed}.",
+        "Значения {value!r} здесь нет.{hint} Есть: {allowed}.",
+        "这里没有 {value!r}。{hint} 可用：{allowed}。",
+    ),
     "error.connect_timeout": (
         "{host} could not be reached within {seconds:g} s. Check the address and the network, or name another provider with -p.",
         "Не удалось соединиться с {host} за {seconds:g} с. Проверьте адрес и сеть или укажите другой источник через -p.",
@@ -451,6 +456,16 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "The answer from {host} ended before it was finished; what came is kept. Ask again.",
         "Ответ от {host} оборвался до завершения; полученное сохранено. Спросите ещё раз.",
         "来自 {host} 的回答尚未完成就结束了；已收到的内容已保留。请重新提问。",
+    ),
+    "error.keep_one": (
+        "--keep {model} chooses among several models; name them with -m a,b.",
+        "--keep {model} выбирает из нескольких моделей; укажите их: -m a,b.",
+        "--keep {model} 用于在多个模型中选择；请用 -m a,b 指定它们。",
+    ),
+    "error.keep_unknown": (
+        "{model} is none of the models that are asked: {models}.",
+        "Модели {model} нет среди спрошенных: {models}.",
+        "{model} 不在所问的模型之中：{models}。",
     ),
     "error.key_characters": (
         "The key in {source} holds characters that no key has (white space, line breaks or non-Latin letters). Copy it again, without quotes.",
@@ -1002,6 +1017,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "перезаписать существующий файл",
         "覆盖已有文件",
     ),
+    "help.format": (
+        "what is left of the answer: its code, its JSON, HTML as source, or the text as it is",
+        "что остаётся от ответа: его код, JSON, HTML как исходный текст или текст как есть",
+        "保留回答的哪种形式：代码、JSON、HTML 源码或原文",
+    ),
     "help.full": (
         "show questions and answers in full",
         "показать вопросы и ответы целиком",
@@ -1021,6 +1041,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "have the answer as JSON, checked; it is the reply's value",
         "получить ответ в виде JSON с проверкой; значение — в reply.value",
         "要求返回 JSON 并检查；结果为 reply.value",
+    ),
+    "help.keep": (
+        "of several models (-m a,b): whose answer becomes the conversation's; by default the first's",
+        "из нескольких моделей (-m a,b): чей ответ войдёт в беседу; по умолчанию первой",
+        "指定多个模型（-m a,b）时，采用哪个模型的回答；默认第一个",
     ),
     "help.login_file": (
         "keep it in a file that only you can read, instead of the keyring",
@@ -1043,9 +1068,9 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "回答的最大词元数",
     ),
     "help.model": (
-        "which model answers",
-        "какая модель отвечает",
-        "由哪个模型回答",
+        "which model answers; several with commas between answer side by side",
+        "какая модель отвечает; несколько через запятую отвечают рядом",
+        "由哪个模型回答；用逗号分隔多个模型可并排回答",
     ),
     "help.no_history": (
         "ask aside: the conversation is neither sent nor changed",
@@ -1311,6 +1336,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Going on with the conversation of {path} (turns: {count}).",
         "Продолжаем беседу из {path} (ходов: {count}).",
         "继续 {path} 中的对话（{count} 轮）。",
+    ),
+    "notice.kept_instead": (
+        "The conversation goes on with the answer of {model}: the other one is not good.",
+        "Беседа продолжается с ответом {model}: другой не удался.",
+        "对话将采用 {model} 的回答：另一个回答不可用。",
     ),
     "notice.key_checked": (
         "It was accepted; models: {count}.",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from .metadata import METADATA_KEY, turn_metadata
-from .painting import PAINT_SECONDS, Painter, follow, painter_for
+from .painting import FORMS, PAINT_SECONDS, Painter, follow, painter_for
 from .terminal import printable
 from .words import final_words, footer_words, state_line, waiting_words
 
 __all__ = [
+    "FORMS",
     "METADATA_KEY",
     "PAINT_SECONDS",
     "Painter",

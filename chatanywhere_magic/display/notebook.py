@@ -35,8 +35,9 @@ REPEATS: Final = 40
 class FinalPainter:
     """Shows a turn when it is over, and nothing before: for output that is captured."""
 
-    def __init__(self, *, footer: bool, reasoning: bool) -> None:
+    def __init__(self, *, footer: bool, reasoning: bool, form: str = "markdown") -> None:
         self._footer = footer
+        self._form = form
         self._renderer = IncrementalRenderer()
         self._answered = 0
         self._thoughts = IncrementalRenderer()
@@ -85,14 +86,19 @@ class FinalPainter:
         metadata = turn_metadata(
             version, conversation=getattr(live.dialogue, "id", ""), turn=live.index, number=live.at
         )
+        if self._form != "markdown" and version.answer:
+            from .forms import formed  # loaded where a form is asked for
+
+            answer, plain = formed(version.answer, self._form)
+            metadata["answer"] = version.answer  # for what stands beside it may be a part of it
         return {"text/html": self._reasoning() + answer + line, "text/plain": plain}, {METADATA_KEY: metadata}
 
 
 class OutputPainter(FinalPainter):
     """Shows a turn in a single output, which is replaced as the answer grows."""
 
-    def __init__(self, *, footer: bool, reasoning: bool) -> None:
-        super().__init__(footer=footer, reasoning=reasoning)
+    def __init__(self, *, footer: bool, reasoning: bool, form: str = "markdown") -> None:
+        super().__init__(footer=footer, reasoning=reasoning, form=form)
         self._handle = DisplayHandle()
         self._shown = ""
         self._size = 0
@@ -122,8 +128,8 @@ class OutputPainter(FinalPainter):
 class CellPainter(FinalPainter):
     """Shows a turn in the outputs of a cell in which nothing else is shown."""
 
-    def __init__(self, *, footer: bool, reasoning: bool) -> None:
-        super().__init__(footer=footer, reasoning=reasoning)
+    def __init__(self, *, footer: bool, reasoning: bool, form: str = "markdown") -> None:
+        super().__init__(footer=footer, reasoning=reasoning, form=form)
         self._last = DisplayHandle()
         self._shown = ""
         self._plain = ""

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from ..live import LiveTurn
 
+FORMS: Final = ("markdown", "text", "code", "json", "html-source")
+"""What can be left of an answer when it is over."""
 PAINT_SECONDS: Final = 0.095
 """Between two paints. Painting by clock keeps a fast answer from costing more than a slow one."""
 
@@ -33,7 +35,12 @@ class Painter(Protocol):
 
 
 def painter_for(
-    shell: InteractiveShell, *, footer: bool = True, reasoning: bool = True, alone: bool = False
+    shell: InteractiveShell,
+    *,
+    footer: bool = True,
+    reasoning: bool = True,
+    alone: bool = False,
+    form: str = "markdown",
 ) -> Painter:
     """Return the painter that fits where `shell` runs.
 
@@ -43,13 +50,15 @@ def painter_for(
         Whether to show them.
     alone : bool
         Whether the cell has shown nothing before, so that its output area may be used as a whole.
+    form : str
+        What is left of the answer when it is over: one of `FORMS`.
     """
     from IPython.core.displaypub import CapturingDisplayPublisher
 
     if not hasattr(shell, "kernel"):
         from .terminal import TerminalPainter
 
-        return TerminalPainter(footer=footer)
+        return TerminalPainter(footer=footer, form=form)
     from .notebook import CellPainter, FinalPainter, OutputPainter
 
     kind: type[FinalPainter] = OutputPainter
@@ -57,7 +66,7 @@ def painter_for(
         kind = FinalPainter
     elif alone:
         kind = CellPainter
-    return kind(footer=footer, reasoning=reasoning)
+    return kind(footer=footer, reasoning=reasoning, form=form)
 
 
 def follow(live: LiveTurn, painter: Painter, changed: threading.Event) -> None:

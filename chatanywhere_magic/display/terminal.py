@@ -15,15 +15,18 @@ if TYPE_CHECKING:
 class TerminalPainter:
     """Prints the answer while it comes."""
 
-    def __init__(self, *, footer: bool) -> None:
+    def __init__(self, *, footer: bool, form: str = "markdown") -> None:
         self._footer = footer
+        self._form = form
         self._answered = 0
 
     def get_ready(self) -> None:
         """Do nothing: a terminal shows text as it is."""
 
     def paint(self, live: LiveTurn) -> None:
-        """Print what has come since the last time."""
+        """Print what has come since the last time, if it is to be shown as it comes."""
+        if self._form not in {"markdown", "text"}:
+            return
         fresh, self._answered = live.answer_since(self._answered)
         if fresh:
             sys.stdout.write(printable(fresh))
@@ -33,6 +36,10 @@ class TerminalPainter:
         """Print the rest, and, where a person reads it, how the turn ended."""
         self.paint(live)
         version = live.version
+        if self._form not in {"markdown", "text"} and version.answer:
+            from .forms import formed  # loaded where a form is asked for
+
+            sys.stdout.write(printable(formed(version.answer, self._form)[1]))
         if version.answer and not version.answer.endswith("\n"):
             sys.stdout.write("\n")
         words = final_words(version)

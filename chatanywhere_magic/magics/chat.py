@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
 from .. import places
-from ..display import follow, painter_for, printable
+from ..display import FORMS, follow, painter_for, printable
 from ..errors import LeakError, UsageError
 from ..live import Interrupts
 from ..preview import preview_data
 from ..schema import Schema
-from ..settings import MAX_TEMPERATURE
+from ..settings import MAX_TEMPERATURE, REPLAY_MODES
 from ..strings import text
 from .cells import code_for_cell, fill_cell
-from .options import Namespace, Option, Options, takes
+from .options import Namespace, Option, Options, one_of, takes
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
@@ -67,6 +67,7 @@ _CHAT: Final = Options(
     Option(("-t", "--temperature"), "help.temperature", "0…2", _temperature),
     Option(("--max-tokens",), "help.max_tokens", "N", _max_tokens),
     Option(("-o", "--output"), "help.output", "NAME", _variable),
+    Option(("-f", "--format"), "help.format", "|".join(FORMS), one_of(*FORMS)),
     Option(("-q", "--quiet"), "help.quiet"),
     Option(("--json",), "help.json"),
     Option(("--schema",), "help.schema", "SCHEMA", str),
@@ -74,7 +75,8 @@ _CHAT: Final = Options(
     Option(("--replace",), "help.replace"),
     Option(("--comment",), "help.comment"),
     Option(("--value",), "help.value"),
-    Option(("--replay",), "help.replay", "MODE", str),
+    Option(("--keep",), "help.keep", "MODEL", str),
+    Option(("--replay",), "help.replay", "|".join(REPLAY_MODES), str),
     Option(("-a", "--attach"), "help.attach", "FILE", str, repeat=True),
     Option(("--dry-run",), "help.dry_run"),
     Option(("--allow-secrets",), "help.allow_secrets"),
@@ -132,6 +134,11 @@ class ChatMagics(Magics):
     def _ask(self, given: Namespace, prompt: str) -> Reply | None:
         if not prompt.strip():
             raise UsageError(text("error.empty_prompt"))
+        models = [name.strip() for name in (given.model or "").split(",") if name.strip()]
+        if len(models) > 1 and not given.dry_run:
+            return self._give(given, prompt, self._compare(given, prompt, models))
+        if given.keep:
+            raise UsageError(text("error.keep_one", model=given.keep))
         with Interrupts() as interrupts:
             live = self._prepare(given, prompt)
             if given.dry_run:
@@ -141,17 +148,61 @@ class ChatMagics(Magics):
             while following is not None:
                 live = following
                 interrupts.stop(live)
-                show_turn(self._shell, self.session, live, quiet=given.quiet, alone=self._is_untouched)
+                show_turn(
+                    self._shell,
+                    self.session,
+                    live,
+                    quiet=given.quiet,
+                    alone=self._is_untouched,
+                    form=given.format or "markdown",
+                )
                 self._is_untouched = self._is_untouched and given.quiet
                 following = self.session.correction(live)
                 if following is not None and not given.quiet:
                     sys.stdout.write(following.notice + "\n")
-        reply = live.reply()
+        return self._give(given, prompt, live.reply())
+
+    def _give(self, given: Namespace, prompt: str, reply: Reply) -> Reply | None:
+        """Do with an answer what the options say, and return it if it is wanted as a value."""
         if given.output:
             self._shell.push({given.output: reply})
         if given.code:
             self._fill_cell(given, prompt, reply)
         return reply if given.value else None
+
+    def _compare(self, given: Namespace, prompt: str, models: list[str]) -> Reply:
+        """Ask several models at the same time, and return the answer that is kept: the first, or as ``--keep`` says."""
+        wanted = given.keep or models[0]
+        if wanted not in models:
+            raise UsageError(text("error.keep_unknown", model=wanted, models=", ".join(models)))
+        self._is_untouched = False
+        with Interrupts() as interrupts:
+            given.model = models[0]
+            first = self._prepare(given, prompt)
+            lives = [first, *(self.session.beside(first, provider=given.provider, model=name) for name in models[1:])]
+            interrupts.stop(first)
+            changed = threading.Event()
+            for live in lives:
+                live.listen(lambda _: changed.set())
+                self.session.start(live)
+            columns = None
+            if given.quiet:
+                for live in lives:
+                    live.wait()
+            else:
+                from ..display.columns import follow_all  # loaded where there are several answers
+
+                columns = follow_all(self._shell, lives, changed, footer=self.session.footer)
+        chosen = lives[models.index(wanted)]
+        # One that failed is not kept where another one is good.
+        kept = next((live for live in (chosen, *lives) if live.status == "complete"), chosen)
+        if kept.index is not None and kept.at != first.at:
+            self.session.select(kept.index, kept.at)
+        if columns is not None:
+            columns.finish(kept if kept.status == "complete" else None)
+        if kept is not chosen and not given.quiet:
+            sys.stdout.write(text("notice.kept_instead", model=kept.version.model) + "\n")
+        return kept.reply()
 
     def _prepare(self, given: Namespace, prompt: str, *, allow_secrets: bool = False) -> LiveTurn:
         try:
@@ -207,7 +258,13 @@ class ChatMagics(Magics):
 
 
 def show_turn(
-    shell: InteractiveShell, session: ChatSession, live: LiveTurn, *, quiet: bool = False, alone: bool = False
+    shell: InteractiveShell,
+    session: ChatSession,
+    live: LiveTurn,
+    *,
+    quiet: bool = False,
+    alone: bool = False,
+    form: str = "markdown",
 ) -> None:
     """Ask what was prepared and show the answer as it comes, until it is over.
 
@@ -215,12 +272,14 @@ def show_turn(
     ----------
     alone : bool
         Whether the cell's output has been empty so far.
+    form : str
+        What is left of the answer when it is over.
     """
     if quiet:
         session.start(live)
         live.wait()
         return
-    painter = painter_for(shell, footer=session.footer, reasoning=session.reasoning, alone=alone)
+    painter = painter_for(shell, footer=session.footer, reasoning=session.reasoning, alone=alone, form=form)
     changed = threading.Event()
     live.listen(lambda _: changed.set())
     painter.paint(live)

@@ -79,7 +79,13 @@ class ModelMagics(Magics):
         untold = sum(spent.untold for spent in self.session.tally.by_model.values())
         notes = [text("label.untold", count=untold)] if untold else []
         notes += self._balance()
-        header = [text(f"label.{name}") for name in ("provider", "model", "answers", "tokens_in", "tokens_out")]
+        header = [
+            text("label.provider"),
+            text("label.model"),
+            text("label.answers"),
+            text("label.tokens_in"),
+            text("label.tokens_out"),
+        ]
         show_table(header, rows, note=" · ".join(notes))
 
     def _balance(self) -> list[str]:

@@ -301,6 +301,19 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(text("error.option", message=message, magic=self.magic))
 
 
+def one_of(*allowed: str) -> Callable[[str], str]:
+    """Return what reads an option's value that is one of a few words."""
+
+    def read(value: str) -> str:
+        if value in allowed:
+            return value
+        close = get_close_matches(value, allowed, n=1)
+        hint = text("hint.did_you_mean", name=close[0]) if close else ""
+        raise UsageError(text("error.choice", value=value, hint=hint, allowed=", ".join(allowed)))
+
+    return read
+
+
 def takes(options: Options) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Have a magic called with what its line gives, instead of with the line; ``--help`` shows its help.
 

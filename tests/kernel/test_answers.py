@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -213,3 +214,119 @@ class TestCells:
         result = kernel.run("%chat --code Set x")
         assert result.payload == []
         assert "There is no code in the answer." in result.stdout
+
+
+class TestFormats:
+    ANSWER = (
+        'Some **words**.\n\n```python\nprint("<b>")\n```\n\n'
+        '```html\n<i onclick="x()">hi</i>\n```\n\n```json\n{"a":[1]}\n```'
+    )
+
+    @pytest.mark.parametrize(
+        ("form", "plain"),
+        [
+            ("markdown", ANSWER),
+            ("text", ANSWER),
+            ("code", 'print("<b>")\n\n<i onclick="x()">hi</i>\n\n{"a":[1]}'),
+            ("json", '{\n  "a": [\n    1\n  ]\n}'),
+            ("html-source", '<i onclick="x()">hi</i>'),
+        ],
+    )
+    def test_what_is_left_of_an_answer(self, kernel: Kernel, server: LocalServer, form: str, plain: str) -> None:
+        server.queue(Answer(text=[self.ANSWER]))
+        shown = the_answer(kernel.run(f"answer = %chat -f {form} Hello"))
+        assert shown.data["text/plain"] == plain
+        html = shown.data["text/html"]
+        assert "<i onclick" not in html
+        assert ("<strong>words</strong>" in html) == (form == "markdown")
+        assert ("**words**" in html) == (form == "text")
+        assert evaluate(kernel, "answer") == self.ANSWER
+        assert shown.metadata["chatanywhere"].get("answer", plain) == self.ANSWER
+
+    @pytest.mark.parametrize("form", ["code", "json"])
+    def test_an_answer_without_it_is_shown_whole(self, kernel: Kernel, server: LocalServer, form: str) -> None:
+        server.queue(Answer(text=["Only **words**."]))
+        assert the_answer(kernel.run(f"%chat -f {form} Hello")).data["text/plain"] == "Only **words**."
+
+    def test_a_format_that_there_is_not(self, kernel: Kernel, server: LocalServer) -> None:
+        line = the_error_line(kernel.run("%chat -f jsn Hello"))
+        assert "There is no 'jsn' here. Did you mean json? There are: markdown, text, code, json, html-source." in line
+        assert not server.requests
+
+
+class TestSideBySide:
+    def test_several_models_answer_at_the_same_time(self, kernel: Kernel, server: LocalServer) -> None:
+        gate = threading.Event()
+        server.queue(Answer(text=["One ", "waits."], hold=gate, hold_after=1), Answer(text=["Two."], model="two"))
+        running = kernel.start("%chat -m one,two Hello?")
+        running.wait_until(lambda result: "One " in str(result.outputs) and "Two." in str(result.outputs))
+        assert not running.done
+        gate.set()
+        shown = the_answer(running.wait())
+        assert [request.json["model"] for request in server.requests] == ["one", "two"]
+        assert {str(request.messages) for request in server.requests} == {str([{"role": "user", "content": "Hello?"}])}
+        assert shown.data["text/plain"] == "openai · test-model:\nOne waits.\n\nopenai · two:\nTwo."
+        assert "repeat(2, minmax(0, 1fr))" in shown.data["text/html"]
+
+    def test_the_first_one_is_what_the_conversation_goes_on_with(self, kernel: Kernel, server: LocalServer) -> None:
+        server.queue(Answer(text=["One."], delay=0.3), Answer(text=["Two."]))
+        shown = the_answer(kernel.run("answer = %chat -m one,two Hello"))
+        assert shown.metadata["chatanywhere"]["answer"] == "One."
+        assert evaluate(kernel, "answer") == "One."
+        assert evaluate(kernel, "[[v.answer for v in t.versions] for t in chat.conversation.turns]") == [
+            ["One.", "Two."]
+        ]
+        kernel.run("%chat And now?")
+        assert [message["content"] for message in server.requests[2].messages] == ["Hello", "One.", "And now?"]
+
+    def test_or_the_one_that_is_to_be_kept(self, kernel: Kernel, server: LocalServer) -> None:
+        server.queue(Answer(text=["One."]), Answer(text=["Two."], delay=0.2))
+        shown = the_answer(kernel.run("%chat -m one,two --keep two Hello"))
+        assert shown.metadata["chatanywhere"]["answer"] == "Two."
+        kernel.run("%chat And now?")
+        assert [message["content"] for message in server.requests[2].messages] == ["Hello", "Two.", "And now?"]
+
+    def test_one_that_fails_is_not_kept_and_says_so(self, kernel: Kernel, server: LocalServer) -> None:
+        server.queue(Answer(status=500, raw=[b"{}"]), Answer(text=["Two."], model="two"))
+        kernel.run("chat.max_retries = 0")
+        result = kernel.run("%chat -m one,two Hello")
+        assert result.status == "ok"
+        assert "has a failure of its own" in result.outputs[0]["data"]["text/html"]
+        assert "goes on with the answer of two" in result.stdout
+        assert [turn.answer for turn in turns(kernel)] == ["Two."]
+
+    def test_if_all_fail_that_is_the_error(self, kernel: Kernel, server: LocalServer) -> None:
+        server.queue(Answer(status=500, raw=[b"{}"]), Answer(status=500, raw=[b"{}"]))
+        kernel.run("chat.max_retries = 0")
+        result = kernel.run("%chat -m one,two Hello")
+        assert "has a failure of its own" in result.errors[0].traceback[0]
+        assert turns(kernel)[0].status == "failed"
+
+    def test_stopping_stops_them_all(self, kernel: Kernel, server: LocalServer) -> None:
+        never = threading.Event()
+        server.queue(Answer(text=["One "], hold=never), Answer(text=["Two "], hold=never))
+        running = kernel.start("%chat -m one,two Hello")
+        running.wait_until(lambda result: "One " in str(result.outputs) and "Two " in str(result.outputs))
+        kernel.interrupt()
+        result = running.wait()
+        assert result.errors[0].ename == "ChatInterrupted"
+        assert all(request.closed_by_client.wait(5) for request in server.requests)
+        versions = "[[v.status, v.answer] for v in chat.conversation.turns[0].versions]"
+        assert evaluate(kernel, versions) == [["interrupted", "One "], ["interrupted", "Two "]]
+
+    def test_aside_or_quietly(self, kernel: Kernel, server: LocalServer) -> None:
+        server.queue(Answer(text=["One."]), Answer(text=["Two."]))
+        assert kernel.run("answer = %chat -q --no-history -m one,two --keep two Hello").outputs == []
+        assert kept(kernel, "answer") == ["Reply", "Two."]
+        assert turns(kernel) == []
+
+    @pytest.mark.parametrize(
+        ("line", "says"),
+        [
+            ("%chat -m one,two --keep three Hello", "three is none of the models that are asked: one, two."),
+            ("%chat -m one --keep one Hello", "--keep one chooses among several models"),
+        ],
+    )
+    def test_mistakes(self, kernel: Kernel, server: LocalServer, line: str, says: str) -> None:
+        assert says in the_error_line(kernel.run(line))
+        assert not server.requests
