@@ -1068,6 +1068,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "回答的最大词元数",
     ),
     "help.model": (
+        "which model answers",
+        "какая модель отвечает",
+        "由哪个模型回答",
+    ),
+    "help.models": (
         "which model answers; several with commas between answer side by side",
         "какая модель отвечает; несколько через запятую отвечают рядом",
         "由哪个模型回答；用逗号分隔多个模型可并排回答",

@@ -61,7 +61,7 @@ _BEGINS_WITH_CHAT: Final = re.compile(r"(?:[ \t]*(?:#.*)?\n)*[ \t]*(?:[\w, ]+=[ 
 _CHAT: Final = Options(
     "chat",
     "about.chat",
-    Option(("-m", "--model"), "help.model", "MODEL", str),
+    Option(("-m", "--model"), "help.models", "MODEL", str),
     Option(("-p", "--provider"), "help.provider", "PROVIDER", str),
     Option(("-s", "--system"), "help.system", "TEXT", str),
     Option(("-t", "--temperature"), "help.temperature", "0…2", _temperature),

@@ -28,6 +28,8 @@ _LINE: Final = re.compile(r"\s*(?:[^%]*=\s*)?%(?P<magic>chat\w*)\s(?P<rest>.*)$"
 _MENTION: Final = re.compile(r"""(?:^|[^\w\\@.])(?P<typed>@(?P<name>file:["'][^"'\n]*|[^\s@,;!?()]*))$""")
 _FILE: Final = "file:"
 MAX_OFFERED: Final = 200
+QUESTION_LENGTH: Final = 40
+"""Characters of a question beside its turn's number."""
 
 
 class ChatCompleter:
@@ -81,8 +83,10 @@ class ChatCompleter:
             yield from self._models(cursor.values.get("PROVIDER", ""), typed)
         elif kind == "PROVIDER":
             yield from _named(provider_names(), typed, "provider")
-        elif kind == "CONVERSATION":
+        elif kind == "WHICH":
             yield from self._conversations(typed)
+        elif kind in {"NUMBER", "NUMBER [NUMBER"}:
+            yield from self._turns(typed)
         elif kind == "FILE":
             yield from _paths(typed, quoted=quoted)
         elif kind == "SCHEMA":
@@ -107,6 +111,11 @@ class ChatCompleter:
         for listed in self._session.conversations(limit=MAX_OFFERED):
             if listed.id.startswith(typed):
                 yield SimpleCompletion(listed.id, type=listed.title or text("label.conversation"))
+
+    def _turns(self, typed: str) -> Iterator[SimpleCompletion]:
+        for index, turn in self._session.conversation.visible:
+            if str(index + 1).startswith(typed):
+                yield SimpleCompletion(str(index + 1), type=" ".join(turn.current.question.split())[:QUESTION_LENGTH])
 
     def _variables(self) -> list[tuple[str, Any]]:
         hidden = self._shell.user_ns_hidden
