@@ -146,9 +146,10 @@ class Budget:
         setting : int, optional
             What the person wants to be the limit.
         """
-        if setting is not None:
+        learnt = self._learnt.get(_who(request))
+        if setting is not None and (learnt is None or setting < learnt.tokens):
             return Limit(setting, with_answer=False)
-        return self._learnt.get(_who(request)) or known_limit(request)
+        return learnt or known_limit(request)
 
     def corrected(self, tokens: int, request: Request, *, counted: bool = False) -> int:
         """Return what the provider will count, from an estimate (or the model's own count)."""

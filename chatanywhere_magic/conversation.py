@@ -217,7 +217,9 @@ class Conversation:
 
     def settled(self) -> Conversation:
         """Return the conversation with nothing on its way: what was, is interrupted."""
-        return replace(self, turns=tuple(_settled(turn) for turn in self.turns))
+        turns = tuple(_settled(turn) for turn in self.turns)
+        is_same = all(before is after for before, after in zip(self.turns, turns, strict=True))
+        return self if is_same else replace(self, turns=turns)
 
     def sent_before(self, index: int) -> list[tuple[int, Turn]]:
         """Return the turns before `index` of which a model is sent question and answer, each with its index.

@@ -703,6 +703,7 @@ class ChatSession(Settings):
             source = self._open.snapshot(self.live)
             forked = source.forked(len(source.turns) if index is None else index)
             self._enter(Dialogue(forked, private=self._open.private))
+            self._keeper.changed(self._open)
             return self._open.id
 
         return self._engine.call(copy)
@@ -798,7 +799,12 @@ class ChatSession(Settings):
         from .export import read
 
         rebuilt = read(document, format)
-        self._engine.call(lambda: self._enter(Dialogue(rebuilt.conversation.settled())))
+
+        def enter() -> None:
+            self._enter(Dialogue(rebuilt.conversation.settled()))
+            self._keeper.changed(self._open)
+
+        self._engine.call(enter)
         return rebuilt.left_out
 
     def switch(self, conversation_id: str) -> None:
@@ -857,7 +863,6 @@ class ChatSession(Settings):
         if dialogue is not self._open:
             self.stop()
         self._dialogues[dialogue.id] = self._open = dialogue
-        self._keeper.changed(dialogue)
         tell(self._listeners, "reset", None)
 
     def _change(self, conversation: Conversation) -> None:

@@ -167,6 +167,15 @@ def test_a_refusal_teaches_the_limit_and_is_tried_once_more_without_the_oldest_t
     assert len(small.tries) == 3
 
 
+def test_a_limit_of_ones_own_does_not_stand_in_the_way_of_what_was_learnt(chat: ChatSession) -> None:
+    fill(chat)
+    chat.budget = 600
+    small = Small.new()
+    assert ask(chat, small, "last").status == "complete"
+    chat.budget = 200
+    assert estimate_messages(ask(chat, small, "again").sent) <= 200
+
+
 def test_what_was_learnt_holds_for_that_model_alone(chat: ChatSession) -> None:
     fill(chat)
     small = Small.new()

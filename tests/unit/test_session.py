@@ -12,6 +12,7 @@ from chatanywhere_magic.messages import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -223,3 +224,58 @@ def test_every_change_is_told(chat: ChatSession) -> None:
         told.clear()
         change()
         assert told == ["reset"], change
+
+
+# --- the store ------------------------------------------------------------------------------------------------
+
+
+def kept(notebook: str = "") -> ChatSession:
+    session = ChatSession()
+    session.keep(notebook)
+    return session
+
+
+def test_looking_at_an_earlier_conversation_does_not_take_it_from_its_notebook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHATANYWHERE_DATA_DIR", str(tmp_path))
+    first = kept("one.ipynb")
+    ask(first, "a")
+    name = first.conversation_id
+    first.close()
+    second = kept("other.ipynb")
+    before = second.conversations(notebook="one.ipynb")
+    second.switch(name)
+    second.close()
+    third = kept()
+    assert third.conversations(notebook="one.ipynb") == before
+    third.close()
+    # Whoever goes on with it there takes it along.
+    fourth = kept("other.ipynb")
+    fourth.switch(name)
+    ask(fourth, "b")
+    fourth.close()
+    fifth = kept()
+    assert [listed.turns for listed in fifth.conversations(notebook="other.ipynb")] == [2]
+    fifth.close()
+
+
+def test_nothing_is_written_before_the_session_is_told_to_keep(
+    chat: ChatSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHATANYWHERE_DATA_DIR", str(tmp_path))
+    ask(chat, "a")
+    chat.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_context_gauge_knows_what_the_provider_counted(chat: ChatSession) -> None:
+    chat.provider = Scripted.of(Script("A", usage=Usage(100, 20)), "B")
+    assert chat.context_used() == (0, None, True)
+    chat.budget = 4_000
+    chat.ask_sync("a")
+    assert chat.context_used() == (120, 4_000, False)
+    chat.ask_sync("b")
+    tokens, limit, is_estimated = chat.context_used()
+    assert (limit, is_estimated) == (4_000, True)
+    assert tokens > 0
