@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from .. import serial
+from ..display import printable
 from ..errors import UsageError
 from ..live import Interrupts
 from ..strings import text
@@ -269,7 +270,8 @@ class ConversationMagics(Magics):
         if name == "this" and not (name := notebook_path(self._shell)):
             raise UsageError(text("error.no_notebook"))
         try:
-            document = Path(name).expanduser().read_bytes()
+            with Path(name).expanduser().open("rb") as file:
+                document = file.read(serial.MAX_DOCUMENT + 1)  # of which reading refuses the last
         except OSError as error:
             raise UsageError(text("error.file", path=name, reason=error.strerror or type(error).__name__)) from None
         left_out = self.session.import_(document, given.format or name)
@@ -284,4 +286,5 @@ class ConversationMagics(Magics):
 
 
 def _say(words: str) -> None:
-    sys.stdout.write(words + "\n")
+    # Titles and exported answers may be anybody's words.
+    sys.stdout.write(printable(words) + "\n")

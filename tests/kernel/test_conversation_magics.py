@@ -294,3 +294,16 @@ def test_a_file_that_holds_no_conversation_changes_nothing(kernel: Kernel) -> No
     kernel.run("from pathlib import Path\nPath('evil.json').write_text('{\"format\": [[[]]]}')")
     the_error_line(kernel.run("%chat_import evil.json"))
     assert shown(kernel) == ["a"]
+
+
+def test_a_file_without_end_is_not_read_to_its_end(kernel: Kernel) -> None:
+    kernel.run("import os\nos.symlink('/dev/zero', 'endless.json')")
+    assert "too large" in the_error_line(kernel.run("%chat_import endless.json"))
+
+
+def test_words_from_others_do_not_steer_a_terminal(kernel: Kernel, server: LocalServer) -> None:
+    server.queue(Answer(text=["\x1b[2Jcleared"]))
+    ask(kernel, "a")
+    kernel.run("%chat_rename \x1b]0;evil\x07title")
+    for line in ("%chat_export", "%chat_export x.md", "%chat_export --force x.json", "%chat_import x.json"):
+        assert not {"\x1b", "\x07"} & set(kernel.run(line).stdout)

@@ -14,6 +14,7 @@ from tests.support.notebooks import execute, notebook_of
 from tests.support.server import Answer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.support.kernels import Kernel, Result
@@ -80,3 +81,51 @@ def test_a_notebook_that_a_pipeline_executed_is_read(server: LocalServer, tmp_pa
     server.queue(Answer(text=["One."]), Answer(text=["Two."]))
     done = execute(notebook_of([LOAD, "%chat First?", "1 + 1", "%chat Second?"]), tmp_path, env=environment(server))
     assert spoken(nbformat.writes(done)) == [("First?", "One.", "complete"), ("Second?", "Two.", "complete")]
+
+
+def test_somebody_else_goes_on_with_a_notebook_that_was_sent(
+    kernel: Kernel, new_kernel: Callable[..., Kernel], server: LocalServer, tmp_path: Path
+) -> None:
+    cells = [(name, kernel.run(f"%chat question {name}", cell_id=name)) for name in ("a", "b")]
+    file = tmp_path / "sent.ipynb"
+    file.write_text(saved(*cells), encoding="utf-8")
+    other = new_kernel(JPY_SESSION_NAME=str(file))
+    other.run(LOAD)
+    said = other.run("%chat_import this")
+    assert "turns: 2" in said.stdout
+    server.forget()
+    other.run("%chat What did I ask?", cell_id="c")
+    other.run("%chat question a, again", cell_id="a")
+    asked = [[each["content"] for each in request.messages if each["role"] == "user"] for request in server.requests]
+    assert asked == [["question a", "question b", "What did I ask?"], ["question a, again"]]
+    assert [turn.question for turn in turns(other)] == ["question a, again", "question b", "What did I ask?"]
+
+
+def test_a_notebook_of_somebody_evil_is_data(new_kernel: Callable[..., Kernel], tmp_path: Path) -> None:
+    cell: dict[str, Any] = {"cell_type": "code", "id": "a", "metadata": {}, "source": "", "outputs": []}
+    for about in (
+        {
+            "question": "<img src=x onerror=alert(1)>",
+            "answer": "<script>alert(1)</script>![](https://attacker.example)",
+        },
+        {"question": ["not", "text"]},
+        {"question": "deep", "parameters": {"a": [[[[]]]]}, "turn": {"$ref": 1}},
+        {"question": "new", "schema": 10**9},
+        "text",
+    ):
+        data = {"text/plain": "x", "text/html": "<script>alert(1)</script>"}
+        output = {"output_type": "display_data", "data": data, "metadata": {"chatanywhere": about}}
+        cell["outputs"].append(output)
+    document = {"cells": [cell, None, 7], "metadata": {"chatanywhere": []}, "nbformat": 4, "nbformat_minor": 5}
+    file = tmp_path / "evil.ipynb"
+    file.write_text(json.dumps(document), encoding="utf-8")
+    kernel = new_kernel(JPY_SESSION_NAME=str(file))
+    kernel.run(LOAD)
+    result = kernel.run("%chat_import this")
+    assert result.status == "ok"
+    assert "3" in result.stdout.splitlines()[-1]
+    pages = [output["data"]["text/html"] for output in result.outputs if "text/html" in output.get("data", {})]
+    assert pages
+    assert "<script" not in "".join(pages)
+    assert "<img" not in "".join(pages)
+    assert len(turns(kernel)) == 1
