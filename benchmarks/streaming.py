@@ -1,4 +1,4 @@
-"""An answer streamed into a cell by ``%%chat``, beside a raw read of the same answer in the same kernel."""
+"""An answer streamed into a cell by ``%%chat``, beside a raw read of it and what is written by hand, in one kernel."""
 
 from __future__ import annotations
 
@@ -9,62 +9,65 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.support.kernels import Kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-# Runs in the kernel. Both sides are timed there, from the call to the moment when the text is at hand: for the raw
-# read in the cell's own code, for %%chat in the message that shows it.
-MEASURE = r"""
+# Runs in the kernel. A cell says when it begins; when its first text is at hand and when it is over, the raw read says
+# itself, and of the others the messages tell, in which the kernel notes when it made them.
+SETUP = r"""
 import asyncio, json, os, re, time
-import aiohttp
-from IPython import get_ipython
+import aiohttp, openai
+from IPython.display import Markdown, display
+%load_ext chatanywhere_magic
+told, measured = {}, {}
 
-class Clock:
-    def __init__(self):
-        self.first, self.start, self.cpu = None, time.perf_counter(), time.process_time()
+def begin(_info=None):
+    global measured
+    if "cpu" in told:
+        time.sleep(0.2)  # until the thread that sends messages has sent the last of the cell before
+        measured = {**told, "cpu": time.process_time() - told["cpu"]}
+    told.clear()
+    told.update(start=time.time(), cpu=time.process_time())
 
-    def text(self):
-        if self.first is None:
-            self.first = time.perf_counter() - self.start
+def end(_result=None):
+    told["end"] = time.time()
 
-    def stop(self):
-        total = time.perf_counter() - self.start
-        time.sleep(0.2)  # until the thread that sends messages has sent the last
-        return {"first": self.first, "total": total, "cpu": time.process_time() - self.cpu}
+get_ipython().events.register("pre_run_cell", begin)
+get_ipython().events.register("post_run_cell", end)
 
 async def raw(prompt):
-    clock, head = Clock(), b""
+    head = b""
     body = {"model": "m", "messages": [{"role": "user", "content": prompt}], "stream": True}
     url = os.environ["OPENAI_BASE_URL"] + "/chat/completions"
     async with aiohttp.ClientSession() as session, session.post(url, json=body) as response:
         async for chunk in response.content.iter_any():
-            if clock.first is None:
+            if "first" not in told:
                 head += chunk
                 if re.search(rb'"content": ?"[^"]', head):
-                    clock.text()
-    return clock.stop()
+                    told["first"] = time.time()
 
-def chat(prompt):
-    shell = get_ipython()
-    clock = Clock()
-
-    def shown(message):
-        # Before there is any text the cell says in brackets what it waits for.
-        if message["content"].get("data", {}).get("text/plain", "[")[:1] != "[":
-            clock.text()
-        return message
-
-    shell.display_pub.register_hook(shown)
-    try:
-        shell.run_cell_magic("chat", "--no-history", prompt)
-    finally:
-        shell.display_pub.unregister_hook(shown)
-    return clock.stop()
+def by_hand(prompt, pause):
+    # As the SDK's documentation and Jupyter's put together; with a pause, the whole text is shown so often at most.
+    text, shown = "", 0.0
+    handle = display(Markdown(""), display_id=True)
+    client = openai.OpenAI(api_key="none")
+    messages = [{"role": "user", "content": prompt}]
+    for chunk in client.chat.completions.create(model="m", messages=messages, stream=True):
+        if chunk.choices and chunk.choices[0].delta.content:
+            text += chunk.choices[0].delta.content
+            if time.monotonic() >= shown + pause:
+                handle.update(Markdown(text))
+                shown = time.monotonic()
+    handle.update(Markdown(text))
 """
+RAW: Final = "raw read"
+CHAT: Final = "%%chat"
+BY_HAND: Final = {"SDK, every chunk": 0.0, "SDK, 20 Hz": 0.05}
+_SHOWN: Final = {"display_data", "update_display_data"}
 
 
 class Cost(NamedTuple):
@@ -90,45 +93,66 @@ class Stream:
         """The question to which the test server answers with it."""
         return f"stream {self.chunks}x{self.size}" + (f"@{self.rate:g}" if self.rate else "")
 
+    @property
+    def doubled(self) -> Stream:
+        """An answer of twice the length."""
+        return Stream(2 * self.chunks, self.size, self.rate)
+
     def __str__(self) -> str:
         speed = f"{self.rate:g}/s" if self.rate else "full speed"
         return f"{self.chunks:,} × {self.size} at {speed}"
 
 
-def compare(streams: list[Stream], repeat: int, python: str) -> Iterator[tuple[Stream, Cost, Cost]]:
-    """Yield each stream with the medians of the raw read and of ``%%chat``, which take turns."""
-    with _server() as url, Kernel(env={"OPENAI_BASE_URL": url}, python=python) as kernel:
-        kernel.run(f"%load_ext chatanywhere_magic\n{MEASURE}")
-        sides: list[Callable[[str], Cost]] = [
-            lambda prompt: _measure(kernel, f"await raw({prompt!r})"),
-            lambda prompt: _measure(kernel, f"chat({prompt!r})"),
-        ]
-        for side in sides:
-            side("stream 20x4")  # imports, the engine's thread
-        for stream in streams:
-            runs = [[side(stream.prompt) for side in sides] for _ in range(repeat)]
-            raw, chat = (Cost(*map(median, zip(*side, strict=True))) for side in zip(*runs, strict=True))
-            yield stream, raw, chat
+class Reader:
+    """A kernel that reads answers of a server in another process, in any of the ways."""
 
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        result = kernel.run(SETUP)
+        if result.status != "ok":
+            raise RuntimeError(result.errors[0].evalue)
+        for way in (RAW, CHAT, *BY_HAND):
+            self.cost(way, Stream(20, 4))  # imports, the engine's thread
 
-def _measure(kernel: Kernel, call: str) -> Cost:
-    result = kernel.run(f"measured = {call}", timeout=300)
-    if result.status != "ok":
-        raise RuntimeError(result.errors[0].evalue)
-    told = json.loads(kernel.run("print(json.dumps(measured))").stdout)
-    messages = sum(kind in {"display_data", "update_display_data"} for _, kind in result.arrivals)
-    return Cost(**told, messages=messages, bytes=result.bytes)
+    def median(self, ways: tuple[str, ...], stream: Stream, repeat: int) -> dict[str, Cost]:
+        """Return the medians of all ways, which take turns."""
+        runs = [{way: self.cost(way, stream) for way in ways} for _ in range(repeat)]
+        return {way: Cost(*map(median, zip(*(run[way] for run in runs), strict=True))) for way in ways}
+
+    def cost(self, way: str, stream: Stream) -> Cost:
+        """Read `stream` once."""
+        prompt = stream.prompt
+        if way == RAW:
+            code = f"await raw({prompt!r})"
+        elif way == CHAT:
+            code = f"%%chat --no-history\n{prompt}"
+        else:
+            code = f"by_hand({prompt!r}, {BY_HAND[way]})"
+        result = self._kernel.run(code, timeout=600)
+        if result.status != "ok":
+            raise RuntimeError(result.errors[0].evalue)
+        told = json.loads(self._kernel.run("print(json.dumps(measured))").stdout)
+        shown = [at for at, kind in result.sent if kind in _SHOWN]
+        # The first thing that is shown says what is waited for, or nothing.
+        first = told.get("first") or shown[1]
+        return Cost(first - told["start"], told["end"] - told["start"], told["cpu"], len(shown), result.bytes)
 
 
 @contextmanager
-def _server() -> Iterator[str]:
-    # A process of its own: on this one's thread it would wait for whoever reads the kernel's messages.
+def reader(python: str) -> Iterator[Reader]:
+    with server() as url, Kernel(env={"OPENAI_BASE_URL": url}, python=python) as kernel:
+        yield Reader(kernel)
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Start the test server in a process of its own: on a thread it would wait for whoever reads the messages."""
     command = [sys.executable, "-m", "tests.support.server"]
     root = Path(__file__).parents[1]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
         try:
-            lines = iter(server.stdout or ())
+            lines = iter(process.stdout or ())
             told = dict(next(lines).strip().split("=", 1) for _ in range(2))
             yield told["OPENAI_BASE_URL"]
         finally:
-            server.terminate()
+            process.terminate()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from IPython import get_ipython
 from IPython.display import DisplayHandle, clear_output
 
 from ..markdown import IncrementalRenderer, page
@@ -226,5 +227,11 @@ def _words(live: LiveTurn) -> str:
 def _publish(
     handle: DisplayHandle, data: dict[str, str], metadata: dict[str, Any] | None = None, *, update: bool = False
 ) -> None:
-    show = handle.update if update else handle.display
-    show(data, raw=True, metadata=metadata or {})  # type: ignore[no-untyped-call]  # IPython's is untyped
+    if not update:
+        handle.display(data, raw=True, metadata=metadata or {})
+        return
+    # Not by `handle.update`, which has the standard streams flushed first, at twice the price of the update itself: an
+    # output that is already there has its place, whatever else is shown.
+    kernel = get_ipython().kernel
+    content = {"data": data, "metadata": metadata or {}, "transient": {"display_id": handle.display_id}}
+    kernel.send_response(kernel.iopub_socket, "update_display_data", content)

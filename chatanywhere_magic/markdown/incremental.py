@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _WINDOW: Final = 3_000
 """Characters that are parsed at once, so that a long text that comes whole is no dearer than one in pieces."""
 
+_LOOK_AGAIN: Final = 300
+"""After so many characters without an empty line finished blocks are looked for all the same."""
+
 
 class IncrementalRenderer:
     r"""Renders a text that comes in pieces.
@@ -72,7 +75,11 @@ class IncrementalRenderer:
         text = text.removesuffix(self._held)
         self._open += text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
         known = len(self._frozen)
-        if _has_grown(len(self._open), self._scanned):
+        grown = len(self._open) - self._scanned
+        # Mostly it is an empty line that ends a block. If it is something else, it is seen a little later.
+        if _has_grown(len(self._open), self._scanned) and (
+            grown > _LOOK_AGAIN or "\n\n" in self._open[max(0, self._scanned - 1) :]
+        ):
             self._freeze_finished()
         return [piece.html for piece in self._frozen[known:]]
 
@@ -113,43 +120,55 @@ class IncrementalRenderer:
             if end > window:
                 end = self._open.rfind("\n", 0, window) + 1 or self._open.index("\n", window) + 1
             source = self._open[:end]
-            finished, cut = self._finished(source)
+            finished, cut = self._freeze_blocks(source)
             kept = source[finished:]
-            self._freeze(source[:finished])
             self._scanned = len(kept)
             if cut:
                 self._freeze(cut.part, goes_on=True)
                 self._number = cut.number
-                kept = cut.rest
+                kept = cut.rest + source[finished + cut.size :]
                 self._scanned = 0
             self._open = kept + self._open[end:]
             window = _WINDOW if finished or cut else 2 * window
 
-    def _finished(self, source: str) -> tuple[int, Cut | None]:
-        """Return how much of `source` is finished, and how what follows can be cut if it is long."""
-        blocks = list(_blocks(_parse(source, {})))
+    def _freeze_blocks(self, source: str) -> tuple[int, Cut | None]:
+        """Freeze what is finished of `source`; return how much that is, and how the next block is cut if it is long."""
+        defined: dict[str, Any] = {}
+        blocks = list(_blocks(_parse(source, defined)))
         starts = _line_starts(source)
-        finished, number = 0, self._number
+        finished: list[tuple[list[Token], str]] = []
+        end = 0
+        cut: Cut | None = None
         for at, block in enumerate(blocks):
-            begin, end = (starts[line] for line in _lines(block))
-            if block[0].type == "paragraph_open" and open_formula(source, begin, end) is not None:
+            begin, following = (starts[line] for line in _lines(block))
+            own = source[begin:following]
+            if block[0].type == "paragraph_open" and open_formula(source, begin, following) is not None:
                 break
-            cut = first_part(block, source[begin:end], number)
+            cut = first_part(block, own, 0 if at else self._number)
             if cut:
-                cut = Cut(cut.part, cut.rest + source[end:], cut.number)
-                return begin, cut
+                end = begin
+                break
             if at == len(blocks) - 1:
                 break
-            finished, number = end, 0
-        return finished, None
+            finished.append((block, own))
+            end = following
+        if defined:
+            # What they define counts from here on, but only that: the last line of a definition may still come.
+            self._freeze(source[:end])
+        else:
+            for block, own in finished:
+                self._freeze_block(block, own)
+        return end, cut
 
     def _freeze(self, source: str, *, goes_on: bool = False) -> None:
+        starts = _line_starts(source)
         for block in _blocks(_parse(source, self._definitions)):
-            lines = source.split("\n")
             begin, end = _lines(block)
-            own = "\n".join(lines[begin:end])
-            self._frozen.append(_render(block, self._definitions, self._number, own, goes_on=goes_on))
-            self._number = 0
+            self._freeze_block(block, source[starts[begin] : starts[end]], goes_on=goes_on)
+
+    def _freeze_block(self, block: list[Token], source: str, *, goes_on: bool = False) -> None:
+        self._frozen.append(_render(block, self._definitions, self._number, source, goes_on=goes_on))
+        self._number = 0
 
 
 @dataclass(frozen=True)

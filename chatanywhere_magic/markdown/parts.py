@@ -30,6 +30,8 @@ class Cut:
     rest: str
     number: int
     """Of the first item that is left, for a numbered list; else 1."""
+    size: int
+    """Of the block."""
 
 
 def first_part(block: Sequence[Token], source: str, number: int) -> Cut | None:
@@ -44,16 +46,20 @@ def first_part(block: Sequence[Token], source: str, number: int) -> Cut | None:
     if len(source) < PART:
         return None
     lines = _lines(source)
+    found: tuple[int, list[str], int] | None = None
     if kind == "fence":
-        return _cut_code(block[0], lines)
-    if kind in {"bullet_list_open", "ordered_list_open"}:
-        return _cut_list(block, lines, number)
-    if kind == "table_open":
-        return _cut_table(lines)
-    return None
+        found = _cut_code(block[0], lines)
+    elif kind in {"bullet_list_open", "ordered_list_open"}:
+        found = _cut_list(block, lines, number)
+    elif kind == "table_open":
+        found = _cut_table(lines)
+    if found is None:
+        return None
+    at, again, number = found
+    return Cut("".join(lines[:at]), "".join([*again, *lines[at:]]), number, len(source))
 
 
-def _cut_code(fence: Token, lines: list[str]) -> Cut | None:
+def _cut_code(fence: Token, lines: list[str]) -> tuple[int, list[str], int] | None:
     """Cut where a new statement begins: after an empty line and not indented; later, after any line."""
     body = lines[1 : 1 + fence.content.count("\n")]
     language = (fence.info.split() or [""])[0]
@@ -63,12 +69,12 @@ def _cut_code(fence: Token, lines: list[str]) -> Cut | None:
             is_gap = not before.strip() and line.strip() != ""
             is_good = is_gap and (not line[:1].isspace() or size >= 3 * PART)
             if size >= 4 * PART or (is_good and not ends_in_the_open("".join(body[:at]), language)):
-                return Cut("".join(lines[: 1 + at]), "".join([lines[0], *lines[1 + at :]]), 1)
+                return 1 + at, lines[:1], 1
         size += len(line)
     return None
 
 
-def _cut_list(block: Sequence[Token], lines: list[str], number: int) -> Cut | None:
+def _cut_list(block: Sequence[Token], lines: list[str], number: int) -> tuple[int, list[str], int] | None:
     begin, _ = block[0].map or (0, 0)
     items = [
         token.map[0] - begin for token in block if token.type == "list_item_open" and token.level == 1 and token.map
@@ -77,15 +83,15 @@ def _cut_list(block: Sequence[Token], lines: list[str], number: int) -> Cut | No
     for count, line in enumerate(items):
         if count and starts[line] >= PART:
             first = number or int(block[0].attrGet("start") or 1)
-            return Cut("".join(lines[:line]), "".join(lines[line:]), first + count)
+            return line, [], first + count
     return None
 
 
-def _cut_table(lines: list[str]) -> Cut | None:
+def _cut_table(lines: list[str]) -> tuple[int, list[str], int] | None:
     size = 0
     for at, line in enumerate(lines):
         if size >= TABLE_PART:
-            return Cut("".join(lines[:at]), "".join([*lines[:2], *lines[at:]]), 1)
+            return at, lines[:2], 1
         size += len(line)
     return None
 

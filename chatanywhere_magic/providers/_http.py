@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 
 WATCH_SECONDS: Final = 0.5
 """Between two looks at whether a silent connection is still there."""
+GATHER_SECONDS: Final = 0.08
+TRICKLE_BYTES: Final = 2048
+TRICKLE_AFTER_SECONDS: Final = 0.5
+"""An answer that still comes in chunks as small as this after so long is written word by word."""
+PAUSE_SECONDS: Final = 0.02
+"""How long reads that need no waiting may keep the loop from everybody else."""
 DRAIN_SECONDS: Final = 0.1
 """How long the end of a body is waited for after the end of its answer, so that its connection can be used again."""
 MAX_ERROR_BYTES: Final = 65_536
@@ -50,10 +56,23 @@ class Stream:
         self._patience = patience
         self._host = host
         self.content_type = response.content_type
+        self._loop = asyncio.get_running_loop()
+        self._reading: float | None = None
+        """When the read began that is going on."""
+        self._reached: TimeoutExceededError | None = None
+        self._was_lost = False
+        self._began = self._paused = self._loop.time()
+        self._timer = self._loop.call_later(self._next_look(0.0), self._watch)
+
+    def close(self) -> None:
+        """End the watch over the reads."""
+        self._timer.cancel()
 
     def begin_answer(self) -> None:
         """Say that the first word of the answer has come: from now on only silence and the whole are limited."""
-        self._patience.has_answer = True
+        if not self._patience.has_answer:
+            self._patience.has_answer = True
+            self._look_again()
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Yield the body's bytes as they arrive, decompressed, never empty."""
@@ -73,6 +92,7 @@ class Stream:
     async def drain(self) -> None:
         """Read what little may stand between the end of the answer and that of the body."""
         self._patience = Patience(Limits(Deadline(DRAIN_SECONDS)), self._host)
+        self._look_again()
         with suppress(*FOREIGN_ERRORS, ChatError):
             while await self._read():
                 pass
@@ -81,7 +101,12 @@ class Stream:
         try:
             while chunk := await self._read():
                 yield chunk
-                await asyncio.sleep(0)  # or a server that is always ahead would leave the loop to nobody else
+                if len(chunk) < TRICKLE_BYTES and self._loop.time() > self._began + TRICKLE_AFTER_SECONDS:
+                    await self._gather()
+                elif self._loop.time() > self._paused + PAUSE_SECONDS:
+                    # A server that is always ahead would leave the loop to nobody else.
+                    self._paused = self._loop.time()
+                    await asyncio.sleep(0)
         except (*FOREIGN_ERRORS, TimeoutExceededError) as caught:
             # What came before the failure lies in the buffer still, and aiohttp would not give it out.
             if left := self._response.content._read_nowait(-1):  # noqa: SLF001
@@ -92,42 +117,66 @@ class Stream:
                 raise aiohttp.ServerDisconnectedError from None  # there is no answer of which a part is missing
             raise aiohttp.ClientPayloadError from None
 
+    async def _gather(self) -> None:
+        """Let what comes word by word gather a little in the system's buffer.
+
+        Waking for every word would cost more than everything else that is done with it, and nobody reads that fast.
+        """
+        connection = self._response.connection
+        transport = connection.transport if connection is not None else None
+        if transport is None or transport.is_closing():
+            return
+        transport.pause_reading()
+        try:
+            await asyncio.sleep(GATHER_SECONDS)
+        finally:
+            transport.resume_reading()
+
     async def _read(self) -> bytes:
         """Return what comes next, ``b""`` at the end."""
-        loop = asyncio.get_running_loop()
-        content = self._response.content
-        begun = loop.time()
-        was_lost = False
-        watchdog: asyncio.TimerHandle
-        reached = self._patience.reached(0)
-        if reached is not None:
-            raise reached
+        if self._reached is not None:
+            raise self._reached
+        self._reading = self._loop.time()
+        self._was_lost = False
+        try:
+            return await self._response.content.readany()
+        except FOREIGN_ERRORS:
+            if self._reached is not None:
+                raise self._reached from None
+            raise
+        finally:
+            self._reading = None
 
-        def watch() -> None:
-            nonlocal watchdog, was_lost, reached
-            silence = loop.time() - begun
-            reached = self._patience.reached(silence)
+    def _watch(self) -> None:
+        """Look after the read that is going on. One timer for all of them: a stream has thousands of reads.
+
+        aiohttp's own sock_read does not fire when its parser is stuck on a bad chunk size. And not wait_for() around
+        each read, which until Python 3.12 swallows a cancellation that comes together with a chunk.
+        """
+        silence = 0.0 if self._reading is None else self._loop.time() - self._reading
+        self._reached = self._patience.reached(silence)
+        if self._reading is None:
+            if self._reached is not None:
+                return  # the next read tells it
+        else:
             connection = self._response.connection
             transport = connection.transport if connection is not None else None
             # Seen twice, for the end of a good body loses the connection too, a moment before it is read.
-            is_lost = not content.is_eof() and (transport is None or transport.is_closing())
-            if reached is not None or (is_lost and was_lost):
+            is_lost = not self._response.content.is_eof() and (transport is None or transport.is_closing())
+            if self._reached is not None or (is_lost and self._was_lost):
                 self._response.close()  # wakes the reader, whatever aiohttp's parser is stuck in
-            else:
-                was_lost = is_lost
-                watchdog = loop.call_later(min(self._patience.left(silence), WATCH_SECONDS), watch)
+                return
+            self._was_lost = is_lost
+        self._timer = self._loop.call_later(self._next_look(silence), self._watch)
 
-        # aiohttp's own sock_read does not fire when its parser is stuck on a bad chunk size. And not wait_for()
-        # around each read, which until Python 3.12 swallows a cancellation that comes together with a chunk.
-        watchdog = loop.call_later(min(self._patience.left(0), WATCH_SECONDS), watch)
-        try:
-            return await content.readany()
-        except FOREIGN_ERRORS:
-            if reached is not None:
-                raise reached from None
-            raise
-        finally:
-            watchdog.cancel()
+    def _look_again(self) -> None:
+        """Look when the limits ask for it, which are others now."""
+        self._reached = None
+        self._timer.cancel()
+        self._timer = self._loop.call_later(self._next_look(0.0), self._watch)
+
+    def _next_look(self, silence: float) -> float:
+        return min(self._patience.left(silence), WATCH_SECONDS)
 
 
 @asynccontextmanager
@@ -204,7 +253,11 @@ async def post_stream(  # noqa: PLR0913 - each is an option of its own
         exchange.request_id = request_id_of(response.headers, secret)
         if not 200 <= response.status < 300:  # noqa: PLR2004 - HTTP's own numbers
             raise await _refusal(response, host, secret, limits)
-        yield Stream(response, patience, host, secret)
+        stream = Stream(response, patience, host, secret)
+        try:
+            yield stream
+        finally:
+            stream.close()
 
 
 def _check_way(url: str, proxy: str | None, secret: Secret | None) -> None:

@@ -59,29 +59,21 @@ class TestStreaming:
         async def quick(model, messages):
             global given
             await asyncio.sleep(0.02)
-            given = time.monotonic()
+            given = time.time()
             yield "Now."
             await asyncio.sleep(0.15)
             yield " Then."
 
-        def note(message):
-            if message["content"].get("data", {}).get("text/plain") == "Now.":
-                delays.append(time.monotonic() - given)
-            return message
-
         chat.provider = quick
-        publisher = get_ipython().display_pub
-        publisher.register_hook(note)
-        best = []
-        for _ in range(5):
-            delays = []
-            %chat Hello
-            best.append(delays[0])
-        publisher.unregister_hook(note)
         """
-        assert kernel.run(code).status == "ok"
+        kernel.run(code)
+        delays = []
+        for _ in range(5):
+            result = kernel.run("%chat Hello")
+            given = evaluate(kernel, "given")
+            delays.append(min(at - given for at, kind in result.sent if "display" in kind and at > given))
         # Of five, because the machine may be busy with something else.
-        assert evaluate(kernel, "min(best)") < PAINT_SECONDS * 0.75
+        assert min(delays) < PAINT_SECONDS * 0.75
 
     def test_one_output_is_painted_again_and_again(self, kernel: Kernel, server: LocalServer) -> None:
         server.queue(Answer(text=["a ", "b ", "c ", "d ", "e"], delay=0.15))
