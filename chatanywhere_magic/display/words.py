@@ -6,7 +6,6 @@ import time
 from html import escape
 from typing import TYPE_CHECKING
 
-from ..markdown import IGNORED_BY_MATHJAX
 from ..strings import text
 
 if TYPE_CHECKING:
@@ -59,6 +58,8 @@ def waiting_words(version: Version, notice: str, *, thinking: bool = False) -> s
 
 def state_line(words: str) -> str:
     """Return `words` as the small line below an answer."""
+    from ..markdown import IGNORED_BY_MATHJAX  # loaded with the first answer, not with the extension
+
     return (
         f'<div class="chatanywhere-state {IGNORED_BY_MATHJAX}" dir="auto" '
         f'style="font-size: 85%; line-height: 1.5; opacity: 0.75">{escape(words)}</div>'
