@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+from concurrent.futures import TimeoutError as FuturesTimeoutError
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
+
+from .strings import text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from .settings import Settings
     from .store import Store
 
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 DIRECTORY_VARIABLE: Final = "CHATANYWHERE_DATA_DIR"
@@ -69,7 +74,9 @@ class Keeper:
     @property
     def has_file(self) -> bool:
         """Whether anything was ever kept on this machine; asked where opening the store would take too long."""
-        return self.is_on and any(data_directory().glob("*.db"))
+        with suppress(OSError, RuntimeError):  # a directory that may not be read, a home that is none
+            return self.is_on and any(data_directory().glob("*.db"))
+        return False
 
     # --- writing, on the engine's thread -------------------------------------------------------------------------
 
@@ -139,7 +146,8 @@ class Keeper:
         """Return what :meth:`Store.find_replay` does, on the engine's thread."""
         if not self.is_on:
             return None
-        return await asyncio.wrap_future(self._engine.aside(lambda: self._opened().find_replay(fingerprint)))
+        found = self._engine.aside(lambda: self._attempt(lambda store: store.find_replay(fingerprint), None))
+        return await asyncio.wrap_future(found)
 
     def close(self) -> None:
         """Write what is left and close the store; the next thing that needs it opens it again."""
@@ -147,7 +155,7 @@ class Keeper:
             return
         drafts = self._engine.call(self._last_drafts)
         for action in (lambda: self._save(drafts), self._close):
-            with suppress(TimeoutError, asyncio.TimeoutError):
+            with suppress(FuturesTimeoutError):
                 self._engine.aside(action).result(CLOSE_SECONDS)
 
     def _last_drafts(self) -> list[tuple[str, Conversation]]:
@@ -161,7 +169,7 @@ class Keeper:
     def _read(self, action: Callable[[Store], T], otherwise: T) -> T:
         if not self.is_on:
             return otherwise
-        return self._engine.aside(lambda: action(self._opened())).result()
+        return self._engine.aside(lambda: self._attempt(action, otherwise)).result()
 
     # --- on the worker ---------------------------------------------------------------------------------------------
 
@@ -170,19 +178,28 @@ class Keeper:
             from .store import Store  # it loads sqlite3
 
             self._store = Store.open(data_directory())
-            self._listen()
         return self._store
 
-    def _save(self, drafts: list[tuple[str, Conversation]]) -> None:
-        if not drafts:
-            return
-        store = self._opened()
-        for conversation_id, conversation in drafts:
-            store.save(conversation_id, conversation, self.notebook)
-        self._listen()
+    def _attempt(self, action: Callable[[Store], T], otherwise: T) -> T:
+        """Do something with the store. Whatever is wrong with it is told, once, and nothing else suffers."""
+        try:
+            done = action(store := self._opened())
+            self._tell(store.problem)
+        except Exception as caught:  # noqa: BLE001 - a disk, a database, a home directory that is none
+            _log.debug("the store failed", exc_info=True)
+            self._tell(text("store.other", path=DIRECTORY_VARIABLE, reason=type(caught).__name__))
+            return otherwise
+        return done
 
-    def _listen(self) -> None:
-        problem = self._store.problem if self._store else ""
+    def _save(self, drafts: list[tuple[str, Conversation]]) -> None:
+        def save(store: Store) -> None:
+            for conversation_id, conversation in drafts:
+                store.save(conversation_id, conversation, self.notebook)
+
+        if drafts:
+            self._attempt(save, None)
+
+    def _tell(self, problem: str) -> None:
         if problem and problem != self._problem:
             self.warnings.append(problem)
         self._problem = problem or self._problem

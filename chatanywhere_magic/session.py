@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import re
 from contextlib import contextmanager
 from dataclasses import replace
-from operator import attrgetter
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from . import places
-from .asking import Asker, Change, asking, tell
-from .dialogue import Dialogue
-from .engine import STOP_SECONDS, Engine
+from .asking import Change, asking
 from .errors import (
     AnswerFormatError,
     BadRequestError,
@@ -23,8 +19,7 @@ from .errors import (
     ConfigurationError,
     UnsupportedError,
 )
-from .finding import Found, search_in
-from .keeper import Keeper
+from .history import History
 from .leaks import check_leaks, secrets_of_environment
 from .live import Interrupts, LiveTurn, Request
 from .messages import Message, encodable
@@ -38,18 +33,17 @@ from .providers.base import (
     provider_names,
     wrap,
 )
-from .settings import MAX_TEMPERATURE, REPLAY_MODES, Settings
+from .settings import MAX_TEMPERATURE, REPLAY_MODES
 from .strings import text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
     from concurrent.futures import Future
 
     from .budget import Prompt
     from .context import Lookup
-    from .conversation import Conversation, Listed, Origin, Turn, Version
+    from .conversation import Origin, Turn, Version
     from .messages import Attachment
-    from .places import Cell
     from .reply import Reply
     from .schema import Schema
     from .settings import Replay
@@ -57,7 +51,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Change", "ChatSession", "get_session"]
 
-MOST_LISTED: Final = 10_000
 WAKE_SECONDS: Final = 0.1
 """ipykernel sees an interrupt of a cell that awaits only when something wakes its event loop."""
 
@@ -65,7 +58,7 @@ WAKE_SECONDS: Final = 0.1
 Answer = TypeVar("Answer")
 
 
-class ChatSession(Settings):
+class ChatSession(History):
     """The kernel's one conversation, and the options with which it asks.
 
     Every option is a trait: ``%config ChatSession.temperature = 0.2``, or plain assignment.
@@ -78,13 +71,6 @@ class ChatSession(Settings):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._engine = Engine()
-        self._open = Dialogue()
-        self._dialogues = {self._open.id: self._open}
-        """The conversations of this kernel, by id."""
-        self._listeners: list[Callable[[Change, LiveTurn | None], None]] = []
-        self._keeper = Keeper(self._engine, self, lambda dialogue: dialogue.snapshot(self._asker.live))
-        self._asker = Asker(self, self._keeper, told=self._turn_changed, earlier_answer=self._earlier_answer)
         self.names: Lookup | None = None
         """The kernel's variables, cells and errors, while the extension is loaded: what `namespace` may be."""
         self.models = Models(
@@ -93,7 +79,6 @@ class ChatSession(Settings):
             lambda: {"proxy": self.proxy or None, "ca_bundle": self.ca_bundle},
         )
         """Which models there are."""
-        atexit.register(self.close)
 
     # --- asking -----------------------------------------------------------------------------------------------
 
@@ -453,11 +438,6 @@ class ChatSession(Settings):
     # --- what is going on ---------------------------------------------------------------------------------------
 
     @property
-    def conversation(self) -> Conversation:
-        """The conversation as it stands."""
-        return self._open.conversation
-
-    @property
     def tally(self) -> Tally:
         """What was asked in this session, by model."""
         return self._asker.tally
@@ -465,26 +445,6 @@ class ChatSession(Settings):
     def ask_provider(self, question: Callable[..., Coroutine[Any, Any, Answer]]) -> Future[Answer]:
         """Ask a provider something else than a question to a model, by one of its methods, on the engine."""
         return self._engine.submit(question(proxy=self.proxy or None, ca_bundle=self.ca_bundle))
-
-    @property
-    def live(self) -> tuple[LiveTurn, ...]:
-        """The turns on their way, the running one first."""
-        return tuple(self._asker.live)
-
-    @property
-    def running(self) -> dict[int, LiveTurn]:
-        """The turns on their way in the open conversation, by their index."""
-        return {live.index: live for live in self.live if live.index is not None and live.dialogue is self._open}
-
-    def listen(self, listener: Callable[[Change, LiveTurn | None], None]) -> Callable[[], None]:
-        """Have `listener` called on the engine's thread when the conversation changes; return how to end that."""
-        self._listeners.append(listener)
-
-        def end() -> None:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
-
-        return end
 
     def context_used(self) -> tuple[int, int | None, bool]:
         """Return how much the next question would be sent, apart from itself: tokens, limit, whether estimated.
@@ -526,77 +486,7 @@ class ChatSession(Settings):
         earlier = self.conversation.sent_before(len(turns))
         return self._asker.budget.outlook(request, earlier, self.budget), request
 
-    def stop(self) -> int:
-        """Stop every turn that runs or waits, and return how many there were. Text that came is kept."""
-        going = self.live
-        for live in going:
-            live.cancel()
-        return len(going)
-
-    # --- changing the conversation ------------------------------------------------------------------------------
-    # All of it happens on the engine's thread, whoever asks for it.
-
-    def undo(self) -> Turn | None:
-        """Hide the last turn, and return it; None if there is none. :meth:`restore` takes it back."""
-
-        def hide() -> Turn | None:
-            visible = self.conversation.visible
-            if not visible:
-                return None
-            index, turn = visible[-1]
-            self._hide([index])
-            return turn
-
-        return self._engine.call(hide)
-
-    def delete(self, index: int) -> Turn:
-        """Hide the turn at `index`, and return it; the turns around it keep their indices.
-
-        Raises
-        ------
-        ConfigurationError
-            If there is no such turn.
-        """
-
-        def hide() -> Turn:
-            turn = self.turn(index)
-            self._hide([index])
-            return turn
-
-        return self._engine.call(hide)
-
-    def clear(self) -> int:
-        """Hide every turn, and return how many that were."""
-
-        def hide() -> int:
-            indices = [index for index, _ in self.conversation.visible]
-            self._hide(indices)
-            return len(indices)
-
-        return self._engine.call(hide)
-
-    def restore(self) -> list[int]:
-        """Take the last undo, delete or clear back, and return the indices of the turns that are shown again.
-
-        Each further call takes back the one before.
-        """
-
-        def show() -> list[int]:
-            hidden = [index for index, turn in enumerate(self.conversation.turns) if turn.hidden]
-            if hidden:
-                self._change(self.conversation.restored())
-            return [index for index in hidden if not self.conversation.turns[index].hidden]
-
-        return self._engine.call(show)
-
-    redo = restore
-
-    def _hide(self, indices: Sequence[int]) -> None:
-        for live in self.live:
-            if live.index in indices:
-                live.cancel()
-        if indices:
-            self._change(self.conversation.hiding(indices))
+    # --- asking again ---------------------------------------------------------------------------------------------
 
     def retry(self, index: int | None = None, *, provider: Any = None, model: str = "") -> LiveTurn:
         """Prepare to ask a turn's question again, in its place; by default the last one's, and the same model.
@@ -652,293 +542,6 @@ class ChatSession(Settings):
     def _asked_whom(self, version: Version) -> tuple[Any, str]:
         """Return the provider and the model to ask for another version; the names alone may not be enough."""
         return self._asker.askers.get((version.provider, version.model), (version.provider, version.model))
-
-    def select(self, index: int, version: int) -> Turn:
-        """Have the turn at `index` show and send another of its versions, counted from 0.
-
-        Raises
-        ------
-        ConfigurationError
-            If there is no such turn or version.
-        """
-
-        def choose() -> Turn:
-            turn = self.turn(index)
-            if not 0 <= version < len(turn.versions):
-                raise ConfigurationError(text("error.no_version", number=version + 1, count=len(turn.versions)))
-            return self._change_turn(index, selected=version)
-
-        return self._engine.call(choose)
-
-    def pin(self, index: int, pinned: bool = True) -> Turn:  # noqa: FBT001, FBT002 - pin(3, False) reads well
-        """Have the turn at `index` never left out of what is sent.
-
-        Raises
-        ------
-        ConfigurationError
-            If there is no such turn.
-        """
-        return self._engine.call(lambda: self._change_turn(index, pinned=pinned))
-
-    def rename(self, title: str) -> None:
-        """Give the conversation a title; without one it is called as its first question."""
-        words = " ".join(encodable(title).split())
-        self._engine.call(lambda: self._change(replace(self.conversation, title=words)))
-
-    def fork(self, index: int | None = None) -> str:
-        """Begin a conversation of its own with the turns up to the one at `index`, and return its id.
-
-        By default with all turns. The conversation that it was made of stays as it is; what still streams in it is
-        stopped.
-
-        Raises
-        ------
-        ConfigurationError
-            If there is no such turn.
-        """
-
-        def copy() -> str:
-            if index is not None:
-                self.turn(index)
-            source = self._open.snapshot(self.live)
-            forked = source.forked(len(source.turns) if index is None else index)
-            self._enter(Dialogue(forked, private=self._open.private))
-            self._keeper.changed(self._open)
-            return self._open.id
-
-        return self._engine.call(copy)
-
-    def new(self, *, private: bool = False) -> None:
-        """Begin a new conversation. What still streams in the old one is stopped.
-
-        Parameters
-        ----------
-        private : bool, default False
-            True never writes it to the disk.
-        """
-        self._engine.call(lambda: self._enter(Dialogue(private=private)))
-
-    @property
-    def conversation_id(self) -> str:
-        """The conversation's id: the same in every kernel, and what :meth:`switch` takes."""
-        return self._open.id
-
-    @property
-    def is_private(self) -> bool:
-        """Whether the conversation is never written to the disk."""
-        return self._open.private
-
-    def conversations(self, search: str = "", limit: int = 50, *, notebook: str | None = None) -> list[Listed]:
-        """Return the conversations there are, those that were changed last first.
-
-        Parameters
-        ----------
-        search : str, optional
-            Words of which all stand in the title, a question or an answer.
-        limit : int, default 50
-            Most of them.
-        notebook : str, optional
-            Only those of the notebook at this path.
-        """
-        kept = {listed.id: listed for listed in self._keeper.conversations(search, limit, notebook=notebook)}
-        words = search.split()
-        if notebook in {None, self._keeper.notebook}:
-            for dialogue in tuple(self._dialogues.values()):
-                if dialogue.conversation.visible and dialogue.has_all(words):
-                    kept.setdefault(dialogue.id, dialogue.listed())
-        return sorted(kept.values(), key=attrgetter("updated"), reverse=True)[:limit]
-
-    def search(self, words: str, limit: int = 50) -> list[Found]:
-        """Return the turns in which each of `words` stands, in any conversation; those of late first."""
-        if not words.split():
-            return []
-        kept = self._keeper.search(words, limit)
-        known = {found.conversation_id for found in kept}
-        here = [
-            found
-            for dialogue in tuple(self._dialogues.values())
-            if dialogue.id not in known
-            for found in search_in(dialogue.id, dialogue.conversation, words.split())
-        ]
-        return sorted([*kept, *here], key=attrgetter("asked"), reverse=True)[:limit]
-
-    def export(self, format: str = "md") -> str:  # noqa: A002 - what it is
-        """Return the conversation as a document: ``md``, ``json``, ``ipynb``, ``messages`` or ``jsonl``.
-
-        What streams is in it as far as it has come; what is hidden is not.
-
-        Raises
-        ------
-        FormatError
-            If there is no such format.
-        """
-        from .export import export
-
-        return export(self._open.snapshot(self.live).settled(), format)
-
-    def import_(self, document: str | bytes, format: str) -> int:  # noqa: A002 - as above
-        """Go on with the conversation that a document holds, as a new one.
-
-        Parameters
-        ----------
-        document : str or bytes
-            From anybody; nothing in it runs.
-        format : str
-            As for :meth:`export`, or the name of its file.
-
-        Returns
-        -------
-        int
-            How many turns of it could not be read.
-
-        Raises
-        ------
-        FormatError
-            If it holds no conversation.
-        """
-        from .export import read
-
-        rebuilt = read(document, format)
-
-        def enter() -> None:
-            self._enter(Dialogue(rebuilt.conversation.settled()))
-            self._keeper.changed(self._open)
-
-        self._engine.call(enter)
-        return rebuilt.left_out
-
-    def switch(self, conversation_id: str) -> None:
-        """Go on with another conversation. What still streams in this one is stopped.
-
-        Parameters
-        ----------
-        conversation_id : str
-            Its id, or how that begins.
-
-        Raises
-        ------
-        ConfigurationError
-            If there is none of that id, or more than one.
-        """
-        dialogue = self._dialogues.get(conversation_id)
-        if dialogue is None:
-            ids = [listed.id for listed in self.conversations(limit=MOST_LISTED)]
-            meant = [each for each in ids if each.startswith(conversation_id)] if conversation_id else []
-            if not meant:
-                raise ConfigurationError(text("error.no_conversation", id=conversation_id))
-            if len(meant) > 1:
-                raise ConfigurationError(text("error.several_conversations", id=conversation_id, count=len(meant)))
-            dialogue = self._dialogues.get(meant[0])
-            if dialogue is None:
-                conversation = self._keeper.load(meant[0])
-                if conversation is None:
-                    raise ConfigurationError(text("error.no_conversation", id=conversation_id))
-                dialogue = Dialogue(conversation.settled(), meant[0])
-        entered = dialogue
-        self._engine.call(lambda: self._enter(entered))
-
-    def keep(self, notebook: str = "") -> None:
-        """Keep conversations on the disk from now on, as ``%load_ext`` does; `persist` turns it off.
-
-        Parameters
-        ----------
-        notebook : str, optional
-            The path of the notebook to which they belong.
-        """
-        self._keeper.begin(notebook)
-
-    @property
-    def has_kept(self) -> bool:
-        """Whether anything was ever kept on this machine; told without opening the store."""
-        return self._keeper.has_file
-
-    def take_warnings(self) -> list[str]:
-        """Return what the person must be told of the store, each once."""
-        warnings = self._keeper.warnings
-        taken = tuple(warnings)
-        del warnings[: len(taken)]
-        return list(taken)
-
-    def _enter(self, dialogue: Dialogue) -> None:
-        if dialogue is not self._open:
-            self.stop()
-        self._dialogues[dialogue.id] = self._open = dialogue
-        tell(self._listeners, "reset", None)
-
-    def _change(self, conversation: Conversation) -> None:
-        self._open.conversation = conversation
-        self._keeper.changed(self._open)
-        tell(self._listeners, "reset", None)
-
-    def _change_turn(self, index: int, **fields: Any) -> Turn:
-        turn = replace(self.turn(index), **fields)
-        self._change(self.conversation.with_turn(index, turn))
-        return turn
-
-    def turn(self, index: int) -> Turn:
-        """Return the turn at `index`.
-
-        Raises
-        ------
-        ConfigurationError
-            If there is none, or it is hidden.
-        """
-        turns = self.conversation.turns
-        if not 0 <= index < len(turns) or turns[index].hidden:
-            raise ConfigurationError(text("error.no_turn", number=index + 1))
-        return turns[index]
-
-    def leave_cell(self, cell: Cell) -> list[int]:
-        """Hide what a cell that ran to its end asked earlier and does not ask any more; return the indices.
-
-        It is one step, which :meth:`restore` takes back.
-        """
-
-        def is_gone(index: int) -> bool:
-            turn = self.conversation.turns[index]
-            origins = [version.origin for version in turn.versions if version.origin.cell_id == cell.id]
-            return not turn.hidden and all(origin.ordinal >= cell.asked for origin in origins)
-
-        def hide() -> list[int]:
-            gone = [index for index in self.conversation.find_cell(cell.id) if is_gone(index)]
-            self._hide(gone)
-            return gone
-
-        # Asked after every cell of the notebook: the engine is not started for it.
-        return self._engine.call(hide) if any(map(is_gone, self.conversation.find_cell(cell.id))) else []
-
-    def call_later(self, seconds: float, action: Callable[[], None]) -> None:
-        """Run `action` on the engine's thread after `seconds`; from any thread."""
-        loop = self._engine.loop()
-        loop.call_soon_threadsafe(lambda: loop.call_later(seconds, action))
-
-    def close(self) -> None:
-        """Stop what runs, write what is not yet on the disk, and end the engine's threads.
-
-        The conversation stays; asking again starts the engine anew.
-        """
-        going = self.live
-        self.stop()
-        for live in going:
-            live.done.wait(STOP_SECONDS)
-        self._keeper.close()
-        self._engine.stop()
-        self._open.lock = asyncio.Lock()
-
-    def _turn_changed(self, dialogue: Dialogue, change: Change, live: LiveTurn) -> None:
-        if dialogue is self._open:
-            tell(self._listeners, change, live)
-
-    def _earlier_answer(self, fingerprint: str) -> Version | None:
-        """Return the answer that this kernel has to the same request; of several the last."""
-        found = [
-            version
-            for dialogue in self._dialogues.values()
-            for turn in dialogue.conversation.turns
-            for version in turn.versions
-            if version.fingerprint == fingerprint and version.status == "complete" and version.answer
-        ]
-        return max(found, key=lambda version: version.timing.started, default=None)
 
 
 def _check_leaks(request: Request, *, allowed: bool) -> None:

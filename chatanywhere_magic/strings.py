@@ -1287,6 +1287,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "не отправляется",
         "不发送",
     ),
+    "mark.pinned": (
+        "pinned",
+        "закреплён",
+        "已固定",
+    ),
     "notice.can_resume": (
         "This notebook has a conversation: “{title}” (turns: {turns}, {date}). To go on with it: %chat_switch {id}",
         "У этого блокнота есть беседа: «{title}» (ходов: {turns}, {date}). Продолжить её: %chat_switch {id}",

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ..session import ChatSession
 
 SHORT: Final = 70
-PINNED: Final = "📌"
 
 
 def shortened(words: str, length: int = SHORT) -> str:
@@ -149,7 +148,7 @@ def _state(version: Version) -> list[str]:
 
 
 def _marks(turn: Turn, index: int, left_out: set[int]) -> list[str]:
-    marks = [PINNED] if turn.pinned else []
+    marks = [text("mark.pinned")] if turn.pinned else []
     if index in left_out:
         marks.append(text("mark.left_out"))
     elif not turn.current.is_sent and turn.current.status not in {"queued", "streaming"}:

@@ -26,6 +26,7 @@ LAYERS = (
         "budget",
         "dialogue",
         "engine",
+        "history",
         "keeper",
         "live",
         "models",

@@ -279,3 +279,15 @@ def test_the_context_gauge_knows_what_the_provider_counted(chat: ChatSession) ->
     tokens, limit, is_estimated = chat.context_used()
     assert (limit, is_estimated) == (4_000, True)
     assert tokens > 0
+
+
+def test_a_place_for_data_that_cannot_be_is_told_once_and_the_chat_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATANYWHERE_DATA_DIR", "~no-such-person/data")
+    session = kept()
+    assert not session.has_kept
+    ask(session, "a", "b")
+    assert shown(session) == ["a", "b"]
+    (warning,) = session.take_warnings()
+    assert "CHATANYWHERE_DATA_DIR" in warning
+    assert [listed.turns for listed in session.conversations()] == [2]
+    session.close()
