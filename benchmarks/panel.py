@@ -162,9 +162,11 @@ def of_the_peer(browser: Browser, turns: int, size: int, seconds: float) -> Cost
     with tempfile.TemporaryDirectory() as directory, _panel_server(Path(directory), turns, size, seconds) as url:
         page = browser.new_context().new_page()
         meter = Meter(page)
-        page.goto(url, wait_until="commit")
-        page.wait_for_function("window.Bokeh?.documents?.length")
-        opening = page.evaluate(_PEER_OPENED, f"Question {turns - 1}?") if turns else 0.0
+        began = time.monotonic()
+        page.goto(url, wait_until="commit", timeout=300_000)
+        page.wait_for_function("window.Bokeh?.documents?.length", timeout=300_000)
+        page.evaluate(_PEER_OPENED, f"Question {turns - 1}?")
+        opening = 1000 * (time.monotonic() - began)
         page.wait_for_timeout(3000)
         page.evaluate(WATCH)
         box = page.locator(".chat-interface-input-widget textarea, textarea").first

@@ -190,7 +190,7 @@ def test_twenty_steps(session: Session, server: LocalServer) -> None:  # noqa: P
     page.keyboard.type("middle")
     expect(root.get_by_role("menuitemradio", name="About the middle")).to_be_visible()
     session.picture("conversations")  # 17
-    session.press("ArrowDown", "Enter")
+    session.press("Enter")
     expect(root.locator(".chatanywhere-turn")).to_have_count(4)
     root.locator(".chatanywhere-header").get_by_role("button", name="More").click()
     with page.expect_download() as download:

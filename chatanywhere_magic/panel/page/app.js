@@ -250,7 +250,7 @@ export class App {
    * @param {HTMLElement} anchor
    * @param {(provider: string, model: string) => void} choose
    */
-  async chooseModel(anchor, choose) {
+  chooseModel(anchor, choose) {
     const lookup = async (/** @type {string} */ words) => {
       const answer = await this.ask("models", {}, MODELS_WITHIN);
       /** @type {{provider: string, model: string, detail: string}[]} */
@@ -277,7 +277,7 @@ export class App {
         },
       ];
     };
-    openMenu(anchor, this.say("panel.change_model"), await lookup(""), {
+    openMenu(anchor, this.say("panel.change_model"), [], {
       search: this.say("panel.search_models"),
       empty: this.say("panel.nothing_found"),
       again: 1500, // by then providers may have said what they have

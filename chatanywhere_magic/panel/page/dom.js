@@ -2,6 +2,9 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+/** Of a menu that is still being filled, in pixels. */
+const LIKELY_HEIGHT = 200;
+
 /** Drawn for a 16 × 16 box, as strokes. @type {Record<string, string>} */
 const ICONS = {
   send: "M8 13V3M3.5 7.5 8 3l4.5 4.5",
@@ -91,7 +94,7 @@ export function iconButton(name, label, click, attributes = {}) {
  * @param {MenuItem[]} items
  * @param {{search?: string, empty?: string, again?: number, lookup?: (words: string) => Promise<MenuItem[]>}} [options]
  *   `search`: the label of a search field above the items; `empty`: what stands where there are none;
- *   `lookup`: who finds the items for what was typed, instead of looking into their labels; `again`: after so many
+ *   `lookup`: who finds the items for what was typed, at first for nothing, instead of looking into their labels; `again`: after so many
  *   milliseconds once more, unless an item has been moved to
  * @returns {() => void} closes it
  */
@@ -117,6 +120,7 @@ export function openMenu(anchor, label, items, options = {}) {
   const outside = (event) => {
     if (!menu.contains(/** @type {Node} */ (event.target))) close();
   };
+  let asked = 0;
   /** @param {MenuItem[]} shown */
   const fill = (shown) => {
     buttons = shown.map((item) =>
@@ -138,11 +142,10 @@ export function openMenu(anchor, label, items, options = {}) {
       ),
     );
     list.replaceChildren(...buttons);
-    if (!buttons.length && options.empty) {
+    if (!buttons.length && options.empty && asked) {
       list.append(element("div", { class: "chatanywhere-menu-empty", role: "menuitem", "aria-disabled": "true", text: options.empty }));
     }
   };
-  let asked = 0;
   const filter = async () => {
     const words = (field?.value ?? "").trim();
     asked += 1;
@@ -166,7 +169,7 @@ export function openMenu(anchor, label, items, options = {}) {
     if (event.key === "Escape" || event.key === "Tab") {
       close();
     } else if (event.key === "Enter" && document.activeElement === field) {
-      buttons[0]?.click();
+      void filter().then(() => buttons[0]?.click()); // of what is typed, also if that has not been looked up yet
     } else if (event.key in moves && !(document.activeElement === field && (event.key === "Home" || event.key === "End"))) {
       buttons.at(buttons.length ? moves[event.key] % buttons.length : 0)?.focus();
     } else {
@@ -182,6 +185,7 @@ export function openMenu(anchor, label, items, options = {}) {
   anchor.setAttribute("aria-expanded", "true");
   document.addEventListener("pointerdown", outside, true);
   (field ?? buttons[0])?.focus();
+  if (options.lookup) void filter();
   return close;
 }
 
@@ -195,7 +199,7 @@ function place(box, anchor, host) {
   const at = anchor.getBoundingClientRect();
   const below = around.bottom - at.bottom;
   const above = at.top - around.top;
-  if (below >= Math.min(box.offsetHeight, above)) box.style.top = `${at.bottom - around.top + 2}px`;
+  if (below >= Math.min(Math.max(box.offsetHeight, LIKELY_HEIGHT), above)) box.style.top = `${at.bottom - around.top + 2}px`;
   else box.style.bottom = `${around.bottom - at.top + 2}px`;
   box.style.maxHeight = `${Math.max(120, Math.max(below, above) - 8)}px`;
   const left = Math.min(at.left - around.left, around.width - box.offsetWidth - 4);

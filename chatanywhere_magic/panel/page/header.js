@@ -35,7 +35,7 @@ export class HeaderView {
         "aria-haspopup": "menu",
         "aria-expanded": "false",
         title: app.say("panel.conversations"),
-        click: () => void this.#openConversations(),
+        click: () => this.#openConversations(),
       },
       this.titleText,
       icon("open"),
@@ -49,7 +49,7 @@ export class HeaderView {
         "aria-haspopup": "menu",
         "aria-expanded": "false",
         title: app.say("panel.change_model"),
-        click: () => void this.#openModels(),
+        click: () => this.#openModels(),
       },
       this.modelText,
       icon("open"),
@@ -117,7 +117,7 @@ export class HeaderView {
 
   // --- conversations ------------------------------------------------------------------------------------------------
 
-  async #openConversations() {
+  #openConversations() {
     const { app } = this;
     /** @type {MenuItem[]} */
     const own = [
@@ -136,7 +136,7 @@ export class HeaderView {
       }));
       return words ? items : [...own, ...items];
     };
-    openMenu(this.title, app.say("panel.conversations"), await lookup(""), {
+    openMenu(this.title, app.say("panel.conversations"), own, {
       search: app.say("panel.search"),
       empty: app.say("panel.nothing_found"),
       lookup,
@@ -175,8 +175,8 @@ export class HeaderView {
 
   // --- models -------------------------------------------------------------------------------------------------------
 
-  async #openModels() {
-    await this.app.chooseModel(this.model, (provider, model) => void this.app.act("model", { provider, model }));
+  #openModels() {
+    this.app.chooseModel(this.model, (provider, model) => void this.app.act("model", { provider, model }));
   }
 
   // --- settings -----------------------------------------------------------------------------------------------------

@@ -201,7 +201,7 @@ export class TurnView {
             "div",
             { class: "chatanywhere-remedies" },
             this.#remedy("panel.retry", () => void app.act("retry", { turn: this.index })),
-            this.#remedy("panel.change_model", (anchor) => void this.#retryWith(anchor)),
+            this.#remedy("panel.change_model", (anchor) => this.#retryWith(anchor)),
             this.#remedy("panel.log_in", () => app.logIn()),
           ),
         )
@@ -286,7 +286,7 @@ export class TurnView {
     const { app, index } = this;
     const code = () => [...this.body.querySelectorAll(".highlight pre")].map((each) => each.textContent).join("\n");
     const items = [
-      { label: app.say("panel.retry_with"), choose: () => void this.#retryWith(anchor) },
+      { label: app.say("panel.retry_with"), choose: () => this.#retryWith(anchor) },
       { label: app.say("panel.fork"), choose: () => void app.act("fork", { turn: index }) },
       { label: app.say("panel.delete"), choose: () => void app.remove(index) },
     ];
@@ -301,8 +301,8 @@ export class TurnView {
   }
 
   /** @param {HTMLElement} anchor */
-  async #retryWith(anchor) {
-    await this.app.chooseModel(anchor, (provider, model) => {
+  #retryWith(anchor) {
+    this.app.chooseModel(anchor, (provider, model) => {
       void this.app.act("retry", { turn: this.index, provider, model });
     });
   }
