@@ -22,7 +22,7 @@ from .errors import (
 from .history import History
 from .leaks import check_leaks, secrets_of_environment
 from .live import Interrupts, LiveTurn, Request
-from .messages import Message, encodable
+from .messages import Message, content_text, encodable
 from .models import Models
 from .providers.base import (
     CHOICE_ORDER,
@@ -199,7 +199,7 @@ class ChatSession(History):
             schema=form,
         )
         self._asker.budget.check(request, self.budget)
-        _check_leaks(request, allowed=allow_secrets or self.secrets == "allow")
+        self._check_leaks(request, allowed=allow_secrets or self.secrets == "allow")
         places.count(origin)
         return LiveTurn(request)
 
@@ -245,17 +245,32 @@ class ChatSession(History):
             prompt, found = context.prompt, [*context.attachments, *found]
         return prompt, found
 
+    def _earlier(self, request: Request) -> list[tuple[int, Turn]]:
+        """Return the turns of which a question is sent what they say."""
+        if not request.history or not request.provider.supports_message_history:
+            return []
+        conversation, place = self._open.conversation, self._open.place_of(request)
+        return conversation.sent_before(len(conversation.turns) if place is None else place)
+
+    def _check_leaks(self, request: Request, *, allowed: bool) -> None:
+        """Refuse keys in what this provider was not sent before: the question, and what was said to others since."""
+        if allowed:
+            return
+        texts = {text("leak.prompt"): request.prompt, text("leak.system"): request.system}
+        texts |= {each.name: each.text for each in request.attachments}
+        for index, turn in reversed(self._earlier(request)):
+            if turn.current.provider == request.provider.name:
+                break
+            said = [content_text(message["content"]) for message in turn.current.messages]
+            texts[text("leak.turn", number=index + 1)] = "\n".join(said)
+        check_leaks(texts, (*secrets_of_environment(), *request.provider.secrets()))
+
     def preview(self, live: LiveTurn) -> Prompt:
         """Return what :meth:`start` would send for a question that :meth:`prepare` checked. Nothing is sent.
 
         Turns that would be summarised are left out, for a summary would have to be asked for.
         """
-        request = live.request
-        earlier: list[tuple[int, Turn]] = []
-        if request.history:
-            conversation, place = self._open.conversation, self._open.place_of(request)
-            earlier = conversation.sent_before(len(conversation.turns) if place is None else place)
-        fitting = self._asker.budget.fit(request, earlier, self.budget)
+        fitting = self._asker.budget.fit(live.request, self._earlier(live.request), self.budget)
         if self._engine.is_current_thread():
             return self._engine.run_nested(fitting)
         return self._engine.submit(fitting).result()
@@ -542,15 +557,6 @@ class ChatSession(History):
     def _asked_whom(self, version: Version) -> tuple[Any, str]:
         """Return the provider and the model to ask for another version; the names alone may not be enough."""
         return self._asker.askers.get((version.provider, version.model), (version.provider, version.model))
-
-
-def _check_leaks(request: Request, *, allowed: bool) -> None:
-    """Refuse keys in what is new; what was sent before was allowed then."""
-    if allowed:
-        return
-    texts = {text("leak.prompt"): request.prompt, text("leak.system"): request.system}
-    texts |= {each.name: each.text for each in request.attachments}
-    check_leaks(texts, (*secrets_of_environment(), *request.provider.secrets()))
 
 
 def _check_pictures(attachments: Iterable[Attachment], provider: Provider) -> None:

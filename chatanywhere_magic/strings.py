@@ -1277,6 +1277,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "системная подсказка",
         "系统提示",
     ),
+    "leak.turn": (
+        "turn {number}",
+        "реплика {number}",
+        "第 {number} 轮",
+    ),
     "mark.left_out": (
         "left out",
         "не входит",

@@ -127,6 +127,14 @@ class TestKeys:
         line = the_error_line(kernel.run("chat.retry(provider='chatanywhere-web')"))
         assert "LeakError" in line  # it would come to somebody else
 
+    def test_what_one_provider_was_told_is_not_passed_on_to_another(self, kernel: Kernel, server: LocalServer) -> None:
+        kernel.run("%chat -p chatanywhere-web --allow-secrets What is wrong with @config?")
+        assert "turn 1 (GitHub)" in the_error_line(kernel.run("%chat Hello"))
+        the_answer(kernel.run("%chat --no-history Hello"))
+        assert len(server.requests) == 2
+        the_answer(kernel.run("%chat --allow-secrets Hello"))
+        the_answer(kernel.run("%chat Hello again"))  # it has it now
+
     def test_the_option_of_the_session(self, kernel: Kernel, server: LocalServer) -> None:
         kernel.run("%config ChatSession.secrets = 'allow'")
         the_answer(kernel.run("%chat What is wrong with @config?"))
