@@ -15,11 +15,12 @@ import sqlite3
 import tempfile
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from chatanywhere_magic.conversation import Conversation, Version
+from chatanywhere_magic.conversation import Conversation, Turn, Version
 from chatanywhere_magic.store import Store
 from tests.kernel.conftest import LOAD, environment
 from tests.support.kernels import Kernel
@@ -110,22 +111,27 @@ def _write_at_once(server: LocalServer, kernels: int, turns: int) -> None:
 def _measure_long(turns: int) -> None:
     with tempfile.TemporaryDirectory() as home:
         store = Store.open(Path(home))
-        made = Conversation()
-        times = []
-        for number in range(turns):
-            made = made.appended(Version(f"Question {number}", "An answer. " * 100, status="complete"))
-            times.append(_timed(lambda made=made: store.save("long", made)))
+        long = Conversation(tuple(_turn(number) for number in range(turns)))
+        store.save("long", long)
+        short = Conversation()
+        early, late = [], []
+        for number in range(50):  # by turns, so that what else the machine does falls on both alike
+            short = replace(short, turns=(*short.turns, _turn(number)))
+            early.append(_timed(lambda made=short: store.save("short", made)))
+            long = replace(long, turns=(*long.turns, _turn(turns + number)))
+            late.append(_timed(lambda made=long: store.save("long", made)))
         store.close()
         opened = [_timed(lambda: Store.open(Path(home)).load("long")) for _ in range(5)]
         store = Store.open(Path(home))
         searched = _timed(lambda: store.search("Question 777"))
         store.close()
-    tenth = max(1, turns // 10)
-    first, last = median(times[:tenth]) * 1000, median(times[-tenth:]) * 1000
-    print(
-        f"save: turns 1 to {tenth} {first:.2f} ms, the last {tenth} of {turns} {last:.2f} ms, ratio {last / first:.2f}"
-    )
+    first, last = median(early) * 1000, median(late) * 1000
+    print(f"save: the first turns {first:.2f} ms, those after turn {turns} {last:.2f} ms, ratio {last / first:.2f}")
     print(f"open and load {turns} turns: {median(opened) * 1000:.0f} ms; search in them: {searched * 1000:.1f} ms")
+
+
+def _turn(number: int) -> Turn:
+    return Turn((Version(f"Question {number}", "An answer. " * 100, status="complete"),))
 
 
 def _timed(action: Callable[[], object]) -> float:

@@ -20,7 +20,7 @@ from .errors import ConfigurationError, FormatError
 from .finding import Found, excerpt, search_in
 from .messages import encodable
 from .storage import database
-from .storage.database import reading, transaction
+from .storage.database import identity, reading, transaction
 from .storage.processes import Process
 from .storage.rows import Rows
 from .storage.salvage import salvage
@@ -377,6 +377,9 @@ class Store:
             if self._trouble:
                 _be_patient(file, RETRY_BUSY_SECONDS)
             done = action(file)
+            if writing and self._is_elsewhere(file) and not again:
+                # It was set aside before this was in it, and what can be read of it is in another by now.
+                return self._attempt(action, writing=True, again=True)
             if self._trouble and writing:
                 self._trouble = ""
                 _be_patient(file, database.BUSY_SECONDS)
@@ -389,27 +392,37 @@ class Store:
 
     def _opened(self, *, writing: bool = False) -> _File:
         file = self._file
-        if file is not None and (file.pid != os.getpid() or file.identity != _identity(self._path)):
-            # After a fork, or another kernel has set a broken file aside.
+        if file is not None and self._is_elsewhere(file):
             self._shut()
             self._forget_file()
         elif file is not None and (file.can_write or not writing):
             return file
         if self._trouble and time.monotonic() < self._retry_at:
             raise _NotYetError
-        self._shut()
-        self._seen = _identity(self._path)
-        can_write = True
+        self._seen = identity(self._path)
         try:
-            connection = database.connect(self._path)
+            return self._use(database.connect(self._path), can_write=True)
         except (sqlite3.Error, OSError) as error:
-            if writing or database.diagnose(error) != "read_only" or not self._path.exists():
+            if database.diagnose(error) != "read_only" or not self._path.exists():
                 raise
-            connection = database.connect_to_read(self._path)
-            can_write = False
-        has_index = database.has_index(connection)
+            file = self._file or self._use(database.connect_to_read(self._path), can_write=False)
+            if writing:
+                raise  # but what is there can be read
+            return file
+
+    def _is_elsewhere(self, file: _File) -> bool:
+        """Whether another kernel has set the file aside, or this is another process than opened it."""
+        return file.pid != os.getpid() or file.identity != identity(self._path)
+
+    def _use(self, connection: sqlite3.Connection, *, can_write: bool) -> _File:
+        self._shut()
+        try:
+            has_index = database.has_index(connection)
+        except BaseException:
+            connection.close()
+            raise
         rows = Rows(connection, has_index=has_index)
-        self._file = _File(connection, rows, has_index, can_write, _identity(self._path), os.getpid())
+        self._file = _File(connection, rows, has_index, can_write, identity(self._path), os.getpid())
         return self._file
 
     def _shut(self) -> None:
@@ -457,9 +470,9 @@ class Store:
         broken = self._file.identity if self._file else self._seen
         self._shut()
         self._forget_file()
-        if _identity(self._path) != broken:
+        aside = database.set_aside(self._path, broken)
+        if aside is None:
             return  # another kernel has done it
-        aside = database.set_aside(self._path)
         self._notice = text("store.broken", path=_short(self._path), aside=aside.name)
         file = self._opened(writing=True)
         with suppress(sqlite3.DatabaseError), closing(database.connect_to_read(aside)) as source:
@@ -506,15 +519,6 @@ def _listed(conversation_id: str, conversation: Conversation) -> Listed:
 def _is_over(process: Process, updated: float) -> bool:
     runs = process.runs
     return not runs if runs is not None else time.time() > updated + SILENT_SECONDS
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another of the same name; None if there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _short(path: Path) -> str:

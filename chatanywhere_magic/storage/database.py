@@ -37,6 +37,17 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _restrict(path.parent, 0o700)
+    while True:
+        _wait_for_move(path)
+        before = identity(path)
+        connection = _connect(path)
+        # A file that was set aside meanwhile could have been opened with the log of another.
+        if not _moving(path).exists() and before in {None, identity(path)}:
+            return connection
+        connection.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
     _create(path)
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
@@ -295,8 +306,53 @@ def diagnose(error: sqlite3.Error | OSError) -> Trouble:
     return next((trouble for sign, trouble in _SIGNS if sign in words), "other")
 
 
-def set_aside(path: Path) -> Path:
-    """Give a broken database, with what stands beside it, another name, and return that."""
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another of the same name; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def set_aside(path: Path, broken: tuple[int, int] | None) -> Path | None:
+    """Give a broken database, with what stands beside it, another name.
+
+    Parameters
+    ----------
+    broken : tuple or None
+        The identity of the file that was found to be broken.
+
+    Returns
+    -------
+    Path or None
+        The new name; None if another kernel has been quicker.
+    """
+    _wait_for_move(path)
+    try:
+        os.close(os.open(_moving(path), os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return None
+    try:
+        return _set_aside(path) if identity(path) == broken else None
+    finally:
+        _moving(path).unlink(missing_ok=True)
+
+
+def _moving(path: Path) -> Path:
+    """Return the file that is there while a database and its log get another name, which is not one step."""
+    return path.with_name(path.name + ".moving")
+
+
+def _wait_for_move(path: Path) -> None:
+    end = time.monotonic() + BUSY_SECONDS
+    while _moving(path).exists():
+        if time.monotonic() > end:  # whoever began it is gone
+            _moving(path).unlink(missing_ok=True)
+        time.sleep(0.01)
+
+
+def _set_aside(path: Path) -> Path:
     date = time.strftime("%Y%m%d-%H%M%S")
     aside = path.with_name(f"{path.name}.broken-{date}")
     number = 1

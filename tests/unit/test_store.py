@@ -879,7 +879,7 @@ def test_a_limit_of_the_system_is_waited_for(filled: Path) -> None:
 
 
 READ_ONLY = """
-import os, sys
+import os, sys, urllib.parse  # what Python would load later, when it may no longer read itself
 from pathlib import Path
 from tests.unit.test_store import assert_goes_on
 from chatanywhere_magic.store import Store
@@ -891,6 +891,12 @@ if (directory / "chat.db").exists():
     assert store.load("first").turns[0].current.question == "first"
     assert len(store.search("about second")) == 1
 assert_goes_on(store, "cannot be written")
+if (directory / "chat.db").exists():
+    assert len(store.search("about third")) == 1
+    writing_first = Store(directory / "chat.db")
+    assert_goes_on(writing_first, "cannot be written")
+    assert len(writing_first.search("about second")) == 1
+    writing_first.close()
 store.close()
 """
 
