@@ -20,7 +20,6 @@ from .errors import (
     UnsupportedError,
 )
 from .history import History
-from .leaks import check_leaks, secrets_of_environment
 from .live import Interrupts, LiveTurn, Request
 from .messages import Message, content_text, encodable
 from .models import Models
@@ -256,6 +255,8 @@ class ChatSession(History):
         """Refuse keys in what this provider was not sent before: the question, and what was said to others since."""
         if allowed:
             return
+        from .leaks import check_leaks, secrets_of_environment  # with the first question, not with the extension
+
         texts = {text("leak.prompt"): request.prompt, text("leak.system"): request.system}
         texts |= {each.name: each.text for each in request.attachments}
         for index, turn in reversed(self._earlier(request)):

@@ -230,6 +230,10 @@ def _publish(
     if not update:
         handle.display(data, raw=True, metadata=metadata or {})
         return
+    if metadata:
+        # The last one goes IPython's way: whoever listens to what cells show hears of the answer.
+        handle.update(data, raw=True, metadata=metadata)
+        return
     # Not by `handle.update`, which has the standard streams flushed first, at twice the price of the update itself: an
     # output that is already there has its place, whatever else is shown.
     kernel = get_ipython().kernel

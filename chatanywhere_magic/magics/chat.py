@@ -17,7 +17,6 @@ from .. import places
 from ..display import FORMS, follow, painter_for, printable
 from ..errors import LeakError, UsageError
 from ..live import Interrupts
-from ..preview import preview_data
 from ..schema import Schema
 from ..settings import MAX_TEMPERATURE, REPLAY_MODES
 from ..strings import text
@@ -229,6 +228,8 @@ class ChatMagics(Magics):
 
     def _preview(self, live: LiveTurn) -> None:
         """Show what would be sent."""
+        from ..preview import preview_data  # with the first preview, not with the extension
+
         data = preview_data(live.request, self.session.preview(live))
         if hasattr(self._shell, "kernel"):
             from IPython.display import publish_display_data
