@@ -66,8 +66,13 @@ class History(Settings):
 
     @property
     def running(self) -> dict[int, LiveTurn]:
-        """The turns on their way in the open conversation, by their index."""
-        return {live.index: live for live in self.live if live.index is not None and live.dialogue is self._open}
+        """The turns on their way in the open conversation, by their index; of versions the one that is shown."""
+        running: dict[int, LiveTurn] = {}
+        for live in self.live:
+            if live.index is not None and live.dialogue is self._open:
+                is_shown = live.at == self.conversation.turns[live.index].selected
+                running[live.index] = live if is_shown else running.get(live.index, live)
+        return running
 
     def turn(self, index: int) -> Turn:
         """Return the turn at `index`.

@@ -1183,9 +1183,14 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "余额：剩余 {left}，共 {total}",
     ),
     "label.conversation": (
-        "conversation",
-        "беседа",
-        "对话",
+        "this conversation",
+        "эта беседа",
+        "当前对话",
+    ),
+    "label.data": (
+        "conversations",
+        "беседы",
+        "对话数据",
     ),
     "label.environment": (
         "the environment",

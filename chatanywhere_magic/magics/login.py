@@ -11,6 +11,7 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from ..credentials import Secret
 from ..errors import ChatError, ChatInterrupted, ConfigurationError, NotFoundError, UsageError
+from ..keeper import data_directory
 from ..keys import check_place, config_directory, file_path, forget, keep, places_of
 from ..providers.base import get_provider, provider_names
 from ..strings import text
@@ -108,6 +109,7 @@ class LoginMagics(Magics):
         rows += [[text("label.key", provider=name), _key_state(name)] for name in provider_names()]
         turns = len(self.session.conversation.visible)
         rows.append([text("label.conversation"), text("label.turns", count=turns, id=self.session.conversation_id)])
+        rows.append([text("label.data"), str(data_directory())])
         rows.append([text("label.settings"), str(config_directory())])
         installed = [f"{package} {number}" for package in _PACKAGES if (number := _version(package))]
         rows.append([text("label.versions"), ", ".join([f"Python {sys.version.split()[0]}", *installed])])

@@ -49,22 +49,21 @@ def as_text(header: Sequence[str], rows: Sequence[Sequence[str]], marked: Collec
 
 def as_html(header: Sequence[str], rows: Sequence[Sequence[str]], marked: Collection[int] = (), note: str = "") -> str:
     """Return a table as HTML."""
-    style = ' style="text-align: left"'
-    head = "".join(f"<th{style}>{escape(cell)}</th>" for cell in header) if any(header) else ""
-    body = "".join(
-        f"<tr><td>{MARK if number in marked else ''}</td>"
-        + "".join(
-            f"<td{style}>{f'<strong>{escape(cell)}</strong>' if number in marked else escape(cell)}</td>"
-            for cell in row
-        )
-        + "</tr>"
-        for number, row in enumerate(rows)
-    )
+    head = "".join(f'<th style="text-align: left">{escape(cell)}</th>' for cell in header) if any(header) else ""
+    body = "".join(_row(row, is_marked=number in marked) for number, row in enumerate(rows))
     below = f'<div style="opacity: 0.75; font-size: 85%">{escape(note)}</div>' if note else ""
     return (
         '<div class="mathjax_ignore tex2jax_ignore" dir="auto"><table>'
         f"{f'<thead><tr><th></th>{head}</tr></thead>' if head else ''}<tbody>{body}</tbody></table>{below}</div>"
     )
+
+
+def _row(row: Sequence[str], *, is_marked: bool) -> str:
+    cells = [f"<strong>{escape(cell)}</strong>" if is_marked else escape(cell) for cell in row]
+    first, *others = cells
+    shown = f'<td style="text-align: left; white-space: nowrap">{first}</td>'
+    shown += "".join(f'<td style="text-align: left">{cell}</td>' for cell in others)
+    return f"<tr><td>{MARK if is_marked else ''}</td>{shown}</tr>"
 
 
 def _width(words: str) -> int:
