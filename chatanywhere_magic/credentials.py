@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import html
 import os
 import re
 from base64 import b64encode
@@ -84,9 +85,8 @@ def _forms(value: str) -> re.Pattern[str]:
 
 def _escapes(character: str) -> str:
     """Return a pattern for `character` as itself, in a URL, in JSON or another program's string, and in HTML."""
-    code = ord(character)
-    plain = re.escape(character)
-    return rf"(?:\\?{plain}|%(?:25)?{code:02x}|\\u{code:04x}|\\x{code:02x}|&\#{code};|&\#x{code:x};)"
+    code, plain, named = ord(character), re.escape(character), re.escape(html.escape(character))
+    return rf"(?:\\?{plain}|%(?:25)?{code:02x}|\\u{code:04x}|\\x{code:02x}|&\#{code};|&\#x{code:x};|{named})"
 
 
 _UNHELD: Final = 2

@@ -1,0 +1,152 @@
+"""Addresses: which are none, what of them is shown, and to which a key may go."""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
+
+from chatanywhere_magic import ChatAnywhere, ChatAnywhereAPI, OpenAI
+from chatanywhere_magic.errors import ConfigurationError
+from chatanywhere_magic.providers._addresses import check_url, endpoint, host_of, is_loopback, may_carry_key
+from tests.unit.helpers import ask, assert_for_people
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from chatanywhere_magic.testing.server import LocalServer
+
+KEY = "sk-0123456789-for-one-address"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "host", "ftp://host", "file:///etc/passwd", "javascript:alert(1)", "//host/v1", "http://", "https:///v1"),
+        *("http://host:port", "http://host:99999", "http://host:0", "http://[::1", "http://[zz]/", "http://ho st/"),
+        *("http://host/v1\nX: y", "http://host\r\n/v1", "http://host/\tv1", "http://host\x00/", "http://host/\x7f"),
+        *("http://good.example\\@evil.example/", "http://good.example#@evil.example/", "http://host/v1#part"),
+        *("http://<host>/", 'http://"host"/', "http://{host}/", "http://host/\u2028v1"),
+    ],
+)
+def test_what_is_no_address(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        check_url(url, "OPENAI_BASE_URL")
+    assert_for_people(caught.value, ConfigurationError, "OPENAI_BASE_URL")
+    if url and "\x00" not in url:
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        monkeypatch.setenv("CHATANYWHERE_WEB_URL", url)
+        assert isinstance(ask(OpenAI).error, ConfigurationError)
+        assert isinstance(ask(ChatAnywhere).error, ConfigurationError)
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=30))
+def test_whatever_passes_is_read_alike_by_all(rest: str) -> None:
+    # The host that is checked must be the host that is asked.
+    try:
+        url = check_url(f"http://127.0.0.1{rest}", "url")
+    except ConfigurationError:
+        return
+    try:
+        asked = URL(url).host
+    except ValueError:  # aiohttp will refuse it too
+        return
+    if is_loopback(url):
+        assert asked == "localhost" or ip_address(asked or "").is_loopback
+
+
+@pytest.mark.parametrize(
+    ("base", "whole"),
+    [
+        ("https://host/v1", "https://host/v1/chat"),
+        ("https://host/v1/", "https://host/v1/chat"),
+        ("https://host", "https://host/chat"),
+        ("https://host/openai?api-version=2026-01-01", "https://host/openai/chat?api-version=2026-01-01"),
+        ("https://host:8443/a/b?x=1&y=2", "https://host:8443/a/b/chat?x=1&y=2"),
+    ],
+)
+def test_what_is_asked_stands_below_the_base(base: str, whole: str) -> None:
+    assert endpoint(base, "/chat") == whole
+
+
+def test_the_query_of_the_base_goes_along(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{server.api_url}?api-version=2026-01-01")
+    assert ask(OpenAI).finish_reason == "stop"
+    assert server.requests[0].target == "/v1/chat/completions?api-version=2026-01-01"
+
+
+# --- to which a key may go --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("url", ["https://any.example/v1", "http://127.0.0.1:1", "http://127.8.8.8", "http://[::1]:1"])
+def test_where_a_key_may_go(url: str) -> None:
+    assert may_carry_key(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://any.example/v1", "http://10.0.0.5:8000", "http://0.0.0.0:8000", "http://127.0.0.1.example.org"),
+        *("http://localhost.example.org", "http://127.1:8000", "http://[::ffff:10.0.0.5]", "http://2130706433"),
+    ],
+)
+def test_where_it_may_not(url: str) -> None:
+    assert not may_carry_key(url)
+
+
+@pytest.mark.parametrize("allowing", ["models.lan", "models.lan:8000", "other.lan, MODELS.LAN:8000"])
+def test_where_the_person_allows_it(allowing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "http://models.lan:8000/v1"
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    with pytest.raises(ConfigurationError) as caught:
+        OpenAI.check()
+    assert_for_people(caught.value, ConfigurationError, "CHATANYWHERE_PLAIN_HTTP=models.lan:8000")
+    monkeypatch.setenv("CHATANYWHERE_PLAIN_HTTP", allowing)
+    OpenAI.check()
+    for other in ("http://models.lan.example.org:8000", "http://lan:8000", "http://xmodels.lan:8000"):
+        assert not may_carry_key(other)
+    if ":" in allowing:
+        assert not may_carry_key("http://models.lan:9000/v1")
+
+
+@pytest.mark.parametrize("provider", [OpenAI, ChatAnywhereAPI, ChatAnywhere])
+def test_netrc_has_no_say(
+    server: LocalServer, provider: type[OpenAI], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password hunter22\ndefault login me password hunter22\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    for name in ("OPENAI", "CHATANYWHERE"):
+        monkeypatch.setenv(f"{name}_API_KEY", KEY)
+        monkeypatch.setenv(f"{name}_BASE_URL", server.api_url)
+    monkeypatch.setenv("CHATANYWHERE_WEB_URL", server.url)
+    assert ask(provider).finish_reason == "stop"
+    sent = server.requests[0].header("Authorization")
+    assert sent == ("" if provider is ChatAnywhere else f"Bearer {KEY}")
+
+
+@pytest.mark.parametrize("provider", [OpenAI, ChatAnywhere])
+def test_a_password_in_the_address_has_no_place_beside_the_key(
+    server: LocalServer, provider: type[OpenAI], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", server.api_url.replace("//", "//me:hunter22@"))
+    monkeypatch.setenv("CHATANYWHERE_WEB_URL", server.url.replace("//", "//me:hunter22@"))
+    error = assert_for_people(ask(provider).error, ConfigurationError, host_of(server.url))
+    assert "hunter22" not in str(error)
+    assert not server.requests
+
+
+def test_only_the_models_own_variables_are_looked_at(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", server.api_url)
+    monkeypatch.setenv("OPENAI_MODEL", "bad\x1b[31mname")
+    assert isinstance(ask(OpenAI).error, ConfigurationError)
+    assert not server.requests
+    assert os.environ["OPENAI_MODEL"]
