@@ -30,13 +30,6 @@ class EngineLoop(_BaseLoop):
         """Run before the loop is closed: whoever keeps something open on it, such as connections, says so here."""
 
 
-_of_the_parent: list[EngineLoop] = []
-"""Loops whose thread stayed behind in another process, which forked this one.
-
-Never to be collected: closing one here would take its connections out of the poller that the parent goes on using.
-"""
-
-
 class Engine:
     """A daemon thread with an :class:`EngineLoop`, started by the first :meth:`submit`."""
 
@@ -50,8 +43,6 @@ class Engine:
         """Return the running loop, starting the thread if needed."""
         with self._lock:
             if self._loop is None or self._thread is None or not self._thread.is_alive():
-                if self._loop is not None:
-                    _of_the_parent.append(self._loop)
                 self._loop = EngineLoop()
                 _make_reentrant(self._loop)
                 self._thread = threading.Thread(

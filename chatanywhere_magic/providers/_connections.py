@@ -117,18 +117,6 @@ async def _close(loop: asyncio.AbstractEventLoop) -> None:
 
 
 _kept: WeakKeyDictionary[asyncio.AbstractEventLoop, Client] = WeakKeyDictionary()
-_of_the_parent: list[object] = []
-
-
-def _after_fork() -> None:
-    # The child must not close what it shares with its parent: closing tells the parent's poller to forget the
-    # connection. So what was kept is put away, never to be collected, and the child connects anew.
-    _of_the_parent.extend([*_kept.keys(), *_kept.values()])
-    _kept.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def trusted(ca_bundle: str) -> ssl.SSLContext:
