@@ -100,15 +100,15 @@ async def open_client(socket_path: str | None) -> AsyncGenerator[Client, None]:
             finally:
                 client.is_retired = True
         return
-    kept = _kept.get(loop)
-    if kept is None:
+    before = _kept.get(loop)
+    if before is None:
         closers.append(lambda: _close(loop))
-    if kept is not None and kept.is_stale():
-        await kept.retire()
-        kept = None
-    if kept is None:
-        kept = _kept[loop] = Client(aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_SECONDS))
-    async with kept as client:
+    if before is None or before.is_stale():
+        # Put in its place before the old one is waited for, or two questions at once would make two.
+        _kept[loop] = Client(aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_SECONDS))
+        if before is not None:
+            await before.retire()
+    async with _kept[loop] as client:
         yield client
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chatanywhere_magic import errors
@@ -64,3 +65,15 @@ def test_what_may_be_tried_again() -> None:
         "StreamError",
         "TimeoutExceededError",
     }
+
+
+def test_the_documentation_tells_of_every_kind() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "network.md").read_text(encoding="utf-8")
+    told = {
+        kind
+        for row in re.findall(r"^\| (`[^|]*) \|", document.partition("## What the errors mean")[2], re.MULTILINE)
+        for kind in re.findall("`([a-z_]+)`", row)
+    }
+    # The beginnings of branches have names only; the others say nothing of a network.
+    elsewhere = {"error", "api", "answer", "usage", "answer_format", "format", "leak", "not_recorded"}
+    assert told == {kind.kind for kind in KINDS} - elsewhere
