@@ -26,6 +26,8 @@ def check_url(url: str, source: str, key: str = "error.url") -> str:
         parts = urlsplit(url)
         fine = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
         fine = fine and url.isprintable() and not _FORBIDDEN.search(url)
+        if "[" in parts.netloc:
+            ip_address(parts.hostname or "")  # looked at by urlsplit itself from Python 3.11 on
     except ValueError:  # a port or an IPv6 address that is none
         fine = False
     if not fine:

@@ -50,7 +50,15 @@ ERROR_IDLE_SECONDS: Final = 2.0
 class Stream:
     """An open answer: its type, and its body in chunks with a watchdog over the reads."""
 
-    def __init__(self, response: aiohttp.ClientResponse, patience: Patience, host: str, secret: Secret | None) -> None:
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        patience: Patience,
+        host: str,
+        secret: Secret | None,
+        lost: asyncio.Future[None] | None = None,
+    ) -> None:
+        self._lost = lost
         self._response = response
         self._secret = secret
         self._patience = patience
@@ -68,10 +76,15 @@ class Stream:
         """End the watch over the reads."""
         self._timer.cancel()
 
-    def begin_answer(self) -> None:
-        """Say that the first word of the answer has come: from now on only silence and the whole are limited."""
-        if not self._patience.has_answer:
+    def note(self, *, begun: bool = True, finished: bool = False) -> None:
+        """Take note of how far the answer is: once its first word has come, only silence and the whole are limited.
+
+        Once it is finished, little time is left for what may follow.
+        """
+        if begun and not self._patience.has_answer:
             self._patience.has_answer = True
+            self._look_again()
+        if finished and self._patience.end_soon():
             self._look_again()
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
@@ -81,8 +94,9 @@ class Stream:
             inflate = Inflater(encoding)
             async with aclosing(self._raw_chunks()) as raw_chunks:
                 async for raw in raw_chunks:
-                    if chunk := inflate.feed(raw):
-                        yield chunk
+                    for chunk in inflate.feed(raw):
+                        if chunk:
+                            yield chunk
         except ValueError:
             named = printable_words(encoding, self._secret, MAX_CODE_WORDS)
             raise ProtocolError(text("error.encoding", host=self._host, encoding=named)) from None
@@ -107,6 +121,8 @@ class Stream:
                     # A server that is always ahead would leave the loop to nobody else.
                     self._paused = self._loop.time()
                     await asyncio.sleep(0)
+            if self._lost is not None and self._lost.done() and self._lost.exception() is not None:
+                raise aiohttp.ClientPayloadError
         except (*FOREIGN_ERRORS, TimeoutExceededError) as caught:
             # What came before the failure lies in the buffer still, and aiohttp would not give it out.
             if left := self._response.content._read_nowait(-1):  # noqa: SLF001
@@ -247,13 +263,15 @@ async def post_stream(  # noqa: PLR0913 - each is an option of its own
                 trace_request_ctx=exchange,
             ),
             patience,
-        ) as response,
+        ) as (response, lost),
     ):
         exchange.has_answer = True
         exchange.request_id = request_id_of(response.headers, secret)
-        if not 200 <= response.status < 300:  # noqa: PLR2004 - HTTP's own numbers
+        if response.status < 200:  # noqa: PLR2004 - HTTP's own number
+            raise ProtocolError(text("error.protocol", host=host, reason=f"HTTP {response.status}"))
+        if response.status >= 300:  # noqa: PLR2004 - the same
             raise await _refusal(response, host, secret, limits)
-        stream = Stream(response, patience, host, secret)
+        stream = Stream(response, patience, host, secret, lost)
         try:
             yield stream
         finally:
@@ -272,7 +290,7 @@ def _check_way(url: str, proxy: str | None, secret: Secret | None) -> None:
 @asynccontextmanager
 async def _answer(
     request: Awaitable[aiohttp.ClientResponse], patience: Patience
-) -> AsyncGenerator[aiohttp.ClientResponse, None]:
+) -> AsyncGenerator[tuple[aiohttp.ClientResponse, asyncio.Future[None] | None], None]:
     """Send `request`, wait for the headers of its answer, and give the connection back in the end.
 
     In a task of its own, for aiohttp's limits know neither the first word nor a server that sends its headers byte by
@@ -280,7 +298,7 @@ async def _answer(
     """
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    sending = asyncio.ensure_future(request)
+    sending = asyncio.ensure_future(_opened(request))
     try:
         reached = None
         while not sending.done() and reached is None:
@@ -292,9 +310,9 @@ async def _answer(
     if not sending.done():
         await _give_up(sending)
         raise reached or TimeoutError
-    response = sending.result()
+    response, lost = sending.result()
     try:
-        yield response
+        yield response, lost
     finally:
         connection = response.connection
         if connection is not None and connection.transport is not None:
@@ -303,15 +321,32 @@ async def _answer(
         response.release()
 
 
-async def _give_up(sending: asyncio.Future[aiohttp.ClientResponse]) -> None:
+async def _opened(
+    request: Awaitable[aiohttp.ClientResponse],
+) -> tuple[aiohttp.ClientResponse, asyncio.Future[None] | None]:
+    """Return an answer, and what will tell how its connection ended if that is what ends its body.
+
+    HTTP/1.0 has no other end for it, and aiohttp takes a reset for one. Looked at before anything else can happen, for
+    the connection of an answer that has been read to its end is not known any more.
+    """
+    response = await request
+    ends_itself = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
+    connection = response.connection
+    lost = None if ends_itself or connection is None else getattr(connection.protocol, "closed", None)
+    if lost is not None:
+        lost.add_done_callback(lambda done: done.cancelled() or done.exception())  # looked at, whoever else does
+    return response, lost
+
+
+async def _give_up(sending: asyncio.Future[Any]) -> None:
     sending.add_done_callback(_discard)
     sending.cancel()
     await asyncio.wait([sending])  # it closes its connection
 
 
-def _discard(sending: asyncio.Future[aiohttp.ClientResponse]) -> None:
+def _discard(sending: asyncio.Future[Any]) -> None:
     if not sending.cancelled() and sending.exception() is None:
-        sending.result().close()
+        sending.result()[0].close()
 
 
 @asynccontextmanager
@@ -358,12 +393,14 @@ async def _refusal(response: aiohttp.ClientResponse, host: str, secret: Secret |
     """Return the error that a status of its own means, with as many of the server's words as come soon."""
     soon = Limits(Deadline(min(ERROR_SECONDS, limits.total.left())), idle=min(ERROR_IDLE_SECONDS, limits.idle))
     raw = bytearray()
+    stream = Stream(response, Patience(soon, host), host, secret)
     with suppress(*FOREIGN_ERRORS, ChatError):
-        async with aclosing(Stream(response, Patience(soon, host), host, secret).chunks()) as chunks:
+        async with aclosing(stream.chunks()) as chunks:
             async for chunk in chunks:
                 raw += chunk
                 if len(raw) >= MAX_ERROR_BYTES:
                     break
+    stream.close()
     detail = refusal_detail(raw.decode("utf-8", "replace"))
     location = response.headers.get("Location")
     return api_error(

@@ -11,8 +11,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+PIECE_BYTES: Final = 1_048_576
 _BROTLI: Final = ("brotli", "brotlicffi")
 _ZSTD: Final = ("compression.zstd", "backports.zstd", "zstandard")
 """The first is Python's own, from 3.14 on."""
@@ -36,17 +37,18 @@ class Inflater:
         names = [name.strip().lower() for name in encodings.split(",")]
         self._steps = [_step(name) for name in reversed(names) if name not in {"", "identity"}]
 
-    def feed(self, raw: bytes) -> bytes:
-        """Return what `raw` adds to the body.
+    def feed(self, raw: bytes) -> Iterator[bytes]:
+        """Yield what `raw` adds to the body, in pieces of a bounded size where the encoding allows it.
 
         Raises
         ------
         ValueError
             If it is not what the header said.
         """
+        pieces: Iterator[bytes] = iter((raw,))
         for step in self._steps:
-            raw = step.feed(raw) if raw else b""
-        return raw
+            pieces = step.feed(pieces)
+        return pieces
 
     def is_open(self) -> bool:
         """Whether a compressed stream has begun that has not ended: a body that ends here ends too early."""
@@ -61,24 +63,27 @@ class _Step:
         self._stream: Any = None
         self._has_ended = False
 
-    def feed(self, raw: bytes) -> bytes:
-        pieces = []
-        while raw:
-            if self._stream is None:
-                if self._has_ended and not (raw := raw.lstrip(b"\0")):  # padding, which means nothing
+    def feed(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            rest = piece
+            while rest:
+                if self._stream is None:
+                    if self._has_ended and not (rest := rest.lstrip(b"\0")):  # padding, which means nothing
+                        break
+                    self._stream = self._begin(rest)
+                yield from self._undone(rest)
+                if not self._stream.eof:
                     break
-                self._stream = self._begin(raw)
-            try:
-                pieces.append(self._stream.decompress(raw))
-            except Exception:  # noqa: BLE001 - zlib.error, or a library's own
-                msg = "this is not the encoding that it was said to be"
-                raise ValueError(msg) from None
-            if not self._stream.eof:
-                break
-            raw = self._stream.unused_data
-            self._stream = None
-            self._has_ended = True
-        return b"".join(pieces)
+                rest = self._stream.unused_data
+                self._stream = None
+                self._has_ended = True
+
+    def _undone(self, raw: bytes) -> Iterator[bytes]:
+        try:
+            yield from self._stream.decompress(raw)
+        except Exception:  # noqa: BLE001 - zlib.error, or a library's own
+            msg = "this is not the encoding that it was said to be"
+            raise ValueError(msg) from None
 
     @property
     def is_open(self) -> bool:
@@ -86,32 +91,77 @@ class _Step:
         return self._stream is not None
 
 
+class _Zlib:
+    """A stream of zlib's, in pieces: a few bytes can be made to hold a gigabyte."""
+
+    def __init__(self, window: int) -> None:
+        self._stream = zlib.decompressobj(window)
+
+    def decompress(self, raw: bytes) -> Iterator[bytes]:
+        before = self._stream.copy()
+        try:
+            while piece := self._stream.decompress(raw, PIECE_BYTES):
+                yield piece
+                raw = self._stream.unconsumed_tail
+                before = self._stream.copy()
+        except zlib.error:
+            for byte in raw:  # what stands before the damage is good
+                yield before.decompress(bytes((byte,)))
+            raise
+
+    @property
+    def eof(self) -> bool:
+        return self._stream.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._stream.unused_data
+
+
 class _Brotli:
-    """A Brotli stream with the interface of zlib's."""
+    """A stream of Brotli's."""
 
     unused_data = b""
 
     def __init__(self) -> None:
         self._stream = _brotli().Decompressor()
 
-    def decompress(self, raw: bytes) -> bytes:
-        return bytes(self._stream.process(raw))
+    def decompress(self, raw: bytes) -> Iterator[bytes]:
+        yield bytes(self._stream.process(raw))
 
     @property
     def eof(self) -> bool:
         return bool(self._stream.is_finished())
 
 
+class _Zstandard:
+    """A frame of Zstandard's."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._stream = make()
+
+    def decompress(self, raw: bytes) -> Iterator[bytes]:
+        yield self._stream.decompress(raw)
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._stream.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        return bytes(self._stream.unused_data)
+
+
 def _step(name: str) -> _Step:
     if name in {"gzip", "x-gzip"}:
-        return _Step(lambda _: zlib.decompressobj(16 + zlib.MAX_WBITS))
+        return _Step(lambda _: _Zlib(16 + zlib.MAX_WBITS))
     if name == "deflate":
         # Meant is zlib's format (RFC 9110, 8.4.1.2); some servers send the bare one.
-        return _Step(lambda raw: zlib.decompressobj(zlib.MAX_WBITS if raw[0] & 0xF == 8 else -zlib.MAX_WBITS))  # noqa: PLR2004
+        return _Step(lambda raw: _Zlib(zlib.MAX_WBITS if raw[0] & 0xF == 8 else -zlib.MAX_WBITS))  # noqa: PLR2004
     if name == "br" and _brotli():
         return _Step(lambda _: _Brotli())
     if name == "zstd" and (begin := _zstd()):
-        return _Step(lambda _: begin())
+        return _Step(lambda _: _Zstandard(begin))
     msg = "no library here undoes this encoding"
     raise ValueError(msg)
 

@@ -17,6 +17,9 @@ IDLE_SECONDS: Final = 120.0
 FIRST_SECONDS: Final = 900.0
 """Longest wait for the first word of a server that is not silent: one that keeps the connection alive by comments."""
 
+LAST_SECONDS: Final = 3.0
+"""For what may follow the end of an answer, such as its token counts. Some servers then leave the connection open."""
+
 
 class Deadline:
     """A time limit over several tries, in seconds from now; None for none."""
@@ -62,6 +65,16 @@ class Patience:
         self._limits = limits
         self._host = host
         self._first = Deadline(FIRST_SECONDS if limits.first is None else limits.first)
+        self._last = Deadline(None)
+        self._is_ending = False
+
+    def end_soon(self) -> bool:
+        """Allow little more, for the answer is whole; return whether that is news."""
+        if self._is_ending:
+            return False
+        self._is_ending = True
+        self._last = Deadline(LAST_SECONDS)
+        return True
 
     def left(self, silence: float) -> float:
         """Return the seconds until the nearest limit, after so many seconds of `silence`."""
@@ -76,7 +89,10 @@ class Patience:
 
     def _all(self, silence: float) -> list[tuple[float, str, float]]:
         limits = self._limits
-        every = [(limits.total.left(), "error.total_timeout", limits.total.seconds)]
+        every = [
+            (limits.total.left(), "error.total_timeout", limits.total.seconds),
+            (self._last.left(), "error.idle_timeout", self._last.seconds),
+        ]
         if self.has_answer or limits.first is None:
             every.append((max(limits.idle - silence, 0.0), "error.idle_timeout", limits.idle))
         if not self.has_answer:

@@ -183,7 +183,7 @@ async def _stream_text(
             async for chunk in chunks:
                 if not (words := decode(chunk)):
                     continue
-                stream.begin_answer()
+                stream.note()
                 held.append(words)
                 if is_answer is None:
                     is_answer = _is_answer("".join(held), content_type)

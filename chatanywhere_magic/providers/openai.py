@@ -353,8 +353,7 @@ async def _read_events(
         for event in decoder.feed(piece):
             for delta in reader.read(event):
                 yield delta
-        if reader.has_answer:
-            stream.begin_answer()
+        stream.note(begun=reader.has_answer, finished=reader.finished)
         if reader.done:
             return
         if decoder.waiting > MAX_EVENT_CHARACTERS:

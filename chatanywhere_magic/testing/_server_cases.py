@@ -870,6 +870,36 @@ def _time() -> Iterator[Case]:
         options={"timeout": 0.8},
         within=3.0,
     )
+    finished = [*HELLOS, STOP[0]]
+    over = "The answer is whole and was said to be; nobody waits long for what may follow."
+    yield case(
+        "time/open-after-finish",
+        "leaves the connection open after the finish reason, without `[DONE]`",
+        over,
+        raw(*finished, hold=never),
+        within=6.0,
+    )
+    yield case(
+        "time/done-without-blank-line",
+        "leaves the connection open after `[DONE]`, without its blank line",
+        over,
+        raw(*finished, b"data: [DONE]\n", hold=never),
+        within=6.0,
+    )
+    yield case(
+        "time/kept-alive-after-finish",
+        "sends comments for ever after the finish reason",
+        over,
+        raw(*finished, *[b": ping\n\n"] * 400, delay=0.05),
+        within=8.0,
+    )
+    yield case(
+        "time/usage-late",
+        "sends the usage a second after the finish reason",
+        "It is waited for a little.",
+        raw(b"".join(finished), event(whole([], usage=COUNTS)) + DONE, delay=1.0),
+        usage=(7, 3),
+    )
 
 
 CASES: Final[tuple[Case, ...]] = (

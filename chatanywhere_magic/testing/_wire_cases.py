@@ -172,6 +172,15 @@ def _heads(make: _Maker) -> Iterator[Case]:
     yield make.case(
         "http/early-answer", "answers before it has read the question", fine, make.wire(make.head(length), make.body)
     )
+    switching = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    yield make.case(
+        "http/switching-protocols",
+        "answers 101, which nobody asked for",
+        "It is no answer.",
+        *[make.wire(switching, hold=threading.Event())] * 3,
+        kinds=CUT,
+        attempts=ONCE_TO_THRICE,
+    )
 
 
 def _no_cookies(requests: Sequence[Request]) -> str:
@@ -392,6 +401,15 @@ def _broken(make: _Maker) -> Iterator[Case]:
         kinds=("timeout", *CUT),
         text=GOOD,
         within=4.0,
+    )
+    old = make.head(status="HTTP/1.0 200 OK")
+    yield make.case(
+        "truth/reset-until-closed",
+        "resets the connection of a body that only its closing would end",
+        "A reset is no end.",
+        make.wire(old, *make.started, delay=0.03, reset=True),
+        later,
+        **demands,
     )
 
 

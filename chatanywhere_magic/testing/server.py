@@ -246,7 +246,11 @@ class LocalServer:
             self._started.set()
             await self._stopping.wait()
         finally:
+            for connection in handler.connections:
+                if connection.transport is not None:
+                    connection.transport.abort()  # nobody waits for what was not sent
             await runner.cleanup()
+            await asyncio.sleep(_TICK_SECONDS)  # what was closed is gone in the loop's next rounds
 
     async def _record(self, request: web.BaseRequest) -> Request:
         body = await request.content.read()

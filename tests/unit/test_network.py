@@ -240,6 +240,24 @@ def test_a_small_body_may_be_a_large_text(web: LocalServer) -> None:
     assert len(ask(ChatAnywhere).text) == len(SAID) * 100_000
 
 
+def test_it_is_not_inflated_at_once() -> None:
+    packer = zlib.compressobj(wbits=31)
+    packed = packer.compress(bytes(50_000_000)) + packer.flush()
+    sizes = [len(piece) for piece in _inflate.Inflater("gzip").feed(packed)]
+    assert sum(sizes) == 50_000_000
+    assert max(sizes) <= _inflate.PIECE_BYTES
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05])
+def test_what_stands_before_the_damage_is_kept(web: LocalServer, delay: float) -> None:
+    packer = zlib.compressobj(wbits=31)
+    good = packer.compress(SAID.encode() * 3) + packer.flush(zlib.Z_SYNC_FLUSH)
+    web.queue(Answer(raw=[good, b"\xff" * 40], headers={"Content-Encoding": "gzip"}, delay=delay))
+    outcome = ask(ChatAnywhere)
+    assert outcome.text == SAID * 3
+    assert_for_people(outcome.error, ProtocolError, "gzip")
+
+
 # --- time -------------------------------------------------------------------------------------------------------
 
 
