@@ -65,6 +65,11 @@ class Settings(Configurable):
     reasoning = traitlets.Bool(
         default_value=True, help="Show what the model thought, folded, above its answer. Default: True."
     ).tag(config=True)
+    rich = traitlets.Bool(
+        default_value=False,
+        help="In a terminal, show formatted Markdown, a block at a time, if the package rich is installed. Default: "
+        "False, the text as it comes.",
+    ).tag(config=True)
 
     @property
     def api_key(self) -> None:

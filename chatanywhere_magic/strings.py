@@ -912,6 +912,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Вопрос",
         "问题",
     ),
+    "footer.first_text": (
+        "first text after {seconds} s",
+        "первый текст через {seconds} с",
+        "{seconds} 秒后首字",
+    ),
     "footer.item": (
         "{name} ({tokens} tokens)",
         "{name} ({tokens} токенов)",
@@ -956,6 +961,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "tokens {prompt} in, {completion} out",
         "токены: {prompt} вход, {completion} выход",
         "词元：输入 {prompt}，输出 {completion}",
+    ),
+    "footer.tokens_estimated": (
+        "tokens ≈ {completion} out",
+        "токены: ≈ {completion} выход",
+        "词元：输出 ≈ {completion}",
     ),
     "help.allow_secrets": (
         "send what looks like a key too",

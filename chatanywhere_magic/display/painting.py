@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ def painter_for(
     reasoning: bool = True,
     alone: bool = False,
     form: str = "markdown",
+    rich: bool = False,
 ) -> Painter:
     """Return the painter that fits where `shell` runs.
 
@@ -52,13 +55,16 @@ def painter_for(
         Whether the cell has shown nothing before, so that its output area may be used as a whole.
     form : str
         What is left of the answer when it is over: one of `FORMS`.
+    rich : bool
+        Whether a terminal may show formatted Markdown, if the package ``rich`` is there.
     """
     from IPython.core.displaypub import CapturingDisplayPublisher
 
     if not hasattr(shell, "kernel"):
-        from .terminal import TerminalPainter
+        from .terminal import RichPainter, TerminalPainter
 
-        return TerminalPainter(footer=footer, form=form)
+        is_rich = rich and sys.stdout.isatty() and find_spec("rich") is not None
+        return (RichPainter if is_rich else TerminalPainter)(footer=footer, form=form)
     from .notebook import CellPainter, FinalPainter, OutputPainter
 
     kind: type[FinalPainter] = OutputPainter

@@ -42,12 +42,56 @@ class TerminalPainter:
             sys.stdout.write(printable(formed(version.answer, self._form)[1]))
         if version.answer and not version.answer.endswith("\n"):
             sys.stdout.write("\n")
+        self._end(live)
+
+    def _end(self, live: LiveTurn) -> None:
+        version = live.version
         words = final_words(version)
         if self._footer and sys.stdout.isatty():
             words = [*words, *footer_words(version)]
         if words:
             sys.stdout.write(f"[{printable(' · '.join(words))}]\n")
         sys.stdout.flush()
+
+
+class RichPainter(TerminalPainter):
+    """Prints the answer as formatted Markdown, block by block as they are finished."""
+
+    def __init__(self, *, footer: bool, form: str = "markdown") -> None:
+        from rich.console import Console  # optional, and loaded where it is asked for
+
+        from ..markdown import IncrementalRenderer
+
+        super().__init__(footer=footer, form=form)
+        self._console = Console(file=sys.stdout, highlight=False)
+        self._renderer = IncrementalRenderer()
+        self._waiting = ""
+
+    def paint(self, live: LiveTurn) -> None:
+        """Print the blocks that are finished now."""
+        if self._form != "markdown":
+            super().paint(live)
+            return
+        fresh, self._answered = live.answer_since(self._answered)
+        self._renderer.feed(fresh)
+        self._waiting += fresh.replace("\r\n", "\n")
+        size = len(self._waiting) - len(self._renderer.open_text)
+        self._print(self._waiting[: max(0, size)])
+        self._waiting = self._waiting[max(0, size) :]
+
+    def finish(self, live: LiveTurn) -> None:
+        """Print the last block, and how the turn ended."""
+        self.paint(live)
+        self._print(self._waiting)
+        self._waiting = ""
+        self._end(live)
+
+    def _print(self, source: str) -> None:
+        from rich.markdown import Markdown
+
+        if source.strip():
+            # Its links would be escape codes that a click obeys, with an address that is not seen.
+            self._console.print(Markdown(printable(source), hyperlinks=False))
 
 
 def printable(words: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..strings import text
 
 if TYPE_CHECKING:
-    from ..conversation import Version
+    from ..conversation import Timing, Version
 
 
 def final_words(version: Version) -> list[str]:
@@ -28,21 +28,40 @@ def footer_words(version: Version) -> list[str]:
         from ..context import notes  # loaded when something is sent along
 
         words.append(text("footer.sent", items=", ".join(notes(version.attachments))))
-    tokens = version.usage.completion_tokens if version.usage else None
-    if version.usage and version.usage.prompt_tokens is not None and tokens is not None:
-        words.append(text("footer.tokens", prompt=version.usage.prompt_tokens, completion=tokens))
+    counted, tokens, about = _tokens(version)
+    words += counted
     if version.replayed:
         return [*words, text("footer.replayed")]
     if version.left_out and version.summary:
         words.append(text("footer.summarised", count=version.left_out))
     elif version.left_out:
         words.append(text("footer.left_out", count=version.left_out))
-    timing = version.timing
-    if timing.total is not None:
-        words.append(text("footer.seconds", seconds=f"{timing.total:.1f}"))
-        writing = timing.total - (timing.first_text or 0.0)
-        if tokens and timing.first_text is not None and writing > 0:
-            words.append(text("footer.rate", rate=f"{tokens / writing:.0f}"))
+    return [*words, *_speed(version.timing, tokens, about)]
+
+
+def _tokens(version: Version) -> tuple[list[str], int, str]:
+    """Return the counts in words, the count of the answer, and a sign before it if it is an estimate."""
+    usage = version.usage
+    if usage and usage.prompt_tokens is not None and usage.completion_tokens is not None:
+        words = text("footer.tokens", prompt=usage.prompt_tokens, completion=usage.completion_tokens)
+        return [words], usage.completion_tokens, ""
+    if not version.answer:
+        return [], 0, ""
+    from ..tokens import estimate  # loaded where nobody counted
+
+    tokens = estimate(version.answer)
+    return [text("footer.tokens_estimated", completion=tokens)], tokens, "≈ "
+
+
+def _speed(timing: Timing, tokens: int, about: str) -> list[str]:
+    if timing.total is None:
+        return []
+    words = [text("footer.seconds", seconds=f"{timing.total:.1f}")]
+    if timing.first_text is not None:
+        words.insert(0, text("footer.first_text", seconds=f"{timing.first_text:.1f}"))
+        writing = timing.total - timing.first_text
+        if tokens and writing > 0:
+            words.append(text("footer.rate", rate=f"{about}{tokens / writing:.0f}"))
     return words
 
 

@@ -280,7 +280,9 @@ def show_turn(
         session.start(live)
         live.wait()
         return
-    painter = painter_for(shell, footer=session.footer, reasoning=session.reasoning, alone=alone, form=form)
+    painter = painter_for(
+        shell, footer=session.footer, reasoning=session.reasoning, rich=session.rich, alone=alone, form=form
+    )
     changed = threading.Event()
     live.listen(lambda _: changed.set())
     painter.paint(live)

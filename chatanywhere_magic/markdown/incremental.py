@@ -48,6 +48,8 @@ class IncrementalRenderer:
         """The text from the first block on that is not finished."""
         self._number = 0
         """If the open text begins with a further part of a block: 1, or the number of a list's next item."""
+        self._repeated = 0
+        """How much of the open text only repeats the beginning of a block, of which it is a further part."""
         self._held = ""
         """A carriage return at the end: whether a newline follows is not known yet."""
         self._scanned = 0
@@ -66,7 +68,7 @@ class IncrementalRenderer:
     @property
     def open_text(self) -> str:
         """The end of the text, which is not finished yet."""
-        return self._open
+        return self._open[self._repeated :]
 
     def feed(self, text: str) -> list[str]:
         """Take in more of the text, and return the HTML of the blocks that are finished now."""
@@ -126,6 +128,7 @@ class IncrementalRenderer:
             if cut:
                 self._freeze(cut.part, goes_on=True)
                 self._number = cut.number
+                self._repeated = len(cut.rest) + len(cut.part) - cut.size
                 kept = cut.rest + source[finished + cut.size :]
                 self._scanned = 0
             self._open = kept + self._open[end:]
@@ -168,7 +171,7 @@ class IncrementalRenderer:
 
     def _freeze_block(self, block: list[Token], source: str, *, goes_on: bool = False) -> None:
         self._frozen.append(_render(block, self._definitions, self._number, source, goes_on=goes_on))
-        self._number = 0
+        self._number = self._repeated = 0
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -10,103 +12,18 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.panel_page import PanelPage
+from tests.support.lab import READY
 from tests.support.server import COMPLETIONS_PATH, Answer
+from tests.support.vectors import PLAIN, TEX, VECTORS
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Dialog, Locator, Page, Request
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Dialog, Locator, Page, Request
 
     from tests.browser.conftest import OpenNotebook
-    from tests.support.lab import NotebookPage
+    from tests.support.lab import Lab, NotebookPage
     from tests.support.server import LocalServer
-
-# RUN becomes a script that reports its vector's name; SINK an address, with that name, at which somebody listens.
-HTML = {
-    "script": "<script>RUN</script>",
-    "script-src": '<script src="SINK"></script>',
-    "inline-script": "Words <script>RUN</script> and words",
-    "img-onerror": '<img src="x:" onerror="RUN">',
-    "img-unclosed": '<img src="x:" onerror="RUN" alt="',
-    "img-remote": '<img src="SINK">',
-    "svg-onload": '<svg onload="RUN"><image href="SINK"/></svg>',
-    "svg-script": "<svg><script>RUN</script></svg>",
-    "iframe-srcdoc": '<iframe srcdoc="<script>RUN</script>"></iframe>',
-    "iframe-javascript": '<iframe src="javascript:RUN"></iframe>',
-    "iframe-remote": '<iframe src="SINK"></iframe>',
-    "object": '<object data="SINK"></object><embed src="SINK">',
-    "style-import": "<style>@import url(SINK); body { display: none }</style>",
-    "style-attribute": '<p style="background: url(SINK)">words</p>',
-    "stylesheet": '<link rel="stylesheet" href="SINK">',
-    "meta-refresh": '<meta http-equiv="refresh" content="0; url=SINK">',
-    "base": '<base href="SINK/">',
-    "form": '<form action="SINK"><input autofocus onfocus="RUN"><button>Click me</button></form>',
-    "details": '<details open ontoggle="RUN"><summary>more</summary></details>',
-    "media": '<video poster="SINK" src="SINK" onerror="RUN"></video><audio src="SINK" onerror="RUN">',
-    "handler": '<b onclick="RUN" onmouseover="RUN">words</b>',
-    "link-html": '<a href="javascript:RUN">words</a>',
-    "comment": '<!--><img src="x:" onerror="RUN">-->',
-    "declaration": '<![CDATA[><img src="x:" onerror="RUN">]]>',
-    "in-list": '- item\n\n  <img src="x:" onerror="RUN">',
-    "in-quote": '> <img src="x:" onerror="RUN">',
-    "in-table": '| a |\n|---|\n| <img src="x:" onerror="RUN"> |',
-}
-MARKDOWN = {
-    "link": "[words](javascript:RUN)",
-    "link-case": "[words](JaVaScRiPt:RUN)",
-    "link-entity": "[words](&#106;avascript&colon;RUN)",
-    "link-tab": "[words](<java&#9;script:RUN>)",
-    "link-vbscript": "[words](vbscript:RUN)",
-    "link-data": "[words](data:text/html,<script>RUN</script>)",
-    "link-title": '[words](SINK "\\" onmouseover=\\"RUN")',
-    "link-protocol-relative": "[words](//SINK)",
-    "autolink": "<javascript:RUN>",
-    "autolink-data": "<data:text/html,RUN>",
-    "reference": "[words][reference]\n\n[reference]: javascript:RUN",
-    "image": "![words](SINK)",
-    "image-reference": "![words][image]\n\n[image]: SINK",
-    "image-javascript": "![words](javascript:RUN)",
-    "image-label": '![" onerror="RUN](SINK)',
-    "image-title": '![words](SINK "\\" onerror=\\"RUN")',
-    "image-in-link": "[![words](SINK)](javascript:RUN)",
-    "image-in-heading": "# ![words](SINK)",
-    "fence-language": '```"onmouseover="RUN\nwords\n```',
-    "fence-html": '```html\n<img src="x:" onerror="RUN">\n```',
-    "fence": '```\n<img src="x:" onerror="RUN">\n```',
-    "fence-unknown": '```nonsense\n<img src="x:" onerror="RUN">\n```',
-    "indented-code": '    <img src="x:" onerror="RUN">',
-    "mermaid": '```mermaid\ngraph LR\nA --> B\nclick A href "javascript:RUN"\n```',
-    "code": '`<img src="x:" onerror="RUN">`',
-}
-# Commands that MathJax would obey: their source is shown instead.
-TEX = {
-    "href": r"$\href{javascript:RUN}{x}$",
-    "href-parentheses": r"\(\href{javascript:RUN}{x}\)",
-    "href-brackets": "\\[\n\\href{javascript:RUN}{x}\n\\]",
-    "href-dollars": "$$\n\\href{javascript:RUN}{x}\n$$",
-    "href-text": r"$\text{\href{javascript:RUN}{x}}$",
-    "href-environment": r"\begin{equation}\href{javascript:RUN}{x}\end{equation}",
-    "href-html": r'$\href{javascript:RUN}{<img src="x:" onerror="RUN">}$',
-    "url": r"$\url{javascript:RUN}$",
-    "require": r"$\require{html}\href{javascript:RUN}{x}$",
-    "def": r"$\def\x{\href{javascript:RUN}{x}}\x$",
-    "newcommand": r"$\newcommand{\sum}{\href{javascript:RUN}{x}}\sum$",
-    "unicode": r"$\unicode[url(SINK)]{x41}$",
-    "style": r"$\style{background: url(SINK)}{x}$",
-    "class": r"$\class{jp-mod-trusted}{x}$",
-    "cssId": r"$\cssId{main}{x}$",
-    "data": r"$\data{onclick=RUN}{x}$",
-    "mmlToken": r'$\mmlToken{mi}[onclick="RUN" href="javascript:RUN"]{x}$',
-    "declare": r"$\DeclarePairedDelimiter{\sum}{\href{javascript:RUN}{x}}{x}\sum{x}$",
-}
-AROUND_TEX = {
-    "href-escaped": r"\\(\href{javascript:RUN}{x}\\) \$\href{javascript:RUN}{x}\$",
-    "href-entities": r"&#36;\href{javascript:RUN}{x}&#36;",
-    "href-split": r"$\hr*ef*{javascript:RUN}{x}$ $\**href*{javascript:RUN}{x}$",
-    "tex-html": r'$\text{<img src="x:" onerror="RUN">}$',
-    "tex-html-raw": '$x<img src="x:" onerror="RUN">$',
-}
-VECTORS = {**HTML, **MARKDOWN, **TEX, **AROUND_TEX}
-# Model names, error messages and questions are no Markdown, so the worst they could hold is this.
-PLAIN = r'<img src="SINK" onerror="RUN"> <script>RUN</script> $\href{javascript:RUN}{x}$ ![](SINK)'
 
 # What the panel puts around and into an answer. No answer can make an element with a class.
 _OWN = ".chatanywhere-actions, .chatanywhere-code-actions, .chatanywhere-remedies, .chatanywhere-meta"
@@ -245,7 +162,7 @@ def test_a_question_and_an_error_run_and_fetch_nothing(doors: Doors) -> None:
     expect(doors.notebook.output(1)).to_contain_text("pwned('error')")
 
     question = "\n".join(doors.armed(name, vector) for name, vector in {**VECTORS, "plain": PLAIN}.items())
-    doors.panel.composer.fill(question)
+    doors.panel.composer.fill(question.replace("@", "\\@"))  # or it would be the name of a variable
     doors.panel.send_button.click()
     expect(doors.panel.turn(1)).to_contain_text("openai · test-model")
 
@@ -254,6 +171,60 @@ def test_a_question_and_an_error_run_and_fetch_nothing(doors: Doors) -> None:
     assert question in doors.panel.turn(1).inner_text()
     assert doors.server.requests[1].messages[-1]["content"] == question
     assert {request.path for request in doors.server.requests} == {COMPLETIONS_PATH}
+
+
+def test_nothing_runs_after_a_reload_nor_in_the_page_that_nbconvert_makes(
+    doors: Doors, lab: Lab, browser: Browser, tmp_path: Path
+) -> None:
+    text = "\n\n".join(doors.armed(name, f"{name}:\n\n{vector}") for name, vector in VECTORS.items())
+    doors.server.queue(Answer(text=[text, "\n\nThe end."], reasoning=[text], model=doors.armed("model", PLAIN)))
+    doors.notebook.run_cell(1)
+    doors.notebook.wait_idle()
+    doors.notebook.command("docmanager:save")
+    doors.notebook.wait_idle()
+
+    page = doors.notebook.page
+    page.reload()
+    page.wait_for_function("window.jupyterapp !== undefined")
+    page.evaluate(READY)
+    expect(doors.notebook.output(1)).to_contain_text("The end.")
+    doors.notebook.output(1).locator("summary").click()
+    doors.watch.check(doors.notebook.output(1))
+
+    (file,) = lab.root.glob("test_nothing_runs*.ipynb")
+    convert = [sys.executable, "-m", "nbconvert", "--to", "html", "--output-dir", str(tmp_path), str(file)]
+    subprocess.run(convert, check=True, capture_output=True, timeout=100)
+    (made,) = tmp_path.glob("*.html")
+    ran: list[str] = []
+    context = browser.new_context()
+    still = context.new_page()
+    still.expose_function("pwned", ran.append)
+    # Its template loads MathJax from the network, which is not there.
+    still.route(lambda url: not url.startswith((made.parent.as_uri(), doors.server.url)), lambda route: route.abort())
+    still.goto(made.as_uri())
+    still.get_by_text("The end.").first.wait_for()
+    still.evaluate(_TOUCH_EVERYTHING.replace("root =>", "() =>").replace("root.", "document."))
+    still.wait_for_timeout(300)
+    context.close()
+    assert ran == []
+    assert {request.path for request in doors.server.requests} == {COMPLETIONS_PATH}
+
+
+def test_names_of_files_and_a_failure_in_the_middle_run_nothing(doors: Doors, lab: Lab) -> None:
+    name = "<img src=x onerror=pwned('file')>.txt"
+    (lab.root / name).write_text("words", encoding="utf-8")
+    doors.server.queue(Answer(text=[doors.armed("half", '<img src="x:" onerror="RUN"> and')], finish_reason=None))
+    cell = doors.notebook.page.evaluate(
+        """name => { const cell = jupyterapp.shell.currentWidget.content.widgets[1].model.sharedModel;
+        cell.setSource(`%%chat -a "${name}"\nWhat is this?`); }""",
+        name,
+    )
+    assert cell is None
+    doors.notebook.run_cell(1)
+    doors.notebook.wait_idle()
+    expect(doors.notebook.output(1)).to_contain_text("✗ failed")
+    expect(doors.notebook.output(1)).to_contain_text("onerror=pwned('file')")
+    doors.watch.check(doors.notebook.output(1), doors.panel.turn(0))
 
 
 def test_formulas_are_typeset_and_prices_and_code_are_not(doors: Doors) -> None:

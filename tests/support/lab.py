@@ -170,7 +170,7 @@ def _free_port() -> int:
 
 
 # The toolbar's "idle" comes before the kernel is connected, when a first run would be lost.
-_READY = """async () => {
+READY = """async () => {
   await jupyterapp.restored;
   while (!jupyterapp.shell.currentWidget?.sessionContext) await new Promise(done => setTimeout(done, 20));
   const { context, sessionContext } = jupyterapp.shell.currentWidget;
@@ -216,7 +216,7 @@ class NotebookPage:
         """Go to a notebook's address and wait until its kernel can run code."""
         page.goto(url)
         page.wait_for_function("window.jupyterapp !== undefined")
-        page.evaluate(_READY)
+        page.evaluate(READY)
         return cls(page)
 
     def run_cell(self, index: int) -> None:

@@ -209,3 +209,11 @@ def test_code_is_not_cut_inside_of_a_text() -> None:
     code = '```python\ndef f():\n    """Doc.\n\n' + "\nwords and words\n" * 200 + '    """\n    return 1\n```\n'
     pieces = IncrementalRenderer().feed(code)
     assert all('class="k"' not in piece.partition("words")[2].rpartition("words")[0] for piece in pieces)
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_the_open_text_is_the_end_of_the_text(kind: str) -> None:
+    renderer, text = IncrementalRenderer(), LONG[kind][:5000]
+    for at in range(0, len(text), 50):
+        renderer.feed(text[at : at + 50])
+        assert text[: at + 50].endswith(renderer.open_text)

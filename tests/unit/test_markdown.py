@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatanywhere_magic.markdown import to_html
+from chatanywhere_magic.markdown import IncrementalRenderer, to_html
 from chatanywhere_magic.markdown.languages import language_of
 from chatanywhere_magic.markdown.tex import is_harmless
+from tests.support.vectors import VECTORS
 
 TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)([^<>]*)>")
 ELEMENTS = {
@@ -142,16 +144,21 @@ class TestFormulas:
         )
 
 
-@given(HOSTILE)
-def test_only_what_is_harmless_gets_through(markdown: str) -> None:
-    html = to_html(markdown)
-    rest = TAG.sub("", html)
-    assert "<" not in rest
+def assert_harmless(html: str) -> None:
+    assert "<" not in TAG.sub("", html)
     for _, element, attributes in TAG.findall(html):
         assert element in ELEMENTS
         assert set(re.findall(r'([\w-]+)="[^"]*"', attributes)) <= ATTRIBUTES
         assert re.sub(r'\s[\w-]+="[^"]*"', "", attributes).strip() in {"", "/"}
+        assert "url(" not in "".join(re.findall(r'style="([^"]*)"', attributes))
     assert all(url.startswith(("http://", "https://", "mailto:")) for url in re.findall(r'href="([^"]*)"', html))
+    for tex in re.findall(r'class="mathjax_process[^>]*>(.*?)</(?:p|span)>', html, re.DOTALL):
+        assert is_harmless(unescape(tex)[2:-2])
+
+
+@given(HOSTILE)
+def test_only_what_is_harmless_gets_through(markdown: str) -> None:
+    assert_harmless(to_html(markdown))
 
 
 @pytest.mark.parametrize(
@@ -161,3 +168,13 @@ def test_only_what_is_harmless_gets_through(markdown: str) -> None:
 )  # fmt: skip
 def test_languages_are_told_by_their_letters(text: str, language: str) -> None:
     assert language_of(text) == language
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_an_attack_is_harmless_wherever_it_is_cut(name: str) -> None:
+    text = f"Before.\n\n{VECTORS[name]}\n\nAfter."
+    renderer = IncrementalRenderer()
+    for letter in text:
+        finished = renderer.feed(letter)
+        assert_harmless("".join(finished) + renderer.tail())
+    assert_harmless(to_html(text))

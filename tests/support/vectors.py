@@ -1,0 +1,92 @@
+"""What a model, a server or a question could say to have a page run or fetch something."""
+
+from __future__ import annotations
+
+# RUN becomes a script that reports its vector's name; SINK an address, with that name, at which somebody listens.
+HTML = {
+    "script": "<script>RUN</script>",
+    "script-src": '<script src="SINK"></script>',
+    "inline-script": "Words <script>RUN</script> and words",
+    "img-onerror": '<img src="x:" onerror="RUN">',
+    "img-unclosed": '<img src="x:" onerror="RUN" alt="',
+    "img-remote": '<img src="SINK">',
+    "svg-onload": '<svg onload="RUN"><image href="SINK"/></svg>',
+    "svg-script": "<svg><script>RUN</script></svg>",
+    "iframe-srcdoc": '<iframe srcdoc="<script>RUN</script>"></iframe>',
+    "iframe-javascript": '<iframe src="javascript:RUN"></iframe>',
+    "iframe-remote": '<iframe src="SINK"></iframe>',
+    "object": '<object data="SINK"></object><embed src="SINK">',
+    "style-import": "<style>@import url(SINK); body { display: none }</style>",
+    "style-attribute": '<p style="background: url(SINK)">words</p>',
+    "stylesheet": '<link rel="stylesheet" href="SINK">',
+    "meta-refresh": '<meta http-equiv="refresh" content="0; url=SINK">',
+    "base": '<base href="SINK/">',
+    "form": '<form action="SINK"><input autofocus onfocus="RUN"><button>Click me</button></form>',
+    "details": '<details open ontoggle="RUN"><summary>more</summary></details>',
+    "media": '<video poster="SINK" src="SINK" onerror="RUN"></video><audio src="SINK" onerror="RUN">',
+    "handler": '<b onclick="RUN" onmouseover="RUN">words</b>',
+    "link-html": '<a href="javascript:RUN">words</a>',
+    "comment": '<!--><img src="x:" onerror="RUN">-->',
+    "declaration": '<![CDATA[><img src="x:" onerror="RUN">]]>',
+    "in-list": '- item\n\n  <img src="x:" onerror="RUN">',
+    "in-quote": '> <img src="x:" onerror="RUN">',
+    "in-table": '| a |\n|---|\n| <img src="x:" onerror="RUN"> |',
+}
+MARKDOWN = {
+    "link": "[words](javascript:RUN)",
+    "link-case": "[words](JaVaScRiPt:RUN)",
+    "link-entity": "[words](&#106;avascript&colon;RUN)",
+    "link-tab": "[words](<java&#9;script:RUN>)",
+    "link-vbscript": "[words](vbscript:RUN)",
+    "link-data": "[words](data:text/html,<script>RUN</script>)",
+    "link-title": '[words](SINK "\\" onmouseover=\\"RUN")',
+    "link-protocol-relative": "[words](//SINK)",
+    "autolink": "<javascript:RUN>",
+    "autolink-data": "<data:text/html,RUN>",
+    "reference": "[words][reference]\n\n[reference]: javascript:RUN",
+    "image": "![words](SINK)",
+    "image-reference": "![words][image]\n\n[image]: SINK",
+    "image-javascript": "![words](javascript:RUN)",
+    "image-label": '![" onerror="RUN](SINK)',
+    "image-title": '![words](SINK "\\" onerror=\\"RUN")',
+    "image-in-link": "[![words](SINK)](javascript:RUN)",
+    "image-in-heading": "# ![words](SINK)",
+    "fence-language": '```"onmouseover="RUN\nwords\n```',
+    "fence-html": '```html\n<img src="x:" onerror="RUN">\n```',
+    "fence": '```\n<img src="x:" onerror="RUN">\n```',
+    "fence-unknown": '```nonsense\n<img src="x:" onerror="RUN">\n```',
+    "indented-code": '    <img src="x:" onerror="RUN">',
+    "mermaid": '```mermaid\ngraph LR\nA --> B\nclick A href "javascript:RUN"\n```',
+    "code": '`<img src="x:" onerror="RUN">`',
+}
+# Commands that MathJax would obey: their source is shown instead.
+TEX = {
+    "href": r"$\href{javascript:RUN}{x}$",
+    "href-parentheses": r"\(\href{javascript:RUN}{x}\)",
+    "href-brackets": "\\[\n\\href{javascript:RUN}{x}\n\\]",
+    "href-dollars": "$$\n\\href{javascript:RUN}{x}\n$$",
+    "href-text": r"$\text{\href{javascript:RUN}{x}}$",
+    "href-environment": r"\begin{equation}\href{javascript:RUN}{x}\end{equation}",
+    "href-html": r'$\href{javascript:RUN}{<img src="x:" onerror="RUN">}$',
+    "url": r"$\url{javascript:RUN}$",
+    "require": r"$\require{html}\href{javascript:RUN}{x}$",
+    "def": r"$\def\x{\href{javascript:RUN}{x}}\x$",
+    "newcommand": r"$\newcommand{\sum}{\href{javascript:RUN}{x}}\sum$",
+    "unicode": r"$\unicode[url(SINK)]{x41}$",
+    "style": r"$\style{background: url(SINK)}{x}$",
+    "class": r"$\class{jp-mod-trusted}{x}$",
+    "cssId": r"$\cssId{main}{x}$",
+    "data": r"$\data{onclick=RUN}{x}$",
+    "mmlToken": r'$\mmlToken{mi}[onclick="RUN" href="javascript:RUN"]{x}$',
+    "declare": r"$\DeclarePairedDelimiter{\sum}{\href{javascript:RUN}{x}}{x}\sum{x}$",
+}
+AROUND_TEX = {
+    "href-escaped": r"\\(\href{javascript:RUN}{x}\\) \$\href{javascript:RUN}{x}\$",
+    "href-entities": r"&#36;\href{javascript:RUN}{x}&#36;",
+    "href-split": r"$\hr*ef*{javascript:RUN}{x}$ $\**href*{javascript:RUN}{x}$",
+    "tex-html": r'$\text{<img src="x:" onerror="RUN">}$',
+    "tex-html-raw": '$x<img src="x:" onerror="RUN">$',
+}
+VECTORS = {**HTML, **MARKDOWN, **TEX, **AROUND_TEX}
+# Model names, error messages and questions are no Markdown, so the worst they could hold is this.
+PLAIN = r'<img src="SINK" onerror="RUN"> <script>RUN</script> $\href{javascript:RUN}{x}$ ![](SINK)'
