@@ -18,8 +18,12 @@ _FENCE: Final = re.compile(r"(`{3,}(?=[^`]*$)|~{3,})[ \t]*(.*)")
 """At the beginning of a line only: in a list or a quotation a fence can end in more than one way."""
 _PERHAPS_FENCE: Final = re.compile(r"[ \t>*+\-\d.)]*(`{3,}(?=[^`]*$)|~{3,})")
 """At the beginning of a line that is indented, of a list or a quotation."""
-_ALIVE: Final = re.compile(r"<(?=[A-Za-z/!?])|!(?=\[)")
-"""What begins HTML, an address in angle brackets, or a picture."""
+_ALIVE: Final = re.compile(
+    r"<(?=[A-Za-z/!?])|!(?=\[)|\\(?=(?:href|url|style|class|cssId|data|bbox|unicode|mmlToken|includegraphics|require"
+    r"|[a-z]*def|[fg]?let|(?:re|provide)?newcommand|providecommand|(?:re)?newenvironment|Declare\w+)(?![A-Za-z]))"
+)
+"""What begins HTML, an address in angle brackets, a picture; or a command that makes a link or a style of a formula, or
+another such command."""
 _FORMULA: Final = re.compile(r"\$[^$]{0,1000}\$|\\\(.{0,1000}?\\\)|\\\[.{0,1000}?\\\]")
 _BACKTICKS: Final = re.compile("`+")
 _RUN: Final = re.compile(r"\\.|`+")
@@ -158,8 +162,9 @@ def _line_taken_apart(line: str, code: list[tuple[int, int]]) -> str:
         at = found.start()
         if kinds[at] == _IN_CODE or _is_escaped(line, at):
             return found[0]
-        if found[0] == "!":
-            return "!\\"
+        if found[0] != "<":
+            # "!\\[" is no picture, and in a formula "\\ " is a space.
+            return "!\\" if found[0] == "!" else "\\ "
         # In a formula a backslash would begin a command; a space says the same to MathJax.
         return "< " if kinds[at] == _IN_FORMULA else "\\<"
 

@@ -115,6 +115,7 @@ def test_what_is_harmless_stays_as_it_is(markdown: str) -> None:
     [
         ("Say <b>hi</b>", "Say \\<b>hi\\</b>"),
         ("![cat](https://x/cat.png)", "!\\[cat](https://x/cat.png)"),
+        (r"$\href{javascript:x}{y}$ and \\href", r"$\ href{javascript:x}{y}$ and \\href"),
         ("It is $a<b$, \\(a<b\\)", "It is $a< b$, \\(a< b\\)"),
         ("```python\nprint(1", "```python\nprint(1\n```"),
         ("a\r\nb\rc", "a\nb\nc"),
