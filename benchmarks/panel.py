@@ -217,14 +217,15 @@ class _panel_server:  # noqa: N801 - used as a function
 
 def rows(options: argparse.Namespace) -> Iterator[tuple[str, int, Cost]]:
     """Measure what there is, one after the other in the same browser."""
-    measured = [("chatanywhere_magic", of_the_panel)]
+    measured = [("chatanywhere_magic", of_the_panel, options.turns)]
     if importlib.util.find_spec("panel") is not None:
-        measured.append(("Panel's ChatInterface", of_the_peer))
+        # After some minutes and 1.6 GB it has not yet opened a conversation of 500 turns.
+        measured.append(("Panel's ChatInterface", of_the_peer, options.peer_turns))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_FLAGS)
-        for name, measure in measured:
+        for name, measure, turns in measured:
             for size in (options.size // 2, options.size):
-                yield name, size, measure(browser, options.turns, size, options.seconds * size / options.size)
+                yield name, size, measure(browser, turns, size, options.seconds * size / options.size)
         browser.close()
 
 
@@ -233,6 +234,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=500, help="in the conversation before (default: %(default)s)")
     parser.add_argument("--size", type=int, default=100_000, help="characters of the answer (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=25, help="in which it comes (default: %(default)s)")
+    parser.add_argument("--peer-turns", type=int, default=50, help="as --turns, for the peer (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print JSON, a line for each measurement")
     options = parser.parse_args()
     print(f"{'':24}{'text':>9}{'opening':>10}{'longest task':>14}{'long tasks':>12}{'busy':>8}{'bytes':>12}{'×':>7}")

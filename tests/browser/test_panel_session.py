@@ -108,7 +108,8 @@ def test_twenty_steps(session: Session, server: LocalServer) -> None:  # noqa: P
     session.picture("empty")  # 1
     session.notebook.run_cell(2)
     server.queue(Answer(reasoning=["Sort them. ", "Take the middle."], text=[ANSWER]))
-    session.ask("What is the median of @numb")
+    panel.composer.click()
+    page.keyboard.type("What is the median of @numb")
     expect(root.get_by_role("option")).to_have_text(["@numberslist 3"])
     session.picture("names")  # 2
     session.press("Tab", "Backspace", "?", "Enter")
@@ -153,6 +154,7 @@ def test_twenty_steps(session: Session, server: LocalServer) -> None:  # noqa: P
     server.queue(Answer(status=401, raw=[b"{}"]))
     session.ask("And now?")
     expect(panel.turn(2)).to_contain_text("did not accept the key")
+    expect(panel.turn(2).get_by_role("button", name="Log in")).to_be_in_viewport()
     session.picture("failed")  # 11
     panel.turn(2).get_by_role("button", name="Log in").click()
     expect(page.locator(".jp-InputArea-editor").filter(has_text="%chat_login")).to_have_count(1)

@@ -23,6 +23,7 @@ export class Log {
   #scheduled = false;
   #stuck = true;
   #unseen = false;
+  #top = 0;
   /** @type {TurnView | null} */
   #chosen = null;
 
@@ -184,7 +185,10 @@ export class Log {
 
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.root;
-    this.#stuck = scrollHeight - scrollTop - clientHeight < NEAR;
+    // Only going up is leaving: the end itself moves away whenever something is added.
+    if (scrollHeight - scrollTop - clientHeight < NEAR) this.#stuck = true;
+    else if (scrollTop < this.#top) this.#stuck = false;
+    this.#top = scrollTop;
     if (this.#stuck) this.#unseen = false;
     this.#showJump();
   }
