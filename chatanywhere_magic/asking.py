@@ -148,7 +148,8 @@ class Asker:
         """Return the prompt that fits, with a summary of what does not if the person wants one."""
         request, setting = live.request, self._settings.budget
         prompt = await self.budget.fit(request, earlier, setting)
-        if prompt.left_out and self._settings.summarise:
+        # Where nobody is to be asked, nobody is asked for a summary either.
+        if prompt.left_out and self._settings.summarise and request.replay != "replay-only":
             prompt = await self._summarised(dialogue, live, earlier, prompt)
         live.change(left_out=len(prompt.left_out), summary=prompt.summary, fingerprint=_fingerprint(request, prompt))
         return prompt

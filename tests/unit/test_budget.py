@@ -386,6 +386,15 @@ def test_without_a_summary_the_question_is_asked_all_the_same(chat: ChatSession)
     assert live.version.left_out > 0
 
 
+def test_nobody_is_asked_for_a_summary_where_nobody_is_to_be_asked(
+    chat: ChatSession, summarising: type[Summarising]
+) -> None:
+    fill(chat, 20)
+    chat.budget, chat.summarise = 1_200, True
+    assert ask(chat, summarising, "last", replay="replay-only").status == "failed"
+    assert summarising.prompts == []
+
+
 def test_by_default_nothing_is_summarised(chat: ChatSession, summarising: type[Summarising]) -> None:
     fill(chat, 20)
     chat.budget = 1_200
