@@ -1767,6 +1767,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Код в новой ячейке; он не выполнялся.",
         "代码已放入新单元格，尚未运行。",
     ),
+    "panel.install_embedded": (
+        "Put its installation into a cell",
+        "Поместить установку в ячейку",
+        "把安装命令放入单元格",
+    ),
     "panel.interrupt": (
         "Interrupt the cell",
         "Прервать ячейку",
@@ -2036,6 +2041,21 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Versions",
         "Варианты",
         "版本",
+    ),
+    "panel.way_embedded": (
+        "Or use the embedded model: it needs no key, and nothing leaves this machine.",
+        "Или возьмите встроенную модель: ей не нужен ключ, и ничто не покидает этот компьютер.",
+        "或使用内置模型：无需密钥，数据不会离开本机。",
+    ),
+    "panel.way_key": (
+        "Nobody can be asked yet. Run %chat_login chatanywhere in a cell, or set CHATANYWHERE_API_KEY.",
+        "Спрашивать пока некого. Выполните в ячейке %chat_login chatanywhere или задайте CHATANYWHERE_API_KEY.",
+        "还没有可用的服务。请在单元格中运行 %chat_login chatanywhere，或设置 CHATANYWHERE_API_KEY。",
+    ),
+    "panel.way_server": (
+        "Or set OPENAI_API_KEY, or OPENAI_BASE_URL for any compatible server.",
+        "Или задайте OPENAI_API_KEY, а для любого совместимого сервера OPENAI_BASE_URL.",
+        "或设置 OPENAI_API_KEY；兼容的服务请设置 OPENAI_BASE_URL。",
     ),
     "panel.you": (
         "You",

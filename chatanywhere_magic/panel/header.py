@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ChatError
 from ..providers.base import choose_provider, get_provider, wrap
+from ..strings import text
 
 if TYPE_CHECKING:
     from ..session import ChatSession
@@ -43,7 +44,8 @@ def _asker(session: ChatSession) -> dict[str, Any]:
             provider = get_provider(source) if isinstance(source, str) else wrap(source)
         provider.check(session.model)
     except ChatError as error:
-        return {**found, "trouble": str(error).splitlines(), "embedded": _has_embedded_model()}
+        ways = [text("panel.way_key"), text("panel.way_server"), text("panel.way_embedded")]
+        return {**found, "trouble": [str(error)] if source else ways, "embedded": _has_embedded_model()}
     return {**found, "provider": provider.name, "model": session.model or provider.default_model}
 
 

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.panel_page import PanelPage
+from tests.support.lab import NotebookPage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from tests.browser.conftest import OpenNotebook
-    from tests.support.lab import Lab, NotebookPage
+    from tests.support.lab import Lab
     from tests.support.server import LocalServer
 
 OPEN_PANEL = "%load_ext chatanywhere_magic\n%chat_panel"
@@ -120,3 +121,42 @@ def test_it_works_in_notebook_7(server: LocalServer, lab: Lab, browser: Browser)
     expect(page.locator(".chatanywhere-turn")).to_contain_text("I was sent 1 messages. The last one says: one")
     expect(page.locator(".jp-InputPrompt").first).to_have_text("[1]:")
     page.context.close()
+
+
+def test_two_pages_and_a_cell_at_once_agree(
+    notebook_page: OpenNotebook, server: LocalServer, lab: Lab, browser: Browser
+) -> None:
+    notebook = opened(notebook_page, server, OPEN_PANEL, "%%chat\nfrom the cell")
+    notebook.command("docmanager:save")
+    notebook.wait_idle()
+    other = NotebookPage.open(
+        browser.new_context().new_page(), lab.address(notebook.page.url.partition("?")[0].rpartition("/")[2])
+    )
+    panels = [PanelPage(notebook), PanelPage(other)]
+    for panel, words in zip(panels, ("from one page", "from another page"), strict=True):
+        panel.composer.fill(words)
+    notebook.run_cell(1)
+    for panel in panels:
+        panel.composer.press("Enter")
+    for panel in panels:
+        expect(panel.root.locator('.chatanywhere-turn[data-status="complete"]')).to_have_count(3)
+    shown = [panel.root.locator(".chatanywhere-turn").all_inner_texts() for panel in panels]
+    assert shown[0] == shown[1]
+    asked = [request.json["messages"] for request in server.requests if request.json]
+    assert [len(messages) for messages in asked] == [1, 3, 5]
+    assert {messages[-1]["content"] for messages in asked} == {"from one page", "from another page", "from the cell"}
+    for turn, messages in zip(shown[0], asked, strict=True):
+        assert messages[-1]["content"] in turn
+    other.page.context.close()
+
+
+@pytest.mark.model
+def test_the_embedded_model_answers(notebook_page: OpenNotebook) -> None:
+    notebook = notebook_page(OPEN_PANEL, env={"CHATANYWHERE_LANG": "en"})
+    notebook.run_cell(0)
+    panel = PanelPage(notebook)
+    expect(panel.root.get_by_title("Change model")).to_contain_text("local")
+    panel.send("What is a median? Answer in one short sentence.")
+    expect(panel.turn(0).locator(".chatanywhere-tail:not(:empty), .chatanywhere-piece").first).to_be_visible()
+    expect(panel.turn(0)).to_have_attribute("data-status", "complete", timeout=60_000)
+    expect(panel.turn(0)).to_contain_text("local · SmolLM2")

