@@ -147,6 +147,8 @@ class CellPainter(FinalPainter):
 
     def paint(self, live: LiveTurn) -> None:
         """Show the text so far; before there is any, what is being waited for."""
+        if not self._shown:
+            self._paint_last(_words(live))  # the place of everything that follows
         fresh, finished = self._read(live)
         self._plain += fresh
         self._gathered += finished

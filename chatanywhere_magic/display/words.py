@@ -89,7 +89,7 @@ def reasoning_details(html: str) -> str:
     """Return what the model thought, as HTML, folded under one word."""
     summary = escape(text("answer.reasoning"))
     return (
-        '<details class="chatanywhere-reasoning" style="font-size: 92%; margin: 0 0 0.5em">'
+        '<details class="chatanywhere-reasoning" style="font-size: 92%; margin: 0 0 0.3em">'
         f'<summary style="cursor: pointer; opacity: 0.75">{summary}</summary>'
         '<div style="border-inline-start: 3px solid var(--jp-border-color2, rgba(128, 128, 128, 0.5)); '
         f'padding-inline-start: 0.75em; opacity: 0.85">{html}</div></details>'

@@ -280,13 +280,13 @@ def show_turn(
         session.start(live)
         live.wait()
         return
+    changed = threading.Event()
+    live.listen(lambda _: changed.set())
+    session.start(live)  # first of all: what painting needs is loaded, and the first line shown, while it is on its way
     painter = painter_for(
         shell, footer=session.footer, reasoning=session.reasoning, rich=session.rich, alone=alone, form=form
     )
-    changed = threading.Event()
-    live.listen(lambda _: changed.set())
     painter.paint(live)
-    session.start(live)
     follow(live, painter, changed)
     painter.finish(live)
 

@@ -7,7 +7,6 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from ..display import final_words, footer_words, printable, state_line
-from ..markdown import as_text_html, to_html
 from ..strings import text
 from .notebook import date
 from .tables import show_table
@@ -119,6 +118,8 @@ def show_found(found: Sequence[Found], rows: Sequence[str]) -> None:
 
 def _show_full(turns: Sequence[tuple[int, Turn]], left_out: set[int]) -> None:
     from IPython.display import display
+
+    from ..markdown import as_text_html, to_html  # loaded with the first answer, not with the extension
 
     pages, plain = [], []
     for index, turn in turns:
