@@ -126,6 +126,8 @@ class Asker:
         try:
             await self._stream(dialogue, live, prompt)
         except NotFoundError as refused:
+            if request.origin.door == "api":
+                raise  # a program's names are meant as they stand, and it does not wait for a list
             # Asked as it was typed first: a server may have models that it does not list.
             way = {"proxy": self._settings.proxy or None, "ca_bundle": self._settings.ca_bundle}
             live.request = replace(request, model=await meant_model(request.provider, request.model, refused, **way))

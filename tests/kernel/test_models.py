@@ -102,6 +102,12 @@ class TestShortNames:
         assert "'chat' is the beginning of several providers: chatanywhere, chatanywhere-web." in line
 
     @pytest.mark.model
+    def test_python_means_the_names_that_it_gives(self, kernel: Kernel, server: LocalServer) -> None:
+        """A program is refused at once, and the server asked once."""
+        server.queue(Answer(status=404, raw=[b'{"error": {"message": "no such model", "code": "model_not_found"}}']))
+        assert "NotFoundError" in the_error_line(kernel.run('chat.ask_sync("Hello", model="deep")'))
+        assert [request.method for request in server.requests] == ["POST"]
+
     def test_the_embedded_model_too(self, kernel: Kernel) -> None:
         answer = the_answer(kernel.run("%chat -p loc -m Smol --max-tokens 5 Hello"))
         assert answer.metadata["chatanywhere"]["model"].startswith("SmolLM2")
