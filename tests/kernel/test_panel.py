@@ -387,6 +387,7 @@ def test_what_looks_like_a_key_is_sent_only_if_the_person_says_so(
     assert page.ask("send", text=f"Is {key} valid?")["may_send"]
     assert not server.requests
     assert page.ask("send", text=f"Is {key} valid?", allow_secrets=True)["ok"]
+    page.wait_for("tokens")
 
 
 def test_the_conversation_is_handed_over_as_a_document(page: Page, kernel: Kernel) -> None:
