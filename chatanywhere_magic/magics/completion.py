@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 Offer = dict[str, Any]
 """What a matcher returns; IPython's own type for it demands what may be left out."""
-_NOT_OURS: Final[Offer] = {"completions": [], "suppress": False}
 _CELL: Final = re.compile(r"\s*%%chat(?:\s(?P<rest>.*))?$")
 _LINE: Final = re.compile(r"\s*(?:[^%]*=\s*)?%(?P<magic>chat\w*)\s(?P<rest>.*)$")
 _MENTION: Final = re.compile(r"""(?:^|[^\w\\@.])(?P<typed>@(?P<name>file:["'][^"'\n]*|[^\s@,;!?()]*))$""")
@@ -50,10 +49,10 @@ class ChatCompleter:
             return self._in_prompt(before)
         match = _CELL.match(before) if is_cell else _LINE.match(before)
         if match is None or match["rest"] is None or (not is_cell and lines[first].lstrip().startswith("%%")):
-            return _NOT_OURS
+            return _not_ours()
         options = self._options("chat" if is_cell else match["magic"])
         if options is None:
-            return _NOT_OURS
+            return _not_ours()
         cursor = options.under_cursor(match["rest"])
         if cursor.role == "prompt":
             return self._in_prompt(cursor.typed)
@@ -143,6 +142,11 @@ class _Nothing(list[SimpleCompletion]):
 
     def __len__(self) -> int:
         return 1
+
+
+def _not_ours() -> Offer:
+    # New each time: IPython writes into it what was typed, and trusts that the next time.
+    return {"completions": [], "suppress": False}
 
 
 def _offer(completions: Iterable[SimpleCompletion], typed: str) -> Offer:

@@ -181,6 +181,10 @@ class TestOthers:
         kernel.run(LOAD)
         assert tab(kernel, code) == before
 
+    def test_other_code_completes_time_and_again(self, kernel: Kernel) -> None:
+        for code, expected in [("pri", "print"), ("impo", "import"), ("%config ChatSession.mod", "ChatSession.model")]:
+            assert expected in kernel.complete(code, len(code))["matches"]
+
     def test_unloading_takes_it_away(self, new_kernel: Callable[..., Kernel]) -> None:
         kernel = new_kernel()
         kernel.run(f"{LOAD}\n%reload_ext chatanywhere_magic")
