@@ -44,7 +44,7 @@ def text(key: str, /, **fields: object) -> str:
 TABLE: Final[dict[str, tuple[str, str, str]]] = {
     "about.chat": (
         "Ask the model. The answer streams into the cell, and the question becomes a turn of the conversation.",
-        "Спросить модель. Ответ появляется в ячейке, вопрос становится репликой беседы.",
+        "Спросить модель. Ответ появляется в ячейке, вопрос становится ходом беседы.",
         "向模型提问。回答会流式显示在单元格中，问题成为对话的一轮。",
     ),
     "about.chat_clear": (
@@ -195,7 +195,7 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
     "error.ask_again_at": (
         " It may be asked again at {moment}.",
         " Повторить можно {moment}.",
-        " 可在 {moment} 之后再问。",
+        "可在 {moment} 之后再问。",
     ),
     "error.authentication": (
         "{host} did not accept the key (status {status}). Check it: %chat_status shows where it comes from, %chat_login asks for a new one.{said}",
@@ -255,7 +255,7 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
     "error.choice": (
         "There is no {value!r} here.{hint} There are: {allowed}.",
         "Значения {value!r} здесь нет.{hint} Есть: {allowed}.",
-        "这里没有 {value!r}。{hint} 可用：{allowed}。",
+        "这里没有 {value!r}。{hint}可用：{allowed}。",
     ),
     "error.connect_timeout": (
         "{host} could not be reached within {seconds:g} s. Check the address and the network, or name another provider with -p.",
@@ -290,7 +290,7 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
     "error.context_missing": (
         "{name} has no {step}.{hint} Nothing was sent.",
         "У {name} нет {step}.{hint} Ничего не отправлено.",
-        "{name} 没有 {step}。{hint} 未发送任何内容。",
+        "{name} 没有 {step}。{hint}未发送任何内容。",
     ),
     "error.context_no_cell": (
         "There is no executed cell for {name}. Nothing was sent.",
@@ -305,7 +305,7 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
     "error.context_unknown": (
         "There is no variable for @{name}.{hint} For a literal @ write \\@{name}, or put it between `backticks`. Nothing was sent.",
         "Переменной для @{name} нет.{hint} Чтобы @ осталось текстом, напишите \\@{name} или возьмите в `обратные кавычки`. Ничего не отправлено.",
-        "没有 @{name} 对应的变量。{hint} 若 @ 只是文字，请写 \\@{name} 或放在 `反引号` 中。未发送任何内容。",
+        "没有 @{name} 对应的变量。{hint}若 @ 只是文字，请写 \\@{name} 或放在 `反引号` 中。未发送任何内容。",
     ),
     "error.context_web": (
         "Web pages are never fetched. Save the page and name the file, @file:page.html, or put the address between `backticks`.",
@@ -420,7 +420,7 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
     "error.file_missing": (
         "There is no file {path}.{hint} Nothing was sent.",
         "Файла {path} нет.{hint} Ничего не отправлено.",
-        "文件 {path} 不存在。{hint} 未发送任何内容。",
+        "文件 {path} 不存在。{hint}未发送任何内容。",
     ),
     "error.file_needs": (
         "To read {path} a package is needed. Run: %pip install {package}, then ask again.",
@@ -635,7 +635,7 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
     "error.no_such_schema": (
         "There is no variable or file {name!r}.{hint} A schema is a pydantic model, a dataclass, a TypedDict, a JSON schema as a dict, or a .json file with one.",
         "Нет ни переменной, ни файла {name!r}.{hint} Схема — это модель pydantic, dataclass, TypedDict, схема JSON в виде словаря или файл .json с ней.",
-        "没有名为 {name!r} 的变量或文件。{hint} 模式可以是 pydantic 模型、dataclass、TypedDict、字典形式的 JSON 模式，或包含它的 .json 文件。",
+        "没有名为 {name!r} 的变量或文件。{hint}模式可以是 pydantic 模型、dataclass、TypedDict、字典形式的 JSON 模式，或包含它的 .json 文件。",
     ),
     "error.no_turn": (
         "There is no turn {number} here. List those there are with %chat_history.",
@@ -670,7 +670,7 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
     "error.option_unknown": (
         "There is no option {option}.{hint} %{magic} --help lists them; put -- before text that begins with a dash.",
         "Параметра {option} нет.{hint} Список: %{magic} --help; перед текстом, который начинается с дефиса, поставьте --.",
-        "没有选项 {option}。{hint} 用 %{magic} --help 查看选项；若文本以连字符开头，请在前面加 --。",
+        "没有选项 {option}。{hint}用 %{magic} --help 查看选项；若文本以连字符开头，请在前面加 --。",
     ),
     "error.option_value": (
         "{option} needs a value after it.",
@@ -735,7 +735,7 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
     "error.provider_unknown": (
         "There is no provider {name!r}.{hint} There are: {names}.",
         "Источника {name!r} нет.{hint} Есть: {names}.",
-        "没有服务 {name!r}。{hint} 可用：{names}。",
+        "没有服务 {name!r}。{hint}可用：{names}。",
     ),
     "error.proxy": (
         "The proxy {proxy} on the way to {host} cannot be reached: {reason}. Check HTTPS_PROXY or ChatSession.proxy.",
@@ -830,7 +830,7 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
     "error.server_said": (
         " The server said: “{words}”",
         " Ответ сервера: «{words}»",
-        " 服务器说：“{words}”",
+        "服务器说：“{words}”",
     ),
     "error.several_conversations": (
         "{count} conversations have an id that begins with {id!r}. Give more of it.",
@@ -919,7 +919,7 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
     ),
     "footer.item": (
         "{name} ({tokens} tokens)",
-        "{name} ({tokens} токенов)",
+        "{name} (токенов: {tokens})",
         "{name}（{tokens} 词元）",
     ),
     "footer.left_out": (
@@ -974,7 +974,7 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
     ),
     "help.append": (
         "add a turn even if this cell already has one",
-        "добавить реплику, даже если у ячейки она уже есть",
+        "добавить ход, даже если у ячейки он уже есть",
         "即使此单元格已有一轮对话，也新增一轮",
     ),
     "help.attach": (
@@ -1036,6 +1036,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "show questions and answers in full",
         "показать вопросы и ответы целиком",
         "完整显示问题和回答",
+    ),
+    "help.heading": (
+        "options",
+        "параметры",
+        "选项",
     ),
     "help.help": (
         "show this help",
@@ -1157,6 +1162,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "%chat [параметры] ВОПРОС\n       %%chat [параметры], а вопрос строками ниже",
         "%chat [选项] 问题\n       %%chat [选项]，问题写在下面各行",
     ),
+    "help.usage_prefix": (
+        "usage: ",
+        "вызов: ",
+        "用法：",
+    ),
     "help.value": (
         "give the answer back as a value, as x = %chat … does by itself",
         "вернуть ответ как значение; x = %chat … делает это сам",
@@ -1165,7 +1175,7 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
     "hint.did_you_mean": (
         " Did you mean {name}?",
         " Может быть, {name}?",
-        " 是否想用 {name}？",
+        "是否想用 {name}？",
     ),
     "key.keyring": (
         "the keyring",
@@ -1264,7 +1274,7 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
     ),
     "label.turns": (
         "turns: {count} ({id})",
-        "реплик: {count} ({id})",
+        "ходов: {count} ({id})",
         "轮数：{count}（{id}）",
     ),
     "label.untold": (
@@ -1294,7 +1304,7 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
     ),
     "leak.turn": (
         "turn {number}",
-        "реплика {number}",
+        "ход {number}",
         "第 {number} 轮",
     ),
     "mark.left_out": (
@@ -1323,7 +1333,7 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "此单元格不再提出之前的某些问题，对应的第 {numbers} 轮已隐藏。用 %chat_undo --back 恢复。",
     ),
     "notice.cleared": (
-        "Hidden: {count} turns. %chat_undo --back brings them back.",
+        "Turns hidden: {count}. %chat_undo --back brings them back.",
         "Скрыто ходов: {count}. Вернуть: %chat_undo --back.",
         "已隐藏 {count} 轮。用 %chat_undo --back 恢复。",
     ),
@@ -1343,9 +1353,9 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "之前还有 {count} 轮：%chat_history",
     ),
     "notice.exported": (
-        "{path}: {count} turns.",
-        "{path}: ходов: {count}.",
-        "{path}：{count} 轮。",
+        "Written: {path} (turns: {count}).",
+        "Записано: {path} (ходов: {count}).",
+        "已写入：{path}（{count} 轮）。",
     ),
     "notice.fix_same": (
         "The answer has the same code as the cell; nothing to change.",
@@ -1353,8 +1363,8 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "回答中的代码与单元格相同，无需修改。",
     ),
     "notice.forked": (
-        "Going on in a conversation of its own, with {count} turns ({id}).",
-        "Дальше — отдельная беседа, ходов: {count} ({id}).",
+        "Going on in a conversation of its own (turns: {count}, {id}).",
+        "Дальше — отдельная беседа (ходов: {count}, {id}).",
         "已另开一段对话，含 {count} 轮（{id}）。",
     ),
     "notice.import_left_out": (
@@ -1549,7 +1559,7 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
     ),
     "panel.actions": (
         "What to do with this turn",
-        "Действия с репликой",
+        "Действия с ходом",
         "对本轮的操作",
     ),
     "panel.answer_begins": (
@@ -1794,7 +1804,7 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
     ),
     "panel.left_out": (
         "{count} earlier turns are left out here.",
-        "Более ранние реплики здесь опущены: {count}.",
+        "Более ранние ходы здесь опущены: {count}.",
         "此处省略了更早的 {count} 轮。",
     ),
     "panel.log": (
@@ -1994,7 +2004,7 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
     ),
     "panel.undo": (
         "Undo the last turn",
-        "Отменить последнюю реплику",
+        "Отменить последний ход",
         "撤销最后一轮",
     ),
     "panel.unpin": (
@@ -2064,12 +2074,12 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
     ),
     "preview.left_out": (
         "{count} older turns would be left out",
-        "более старых реплик осталось бы вне запроса: {count}",
+        "более старых ходов осталось бы вне запроса: {count}",
         "将略去 {count} 轮较早的对话",
     ),
     "preview.message": (
         "{role}, about {tokens} tokens",
-        "{role}, примерно {tokens} токенов",
+        "{role}, токенов примерно {tokens}",
         "{role}，约 {tokens} 词元",
     ),
     "preview.picture": (
@@ -2089,12 +2099,12 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
     ),
     "preview.tokens": (
         "about {tokens} tokens",
-        "примерно {tokens} токенов",
+        "токенов примерно {tokens}",
         "约 {tokens} 词元",
     ),
     "preview.tokens_of": (
         "about {tokens} tokens of {limit}",
-        "примерно {tokens} токенов из {limit}",
+        "токенов примерно {tokens} из {limit}",
         "约 {tokens} 词元（上限 {limit}）",
     ),
     "prompt.fix": (

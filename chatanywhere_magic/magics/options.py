@@ -272,16 +272,18 @@ class Options:
             description=text(self._about),
             add_help=False,
             allow_abbrev=False,
+            formatter_class=_Formatter,
         )
         parser.magic = self.magic
+        listed = parser.add_argument_group(text("help.heading"))
         for option in self.options:
             about = text(option.help).replace("%", "%%")
             if option.type is None:
-                parser.add_argument(*option.flags, action="store_true", help=about)
+                listed.add_argument(*option.flags, action="store_true", help=about)
             else:
                 action = "append" if option.repeat else "store"
                 default: list[Any] | None = [] if option.repeat else None
-                parser.add_argument(
+                listed.add_argument(
                     *option.flags,
                     action=action,
                     default=default,
@@ -290,6 +292,13 @@ class Options:
                     help=about,
                 )
         return parser
+
+
+class _Formatter(argparse.HelpFormatter):
+    """argparse's help, with its own words in the person's language."""
+
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None = None) -> None:
+        super().add_usage(usage, actions, groups, text("help.usage_prefix") if prefix is None else prefix)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -149,6 +150,11 @@ class TestHelp:
         strings.set_language("ru")
         assert "%save [параметры] FILE" in WORDS.help()
         assert "показать эту справку" in WORDS.help()
+
+    @pytest.mark.parametrize("language", ["ru", "zh"])
+    def test_its_headings_too(self, language: str) -> None:
+        strings.set_language(language)
+        assert not re.search("usage|options", PROMPT.help())
 
     def test_words_may_be_missing_when_help_is_asked_for(self) -> None:
         assert WORDS.read("-h").help
