@@ -2,7 +2,7 @@ r"""What IPython would do to a prompt before the magic sees it, kept from happen
 
 IPython takes a line's ``?`` for a call for help, strips ``>>>`` and ``In [1]:`` from what looks pasted, dedents, and
 empties lines of blanks. A prompt is no code: each ``%chat`` and ``%%chat`` becomes a plain call, with the prompt as
-a string, before any of that.
+a string, before any of that. So does each of the other magics, for what is typed behind ``%chat_fix``, or as a title.
 
 A line that ends in a backslash goes on in the next one, joined by a space, as for every IPython magic; in a
 ``%%chat`` body a backslash is a backslash.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _CELL: Final = re.compile(r"%%chat(?:\s+(.*?))?\s*")
-_LINE: Final = re.compile(r"(^\s*|=\s*)%chat\s+(?=\S)")
+_LINE: Final = re.compile(r"(^\s*|=\s*)%(chat(?:_[a-z]+)?)\s+(?=\S)")
 
 
 class CellAsTyped:
@@ -56,9 +56,9 @@ def keep_lines_as_typed(lines: list[str]) -> list[str]:
             if role := _role(lines[:row], before):
                 end = _last_row(lines, row)
                 prompt = _joined([lines[row][match.end() :], *lines[row + 1 : end + 1]])
-                if role == "value":
+                if role == "value" and match[2] == "chat":
                     prompt = f"--value {prompt}"  # or there would be nothing to assign
-                lines[row] = f"{before}get_ipython().run_line_magic('chat', {prompt!r})\n"
+                lines[row] = f"{before}get_ipython().run_line_magic({match[2]!r}, {prompt!r})\n"
                 # Left empty, not out: the lines below keep their numbers in tracebacks.
                 lines[row + 1 : end + 1] = ["\n"] * (end - row)
                 break

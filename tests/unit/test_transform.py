@@ -59,6 +59,13 @@ def test_any_line_arrives_as_typed_where_its_answer_is_kept(prompt: str) -> None
     assert shell.names["answer"] == "answer 1"
 
 
+@pytest.mark.parametrize("magic", ["chat_fix", "chat_new", "chat_rename", "chat_search"])
+def test_so_does_what_stands_behind_the_other_magics(magic: str) -> None:
+    for words in ("Why?", "Что это такое?", "{x} $y ??"):
+        assert asked(f"%{magic} {words}") == [(magic, words)]
+        assert asked(f"if True:\n    %{magic} {words}\n") == [(magic, words)]
+
+
 @given(st.lists(prompts, min_size=2, max_size=4))
 def test_no_line_reaches_into_the_next(lines: list[str]) -> None:
     cell = "\n".join(f"%chat {line}\nx = %chat {line}" for line in lines)
