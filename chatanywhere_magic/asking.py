@@ -303,7 +303,7 @@ def _provider_error(live: LiveTurn, caught: BaseException) -> ChatError:
             "error.provider_failed",
             provider=live.request.provider.name,
             error=type(caught).__name__,
-            reason=str(caught)[:500],
+            reason=" ".join(str(caught).split())[:500],
         )
     )
     error.__cause__ = caught

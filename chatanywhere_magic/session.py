@@ -319,7 +319,8 @@ class ChatSession(History):
             if not request.correction:
                 answer = Message(role="assistant", content=live.version.answer)
                 objection = Message(role="user", content=request.schema.objection(error))
-                notice = text("notice.corrected", problems=error.problems)
+                is_json = error.problems != AnswerFormatError.problems
+                notice = text("notice.corrected", problems=error.problems) if is_json else text("notice.not_json")
                 return _with_notice(replace(again, correction=(answer, objection)), notice)
         except (ChatError, ChatInterrupted):
             pass

@@ -593,9 +593,9 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "要停靠面板，请在 Jupyter 服务器和内核所在环境安装 ipylab：pip install ipylab。现在先在此处打开。",
     ),
     "error.no_json": (
-        "There is no JSON in the answer “{answer}”. Ask for it with --json.",
-        "В ответе «{answer}» нет JSON. Попросите его параметром --json.",
-        "回答“{answer}”中没有 JSON。可用 --json 要求返回 JSON。",
+        "There is no JSON in the answer “{answer}”. Ask once more, with --json.",
+        "В ответе «{answer}» нет JSON. Спросите ещё раз с параметром --json.",
+        "回答“{answer}”中没有 JSON。请用 --json 再问一次。",
     ),
     "error.no_key": (
         "There is no key for {provider}. Run %chat_login {provider}, which asks for one. Or: Set the environment variable {variable} before the kernel starts, or use the embedded model with -p local.",
@@ -676,6 +676,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{option} needs a value after it.",
         "После {option} нужно значение.",
         "{option} 后面需要一个值。",
+    ),
+    "error.options_exclude": (
+        "{first} and {second} exclude each other.",
+        "{first} и {second} вместе не указывают.",
+        "{first} 和 {second} 不能同时使用。",
     ),
     "error.overloaded": (
         "{host} has too much to do just now (status {status}). Ask again in a moment, or name another model with -m.{said}",
@@ -1456,6 +1461,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "There are no turns here yet.",
         "Здесь пока нет ходов.",
         "这里还没有轮次。",
+    ),
+    "notice.not_json": (
+        "The answer is not JSON. The model is told so and asked once more.",
+        "Ответ — не JSON. Модели об этом сообщено, и вопрос задан ещё раз.",
+        "回答不是 JSON。已告知模型并再问一次。",
     ),
     "notice.not_recorded": (
         "replay is record, but conversations are not kept (ChatSession.persist, %chat_new --private): this answer cannot be replayed later.",

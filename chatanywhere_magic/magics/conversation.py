@@ -66,7 +66,7 @@ _VERSIONS: Final = Options(
     Option(("--select",), "help.select", "VERSION", _number),
     words=("[NUMBER]",),
 )
-_FORMAT: Final = Option(("-f", "--format"), "help.export_format", "FORMAT", str)
+_FORMAT: Final = Option(("-f", "--format"), "help.export_format", "md|json|ipynb|messages|jsonl", str)
 _EXPORT: Final = Options(
     "chat_export", "about.chat_export", _FORMAT, Option(("--force",), "help.force"), words=("[FILE]",)
 )
@@ -194,7 +194,10 @@ class ConversationMagics(Magics):
     @takes(_DELETE)
     def chat_delete(self, given: Namespace) -> None:
         """Hide turns."""
-        for index in dict.fromkeys(map(_number, given.words)):
+        indices = list(dict.fromkeys(map(_number, given.words)))
+        for index in indices:
+            self.session.turn(index)  # all of them are there, or none is hidden
+        for index in indices:
             turn = self.session.delete(index)
             _say(text("notice.undone", question=shortened(turn.current.question)))
 

@@ -63,6 +63,8 @@ class LoginMagics(Magics):
     def chat_login(self, given: Namespace) -> None:
         """Ask for a provider's key with a hidden prompt, check it, and keep it."""
         provider, owner = self._owner(given.words)
+        if given.session and given.file:
+            raise UsageError(text("error.options_exclude", first="--session", second="--file"))
         place: Place = "session" if given.session else "file" if given.file else "keyring"
         check_place(place)
         secret = _typed(owner)
@@ -150,11 +152,15 @@ def _typed(owner: Owner) -> Secret:
         with warnings.catch_warnings():
             # It would warn, and then show what is typed.
             warnings.simplefilter("error", getpass.GetPassWarning)
-            return Secret(getpass.getpass(question).strip(), text("label.what_was_typed"))
+            typed = getpass.getpass(question).strip()
     except (StdinNotImplementedError, getpass.GetPassWarning, EOFError):
         pass
     except KeyboardInterrupt:
         raise ChatInterrupted(text("notice.no_key_typed")) from None
+    else:
+        if not typed:
+            raise UsageError(text("notice.no_key_typed"))
+        return Secret(typed, text("label.what_was_typed"))
     raise ConfigurationError(text("error.cannot_ask", variable=owner.variable))
 
 

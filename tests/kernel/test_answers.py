@@ -146,10 +146,11 @@ class TestForms:
         server.queue(Answer(text=["Ada."]), Answer(text=["Still Ada."]))
         result = kernel.run(f"answer = 'mine'\n{PERSON}\nanswer = %chat --schema Person Who?")
         assert result.errors[0].traceback == [
-            "AnswerFormatError: There is no JSON in the answer “Still Ada.”. Ask for it with --json."
+            "AnswerFormatError: There is no JSON in the answer “Still Ada.”. Ask once more, with --json."
         ]
         assert kept(kernel, "answer") == ["str", "mine"]
         assert len(server.requests) == 2
+        assert result.stdout == "The answer is not JSON. The model is told so and asked once more.\n"
 
     def test_a_server_without_structured_output(self, kernel: Kernel, server: LocalServer) -> None:
         refusal = b'{"error": {"message": "response_format of type json_schema is not supported"}}'

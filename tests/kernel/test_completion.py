@@ -111,6 +111,9 @@ class TestValues:
         assert time.monotonic() - begun < 60
         kernel.run("chat.close()")
 
+    def test_formats(self, kernel: Kernel) -> None:
+        assert tab(kernel, "%chat_export -f ").texts == ["md", "json", "ipynb", "messages", "jsonl"]
+
     def test_aliases(self, kernel: Kernel) -> None:
         kernel.run("chat.aliases = {'fast': 'openai/gpt-4o-mini'}")
         assert tab(kernel, "%chat -m fa") == (["fast"], ["alias"], "fa")

@@ -101,11 +101,24 @@ def test_undo_hides_the_last_turn_and_back_shows_it_again(kernel: Kernel, server
     assert "nothing" in kernel.run("%chat_undo --back").stdout
 
 
+def test_delete_hides_all_that_it_names_or_nothing(kernel: Kernel) -> None:
+    ask(kernel, "a", "b")
+    assert "There is no turn 9 here." in the_error_line(kernel.run("%chat_delete 1 9"))
+    assert shown(kernel) == ["a", "b"]
+
+
+def test_a_provider_of_ones_own_fails_in_one_line(kernel: Kernel) -> None:
+    kernel.run(
+        "async def mine(model, messages):\n    yield 'a'\n    raise ValueError('one\\ntwo')\nchat.provider = mine"
+    )
+    assert "The provider mine failed with ValueError: one two" in the_error_line(kernel.run("%chat Hello"))
+
+
 def test_delete_and_clear_hide_turns_by_their_numbers(kernel: Kernel) -> None:
     ask(kernel, "a", "b", "c")
     kernel.run("%chat_delete 1 3")
     assert shown(kernel) == ["b"]
-    assert "1 turns" in kernel.run("%chat_clear").stdout
+    assert "Turns hidden: 1." in kernel.run("%chat_clear").stdout
     assert shown(kernel) == []
     for _ in range(3):
         kernel.run("%chat_undo --back")

@@ -105,10 +105,11 @@ class TestLogin:
         assert "keys.json → 127.0.0.1" in status(kernel)["key for openai"]
 
     def test_what_is_no_key_is_refused_unsaid(self, kernel: Kernel, server: LocalServer) -> None:
-        for typed in ("", "two words", "ключ"):
+        for typed in ("two words", "ключ"):
             line = the_error_line(kernel.run("%chat_login openai --file", answers=[typed]))
             assert "The key in what was typed holds characters that no key has" in line
-            assert not typed or typed not in line
+            assert typed not in line
+        assert "No key was taken." in the_error_line(kernel.run("%chat_login openai --file", answers=[""]))
         assert not server.requests
 
     def test_where_nobody_can_type(self, kernel: Kernel) -> None:
@@ -122,6 +123,7 @@ class TestLogin:
         ("line", "says"),
         [
             ("%chat_login local", "local needs no key."),
+            ("%chat_login openai --file --session", "--session and --file exclude each other."),
             ("%chat_login opnai", "There is no provider 'opnai'. Did you mean openai?"),
             ("%chat_login openai twice", "%chat_login has no place for 'twice'"),
         ],
