@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import TYPE_CHECKING
 
 from .conversation import Conversation, Listed
@@ -109,4 +110,6 @@ class Dialogue:
         versions = [turn.current for _, turn in self.conversation.visible]
         times = [version.timing.started for version in versions] or [0.0]
         model = versions[-1].model if versions else ""
-        return Listed(self.id, self.conversation.name, min(times), max(times), model, len(versions))
+        # Other people's messages do not tell when they were written: they are of now.
+        updated = max(times) or time.time()
+        return Listed(self.id, self.conversation.name, min(times), updated, model, len(versions))

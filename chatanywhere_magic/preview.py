@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .leaks import leaks_in, redacted, secrets_of_environment
 from .markdown import as_text_html
 from .messages import content_text
-from .strings import text
+from .strings import grouped, text
 from .tokens import estimate_content, estimate_messages
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def preview_data(request: Request, prompt: Prompt, tokens: int | None = None) ->
     head = list(_head(request, prompt, tokens or estimate_messages(prompt.messages), leaks))
     plain, page = ["\n".join(head)], [f"<p>{'<br>'.join(map(escape, head))}</p>"]
     for message, words in messages:
-        title = text("preview.message", role=message["role"], tokens=f"{estimate_content(message['content']):,}")
+        title = text("preview.message", role=message["role"], tokens=grouped(estimate_content(message["content"])))
         pictures = list(_pictures(message))
         plain.append("\n".join([f"[{title}]", words, *(f"[{label}]" for label, _ in pictures)]))
         shown = "".join(html or f"<div>{escape(label)}</div>" for label, html in pictures)
@@ -67,9 +67,9 @@ def preview_data(request: Request, prompt: Prompt, tokens: int | None = None) ->
 
 
 def _head(request: Request, prompt: Prompt, tokens: int, leaks: Iterable[str]) -> Iterator[str]:
-    size = text("preview.tokens", tokens=f"{tokens:,}")
+    size = text("preview.tokens", tokens=grouped(tokens))
     if prompt.limit is not None:
-        size = text("preview.tokens_of", tokens=f"{tokens:,}", limit=f"{prompt.limit.tokens:,}")
+        size = text("preview.tokens_of", tokens=grouped(tokens), limit=grouped(prompt.limit.tokens))
     options = {"temperature": request.temperature, **request.params}
     options.pop("response_format", None)
     model = request.provider.model_for(request.model)

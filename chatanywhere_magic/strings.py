@@ -38,7 +38,21 @@ def text(key: str, /, **fields: object) -> str:
     Fields are inserted as they are: braces in a value stay braces.
     """
     template = TABLE[key][LANGUAGES.index(get_language())]
-    return template.format_map(fields) if fields else template
+    shown = {name: _Number(value) if type(value) is int else value for name, value in fields.items()}
+    return template.format_map(shown) if fields else template
+
+
+def grouped(number: int) -> str:
+    """Return a number as the person groups its digits."""
+    return f"{_Number(number):,}"
+
+
+class _Number(int):
+    """A number whose thousands stand apart as in the person's language: a comma in Russian begins decimals."""
+
+    def __format__(self, spec: str) -> str:
+        shown = super().__format__(spec)
+        return shown.replace(",", "\N{NO-BREAK SPACE}") if get_language() == "ru" else shown
 
 
 TABLE: Final[dict[str, tuple[str, str, str]]] = {

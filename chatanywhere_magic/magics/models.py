@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from IPython.core.magic import Magics, line_magic, magics_class
 
 from ..errors import ChatError, ChatInterrupted
-from ..strings import text
+from ..strings import grouped, text
 from .options import Namespace, Option, Options, takes
 from .tables import show_table
 
@@ -73,7 +73,7 @@ class ModelMagics(Magics):
     def chat_usage(self, _given: Namespace) -> None:
         """Show what this session asked of each model, and the balance where the provider tells it."""
         rows = [
-            [provider, model, str(spent.answers), _count(spent.prompt_tokens), _count(spent.completion_tokens)]
+            [provider, model, str(spent.answers), grouped(spent.prompt_tokens), grouped(spent.completion_tokens)]
             for (provider, model), spent in self.session.tally.by_model.items()
         ]
         untold = sum(spent.untold for spent in self.session.tally.by_model.values())
@@ -115,7 +115,3 @@ def waited_for(future: Future[T]) -> T:
     except KeyboardInterrupt:
         future.cancel()
     raise ChatInterrupted(text("status.stopped_waiting"))
-
-
-def _count(number: int) -> str:
-    return f"{number:,}"

@@ -185,6 +185,14 @@ def test_conversations_are_listed_and_found(chat: ChatSession) -> None:
         chat.switch("nowhere")
 
 
+def test_messages_without_a_time_are_of_now(chat: ChatSession) -> None:
+    ask(chat, "what is a median", "the middle")
+    before = chat.conversations()[0].updated
+    chat.import_('[{"role": "user", "content": "What?"}, {"role": "assistant", "content": "That."}]', "messages")
+    assert chat.conversations()[0].title == "What?"
+    assert chat.conversations()[0].updated >= before
+
+
 def test_a_pin_stays_with_its_turn(chat: ChatSession) -> None:
     ask(chat, "a", "b")
     chat.pin(0)

@@ -175,3 +175,10 @@ def test_a_chosen_language_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_braces_in_what_is_filled_in_stay_braces() -> None:
     assert "{0} {host} {" in text("error.server_said", words="{0} {host} {")
+
+
+def test_thousands_stand_apart_as_each_language_has_it() -> None:
+    for language, shown in (("en", "1,024"), ("ru", "1\N{NO-BREAK SPACE}024"), ("zh", "1,024")):
+        strings.set_language(language)
+        assert strings.grouped(1024) == shown
+        assert shown in text("notice.context", used=7, limit=1024)
