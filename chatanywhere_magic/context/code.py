@@ -11,7 +11,7 @@ import types
 from typing import TYPE_CHECKING, Any, Final
 
 from .fitting import fits, shortened
-from .lookup import fields, is_instance, members, module_of
+from .lookup import fields, is_a, is_instance, members, module_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,10 +31,15 @@ _FUNCTIONS: Final = (
     type(functools.lru_cache(print)),
 )
 
+_NUMPYS: Final = ("_ArrayFunctionDispatcher", "ufunc")
+"""numpy's own kinds of function: ``numpy.linalg.norm`` is of the first, ``numpy.sin`` of the second."""
+_OF_NUMPY: Final = ("numpy", "numpy._core._multiarray_umath", "numpy.core._multiarray_umath")
+"""Where they are; the last is that of numpy 1."""
+
 
 def is_function(value: object) -> bool:
     """Whether `value` is a function of some kind."""
-    return is_instance(value, _FUNCTIONS)
+    return is_instance(value, _FUNCTIONS) or any(is_a(value, module, *_NUMPYS) for module in _OF_NUMPY)
 
 
 def function_blocks(value: Any, budget: int) -> Iterator[str]:

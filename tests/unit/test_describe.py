@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import functools
 import math
+import re
 import sys
 import threading
 import time
@@ -309,6 +310,13 @@ class TestCode:
     def test_functions_without_source(self) -> None:
         assert "function len(obj, /)\n\nReturn the number of items" in text(len)
         assert "partial of function int" in text(functools.partial(int, base=2))
+
+    def test_functions_of_numpy(self) -> None:
+        norm = text(np.linalg.norm, 300)
+        assert re.match(r"function numpy\.linalg[\w.]*\.norm\(x, ord=None, axis=None", norm)
+        assert "Matrix or vector norm." in norm
+        assert text(np.sin, 300).startswith("function sin(x, /, out=None")
+        assert "Trigonometric sine" in text(np.sin, 300)
 
     def test_a_class(self) -> None:
         words = text(dataclasses.Field)
