@@ -315,7 +315,7 @@ class TestCode:
         norm = text(np.linalg.norm, 300)
         assert re.match(r"function numpy\.linalg[\w.]*\.norm\(x, ord=None, axis=None", norm)
         assert "Matrix or vector norm." in norm
-        assert text(np.sin, 300).startswith("function sin(x, /, out=None")
+        assert re.match(r"function (numpy\.)?sin\(", text(np.sin, 300))
         assert "Trigonometric sine" in text(np.sin, 300)
 
     def test_a_class(self) -> None:
