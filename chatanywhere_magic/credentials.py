@@ -39,11 +39,12 @@ class Secret:
     __slots__ = ("__forms", "__value", "source")
 
     def __init__(self, value: str, source: str) -> None:
+        self.source = source
         if not re.fullmatch(r"[\x21-\x7e]+", value):
+            del value  # or it would stand in a traceback that shows variables
             raise ConfigurationError(text("error.key_characters", source=source))
         self.__value = value
         self.__forms: re.Pattern[str] | None = None
-        self.source = source
 
     def reveal(self) -> str:
         """Return the key itself, for the request header and nothing else."""
@@ -139,5 +140,6 @@ def secret_from_environment(name: str) -> Secret | None:
 
     Surrounding white space is dropped: a key read from a file with ``export KEY=$(cat file)`` often has some.
     """
-    value = os.environ.get(name, "").strip()
-    return Secret(value, name) if value else None
+    if not os.environ.get(name, "").strip():
+        return None
+    return Secret(os.environ[name].strip(), name)  # in no variable: see Secret

@@ -63,6 +63,15 @@ def test_what_cannot_stand_in_a_header_is_no_key(value: str) -> None:
     assert not value or value not in str(error)
 
 
+def test_a_refused_key_is_in_no_variable_of_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY + "\nX-Evil: 1")
+    with pytest.raises(ConfigurationError) as caught:
+        secret_from_environment("OPENAI_API_KEY")
+    frames = [entry.frame.f_locals for entry in caught.traceback[1:]]
+    assert frames
+    assert KEY not in repr(frames)
+
+
 def test_a_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", f" {KEY}\r\n")
     secret = secret_from_environment("OPENAI_API_KEY")
