@@ -136,6 +136,7 @@ _KINDS: Final[tuple[tuple[type[BaseException], type[ChatError], str], ...]] = (
     (HttpProcessingError, ProtocolError, "error.protocol"),
     (ssl.SSLError, TLSError, "error.tls"),
     (socket.gaierror, DNSError, "error.dns"),
+    (UnicodeError, DNSError, "error.dns"),  # a name too long to be one
     (ConnectionError, ConnectionFailedError, "error.disconnected"),
     (asyncio.TimeoutError, TimeoutExceededError, "error.connect_timeout"),
     (OSError, ConnectionFailedError, "error.unreachable"),

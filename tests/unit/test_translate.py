@@ -171,6 +171,7 @@ def test_there_is_something_to_walk_through() -> None:
         (FileNotFoundError, "connection"),
         (OSError, "connection"),
         (socket.gaierror, "dns"),
+        (UnicodeError, "dns"),
         (ssl.SSLError, "tls"),
         (ssl.SSLCertVerificationError, "tls"),
         (RuntimeError, "connection"),
