@@ -18,7 +18,7 @@ from ..errors import (
 )
 from ..messages import Delta, Finish, ModelName, Notice, Reasoning, Text, ToolCall, Usage, encodable
 from ..strings import text
-from ._refusals import MAX_CODE_WORDS, MAX_SERVER_WORDS, api_error, printable_words
+from ._refusals import MAX_CODE_WORDS, MAX_SERVER_WORDS, api_error, is_telling, printable_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +43,6 @@ _FAILED: Final = frozenset(
         "timeout",
     }
 )
-_TELLING: Final = ("message", "detail", "msg", "errors")
-"""Fields of an object without choices, by which gateways tell of failures of their own."""
 _PART_KINDS: Final = {
     "text": "text",
     "output_text": "text",
@@ -68,7 +66,9 @@ class CompletionReader:
         self._finish_reason = ""
         self._has_text = False
         self._refusal = ""
-        self._tool_calls: dict[int, dict[str, str]] = {}
+        self._tool_calls: list[dict[str, str]] = []
+        self._open_calls: dict[int, dict[str, str]] = {}
+        """Those that pieces still come for, by the index that the server gives them."""
         self._half = ""
         self._model = ""
         self._odd: object = None
@@ -115,21 +115,38 @@ class CompletionReader:
         if isinstance(progress, dict) and (share := _progress(progress)):
             yield Notice(share)
         choices = chunk.get("choices")
-        if choices is None and any(isinstance(chunk.get(name), str | list) for name in _TELLING):
+        if choices is None and is_telling(chunk):
             self._odd = chunk
-        for choice in choices if isinstance(choices, list) else ():
-            if isinstance(choice, dict) and choice.get("index") in _FIRST:
-                yield from self._read_choice(choice)
+        for choice in self._first_choices(choices, data):
+            if choice.get("error"):  # a router, when the model behind it fails
+                raise api_error(choice, host=self.host, secret=self._secret)
+            yield from self._read_choice(choice, data)
         if (usage := _usage(chunk)) is not None:
             yield usage
 
-    def _read_choice(self, choice: dict[str, Any]) -> Iterator[Delta]:
+    def _first_choices(self, choices: object, data: str) -> Iterator[dict[str, Any]]:
+        """Yield what belongs to the one answer. What has no known form may belong to it, so it is not passed over."""
+        if not choices:
+            return
+        if not isinstance(choices, list):
+            raise self.protocol_error("choices: […]", data)
+        for choice in choices:
+            if not choice:
+                continue
+            if not isinstance(choice, dict):
+                raise self.protocol_error("choices: [{…}]", data)
+            if choice.get("index") in _FIRST:
+                yield choice
+
+    def _read_choice(self, choice: dict[str, Any], data: str) -> Iterator[Delta]:
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             # A whole message where nothing streams; text alone is how completions are written that are no chats.
             delta = choice.get("message") or {"content": delta or choice.get("text")}
         if isinstance(delta, dict):
             content = delta.get("content")
+            if content is not None and not isinstance(content, str | list):  # 42 where "42" was meant, for example
+                raise self.protocol_error('content: "…"', data)
             reasoning = delta.get("reasoning_content") or delta.get("reasoning") or _parts(content, "thinking")
             if isinstance(reasoning, str) and reasoning:
                 self.has_answer = True
@@ -153,11 +170,13 @@ class CompletionReader:
             if not isinstance(call, dict):
                 continue
             index = _count(call.get("index"))
-            known = self._tool_calls.setdefault(
-                place if index is None else index, {"id": "", "name": "", "arguments": ""}
-            )
+            index = place if index is None else index
             function = call.get("function")
             fields = {"id": call.get("id"), **(function if isinstance(function, dict) else {})}
+            known = self._open_calls.get(index)
+            if known is None or _is_another(fields, known):
+                known = self._open_calls[index] = {"id": "", "name": "", "arguments": ""}
+                self._tool_calls.append(known)
             for field, value in known.items():
                 if isinstance(piece := fields.get(field), str) and piece:
                     known[field] = value + piece if field == "arguments" else piece
@@ -178,7 +197,7 @@ class CompletionReader:
     def finish(self) -> Iterator[Delta]:
         """Yield what remains and the finish, or raise if the answer that was read is not a good one."""
         yield from self.flush()
-        for call in self._tool_calls.values():
+        for call in self._tool_calls if self.finished else ():  # else the last of them may be half a call
             yield ToolCall(**{field: self._redacted(value) for field, value in call.items()})
         if error := self._failure():
             raise error
@@ -203,7 +222,7 @@ class CompletionReader:
                 text("error.refusal", words=self._shown(self._refusal)), server_message=self._shown(self._refusal)
             )
         if self._tool_calls and not self._has_text:
-            names = ", ".join(call["name"] for call in self._tool_calls.values())
+            names = ", ".join(call["name"] for call in self._tool_calls)
             return UnsupportedError(text("error.tool_calls", names=self._shown(names)))
         if not self._has_text:
             return EmptyAnswerError(text("error.empty_answer", host=host))
@@ -231,21 +250,35 @@ def _parsed(data: str) -> object:
         return data
 
 
+def _is_another(fields: dict[str, Any], known: dict[str, str]) -> bool:
+    """Whether `fields` begin a call of their own, though the server gives it the index of the `known` one.
+
+    Some give every call index 0, or none. Others give every piece of a call its own id, but only the first a name.
+    """
+    return bool(known["id"] and fields.get("id") and fields["id"] != known["id"] and fields.get("name"))
+
+
 def _parts(content: object, kind: str) -> str:
     """Return what a delta's content holds of one kind: text if it is a string, else the parts of that kind."""
     if isinstance(content, str):
         return content if kind == "text" else ""
     if not isinstance(content, list):
         return ""
-    return "".join(_part_text(part) for part in content if isinstance(part, dict) and _part_kind(part) == kind)
+    return "".join(_part_text(part) for part in content if _part_kind(part) == kind)
 
 
-def _part_kind(part: dict[str, Any]) -> str:
+def _part_kind(part: object) -> str:
+    if isinstance(part, str):
+        return "text"
+    if not isinstance(part, dict):
+        return ""
     kind = part.get("type", "text")
     return _PART_KINDS.get(kind, "") if isinstance(kind, str) else ""
 
 
-def _part_text(part: dict[str, Any]) -> str:
+def _part_text(part: str | dict[str, Any]) -> str:
+    if isinstance(part, str):
+        return part
     for name in ("text", "thinking", "reasoning", "refusal"):
         value = part.get(name)
         if isinstance(value, str):

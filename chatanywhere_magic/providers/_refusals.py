@@ -48,6 +48,7 @@ _REQUEST_ID_HEADERS: Final = (
     "cf-ray",
 )
 _WORD_FIELDS: Final = ("message", "detail", "msg", "error_msg", "error_description", "title")
+_TELLING: Final = ("message", "detail", "msg", "errors")
 _CODE_FIELDS: Final = ("code", "status", "status_code", "statusCode", "http_status")
 _TITLE: Final = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
 
@@ -97,6 +98,11 @@ def refusal_detail(body: str) -> object:
         title = _TITLE.search(body)
         return title[1] if title else ""
     return detail
+
+
+def is_telling(fields: dict[str, Any]) -> bool:
+    """Whether an object that is no answer says something, as gateways do of failures of their own."""
+    return any(isinstance(fields.get(name), str | list) for name in _TELLING)
 
 
 def api_error(

@@ -19,7 +19,7 @@ from ._addresses import check_url, endpoint, has_password, host_of, without_pass
 from ._http import post_stream
 from ._inflate import accepted_encodings
 from ._limits import CONNECT_SECONDS, IDLE_SECONDS, Deadline, Limits
-from ._refusals import api_error
+from ._refusals import api_error, is_telling
 from ._retry import MAX_RETRIES, with_retries
 from ._small import ask_json
 from .base import AsyncGeneratorProvider
@@ -231,7 +231,7 @@ def _check_answer(body: str, content_type: str, host: str) -> None:
         with suppress(ValueError, RecursionError):
             detail = json.loads(body)
             found = detail[0] if isinstance(detail, list) and detail else detail
-            if isinstance(found, dict) and found.get("error"):
+            if isinstance(found, dict) and (found.get("error") or is_telling(found)):
                 raise api_error(detail, host=host)
 
 

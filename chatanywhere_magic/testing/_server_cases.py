@@ -101,14 +101,22 @@ def _parts() -> Iterator[Case]:
         *STOP,
         why="What is of no known form is passed over.",
     )
-    for name, content in (("number", 7), ("object", {"text": "wrong"}), ("true", True)):
+    yield said(
+        "parts-strings",
+        "sends the content as a list of strings",
+        event(chunk(["Hello, ", "world!"])),
+        *STOP,
+    )
+    for name, content in (("number", 7), ("zero", 0), ("object", {"text": "lost"}), ("true", True)):
         yield said(
             f"content-{name}",
-            f"sends content that is a {name} now and then",
-            event(chunk(content)),
+            f"sends content that is no text: {name}",
             *HELLOS,
+            event(chunk(content)),
             *STOP,
-            why="What is of no known form is passed over.",
+            kinds=("protocol",),
+            text=SAID,
+            why="It is a piece of the answer that cannot be read, so the answer is not whole.",
         )
 
 
@@ -153,23 +161,23 @@ def _shapes() -> Iterator[Case]:
         *[event(whole([{"index": None, "delta": {"content": t}}])) for t in HELLO],
         *STOP,
     )
-    yield said(
-        "choices-object",
-        "sends choices that are no list now and then",
-        event(whole({"0": {"delta": {"content": "wrong"}}})),
-        event(whole("none")),
-        *HELLOS,
-        *STOP,
-        why="What is of no known form is passed over.",
-    )
-    yield said(
-        "choice-odd",
-        "sends choices that are null, numbers or strings",
-        event(whole([None, 3, "x"])),
-        *HELLOS,
-        *STOP,
-        why="What is of no known form is passed over.",
-    )
+    yield said("choice-null", "sends a choice that is null", event(whole([None])), *HELLOS, *STOP)
+    for name, choices in (
+        ("choices-object", {"0": {"delta": {"content": "lost"}}}),
+        ("choices-string", "lost"),
+        ("choice-number", [3]),
+        ("choice-string", ["lost"]),
+    ):
+        yield said(
+            name,
+            f"sends choices of no known form: `{as_json(choices).decode()}`",
+            *HELLOS,
+            event(whole(choices)),
+            *STOP,
+            kinds=("protocol",),
+            text=SAID,
+            why="It may be a piece of the answer, so the answer is not whole.",
+        )
     yield said(
         "finish-false",
         "sends finish_reason false until the end",
@@ -410,6 +418,28 @@ def _calls() -> Iterator[Case]:
         says="get_time",
         why=nothing,
     )
+    another = {"index": 0, "id": "call_2", "type": "function", "function": {"name": "get_time", "arguments": "{}"}}
+    for name, fields in (("index-0", ("index",)), ("no-index", ())):
+        yield said(
+            f"calls-two-{name}",
+            f"calls two tools one after the other, with {name.replace('-', ' ')} for both",
+            *[
+                call(**{k: v for k, v in each.items() if k in {"id", "type", "function", *fields}})
+                for each in (one, another)
+            ],
+            *end,
+            kinds=("unsupported",),
+            says="get_weather, get_time",
+            why=nothing,
+        )
+    yield said(
+        "call-id-changes",
+        "gives every piece of a call an id of its own",
+        call(**one),
+        call(index=0, id="call_2", function={"arguments": "{}"}),
+        *end,
+        **demands,
+    )
     yield said(
         "calls-odd",
         "sends tool calls that are null, numbers and strings",
@@ -456,6 +486,14 @@ def _errors() -> Iterator[Case]:
         "openrouter",
         "sends an error with a code and metadata after some text, as OpenRouter does",
         event(as_json({"error": gateway})),
+        kinds=("server", *TOLD),
+        says="upstream is gone",
+    )
+    yield after(
+        "in-choice",
+        "sends an error within the choice, which is finished by `stop`",
+        event(choice("stop", delta={"content": ""}, error=gateway)),
+        DONE,
         kinds=("server", *TOLD),
         says="upstream is gone",
     )

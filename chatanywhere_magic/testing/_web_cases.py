@@ -188,6 +188,19 @@ def _errors() -> Iterator[Case]:
         raw(*every(error("the model crashed"), 20), kind=JSON, headers=QUICKLY, delay=0.003),
         kinds=told,
     )
+    for name, told_by in (
+        ("detail", {"detail": "the model crashed"}),
+        ("message", {"code": 1001, "message": "the model crashed"}),
+        ("msg", {"success": False, "msg": "the model crashed"}),
+    ):
+        yield wrong(
+            f"json-{name}",
+            f"answers with JSON of type JSON that tells of a failure in `{name}`",
+            raw(as_json(told_by), kind=JSON, headers=QUICKLY),
+            "An answer is plain text; gateways write their own failures so.",
+            kinds=told,
+            says="the model crashed",
+        )
     yield case(
         "errors/json-answer",
         "answers with JSON of type JSON that is no error",

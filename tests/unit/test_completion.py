@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatanywhere_magic.errors import ChatError
-from chatanywhere_magic.messages import Delta, Reasoning, Text
+from chatanywhere_magic.messages import Delta, Reasoning, Text, ToolCall
 from chatanywhere_magic.providers._completion import CompletionReader
 from chatanywhere_magic.providers._sse import EventDecoder
 from chatanywhere_magic.testing import conformance_cases
@@ -63,3 +63,22 @@ def test_any_split_of_any_stream_gives_the_same(stream: bytes, draw: st.DataObje
 @given(st.sampled_from([stream for stream in STREAMS if len(stream) < 2_000]))
 def test_byte_by_byte_is_the_same(stream: bytes) -> None:
     assert read(stream[start : start + 1] for start in range(len(stream))) == read([stream])
+
+
+CALLS = (
+    b'data: {"choices": [{"delta": {"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{}"}}]}}]}\n\n'
+    b'data: {"choices": [{"delta": {"tool_calls": [{"id": "b", "function": {"name": "g", "arguments": "{"}}]}}]}\n\n'
+)
+
+
+def test_calls_without_an_index_are_told_apart() -> None:
+    rest = b'data: {"choices": [{"delta": {"tool_calls": [{"function": {"arguments": "}"}}]}}]}\n\n'
+    finish = b'data: {"choices": [{"finish_reason": "tool_calls"}]}\n\n'
+    _, _, others, _ = read([CALLS, rest, finish])
+    assert others == [ToolCall("a", "f", "{}"), ToolCall("b", "g", "{}")]
+
+
+def test_half_a_call_is_none() -> None:
+    _, _, others, failure = read([CALLS])
+    assert not others
+    assert failure.startswith("incomplete")
