@@ -100,6 +100,21 @@ class TestStates:
         gate.set()
         running.wait()
 
+    def test_a_retry_says_why_and_when_and_is_gone_when_the_answer_comes(
+        self, kernel: Kernel, server: LocalServer
+    ) -> None:
+        busy = Answer(status=429, headers={"Retry-After": "2"}, raw=[b'{"error": {"message": "Slow down."}}'])
+        rest = threading.Event()
+        server.queue(busy, Answer(text=["At ", "last."], hold=rest, hold_after=1))
+        running = kernel.start("%%chat\nHello")
+        running.wait_until(lambda result: "Too many requests; asking again in 2 s …" in text_so_far(result))
+        running.wait_until(lambda result: text_so_far(result) == "At ")
+        assert "again" not in running.result.outputs[-1]["data"]["text/html"]
+        rest.set()
+        answer = the_answer(running.wait())
+        assert answer.data["text/plain"] == "At last."
+        assert "again" not in answer.data["text/html"]
+
     def test_reasoning_is_folded_above_the_answer(self, kernel: Kernel, server: LocalServer) -> None:
         rest = threading.Event()
         server.queue(Answer(reasoning="Let me *think*.", text=["The ", "answer."], hold=rest, hold_after=1))
