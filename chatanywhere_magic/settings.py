@@ -38,7 +38,7 @@ class Settings(Configurable):
     timeout = traitlets.Float(
         None,
         allow_none=True,
-        help="Seconds for a whole answer. Default: no limit, since long answers take long.",
+        help="Seconds for a whole answer, 0 for no limit. Default: no limit, since long answers take long.",
     ).tag(config=True)
     connect_timeout = traitlets.Float(15.0, help="Seconds until there is a connection. Default: 15.").tag(config=True)
     idle_timeout = traitlets.Float(

@@ -77,7 +77,7 @@ class AsyncGeneratorProvider:
         proxy : str, optional
             URL of an HTTP proxy. By default the environment's (``HTTPS_PROXY``, ``NO_PROXY``, …).
         timeout : float, default 120
-            Seconds for the whole answer; None for no limit.
+            Seconds for the whole answer; None or 0, as in aiohttp, for no limit.
         temperature : float, default 0.5
             Sampling temperature.
         **kwargs

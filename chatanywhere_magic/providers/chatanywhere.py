@@ -151,7 +151,7 @@ class ChatAnywhere(AsyncGeneratorProvider):
             "models": _MODEL_NUMBER,
             "continuous": True,
         }
-        limits = Limits(Deadline(timeout), first_timeout, idle_timeout, connect_timeout)
+        limits = Limits(Deadline(timeout or None), first_timeout, idle_timeout, connect_timeout)
 
         def ask(_before: ChatError | None) -> DeltaGenerator:
             return _stream_text(base_url, body, proxy=proxy, limits=limits, ca_bundle=ca_bundle)

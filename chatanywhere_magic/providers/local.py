@@ -172,7 +172,7 @@ class Local(AsyncGeneratorProvider):
             f"{server.url}/v1/chat/completions",
             request_body(path.stem, messages, temperature, {**DEFAULTS, **kwargs}),
             secret=server.secret,
-            limits=Limits(Deadline(timeout), first_timeout, idle_timeout),
+            limits=Limits(Deadline(timeout or None), first_timeout, idle_timeout),
             socket_path=server.socket_path,
         )
         async with aclosing(deltas):

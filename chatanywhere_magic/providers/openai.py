@@ -246,7 +246,7 @@ class OpenAI(AsyncGeneratorProvider):
         body = request_body(cls._model(model), messages, temperature, kwargs)
         addresses = deque([base_url, *cls._fallback()])
         secret, *_ = [cls._secret(address) for address in addresses]  # none may be one where a key must not go
-        limits = Limits(Deadline(timeout), first_timeout, idle_timeout, connect_timeout)
+        limits = Limits(Deadline(timeout or None), first_timeout, idle_timeout, connect_timeout)
 
         def ask(before: ChatError | None) -> DeltaGenerator:
             if isinstance(before, ConnectionFailedError) and before.status is None:
