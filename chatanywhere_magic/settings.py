@@ -25,8 +25,10 @@ class Settings(Configurable):
     ).tag(config=True)
     model = traitlets.Unicode("", help="The model's name. Default: the provider's own choice.").tag(config=True)
     aliases = traitlets.Dict(
+        key_trait=traitlets.Unicode(),
+        value_trait=traitlets.Unicode(),
         help='Short names for -m, as {"fast": "openai/gpt-4o-mini"}: a model, or a provider\'s name, a slash and its '
-        "model. Default: none."
+        "model. Default: none.",
     ).tag(config=True)
     system = traitlets.Unicode("", help="The system prompt. Default: none.").tag(config=True)
     temperature = traitlets.Float(

@@ -681,6 +681,16 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{message}. Список параметров: %{magic} --help.",
         "{message}。用 %{magic} --help 查看选项。",
     ),
+    "error.option_flag": (
+        "{option} takes no value.",
+        "У {option} нет значения.",
+        "{option} 不带值。",
+    ),
+    "error.option_needs": (
+        "{option} is for {needed}; give both.",
+        "{option} действует только с {needed}; укажите оба.",
+        "{option} 须与 {needed} 一起使用；请同时给出。",
+    ),
     "error.option_unknown": (
         "There is no option {option}.{hint} %{magic} --help lists them; put -- before text that begins with a dash.",
         "Параметра {option} нет.{hint} Список: %{magic} --help; перед текстом, который начинается с дефиса, поставьте --.",

@@ -133,6 +133,9 @@ class ChatMagics(Magics):
     def _ask(self, given: Namespace, prompt: str) -> Reply | None:
         if not prompt.strip():
             raise UsageError(text("error.empty_prompt"))
+        for option in ("replace", "comment"):
+            if getattr(given, option) and not given.code:
+                raise UsageError(text("error.option_needs", option=f"--{option}", needed="--code"))
         models = [name.strip() for name in (given.model or "").split(",") if name.strip()]
         if len(models) > 1 and not given.dry_run:
             return self._give(given, prompt, self._compare(given, prompt, models))

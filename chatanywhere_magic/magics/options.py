@@ -238,6 +238,8 @@ class Options:
             raise UsageError(text("error.key_option"))
         if option is None or (name != word and f"-{word.split('=', 1)[0]}" in self.flags):
             raise UsageError(text("error.option_unknown", option=word, hint=self._hint(word), magic=self.magic))
+        if option.type is None and "=" in word:
+            raise UsageError(text("error.option_flag", option=name))
         if option.type is None or word != name:
             return word, rest
         if not rest:

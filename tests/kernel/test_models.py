@@ -112,6 +112,9 @@ class TestShortNames:
         answer = the_answer(kernel.run("%chat -p loc -m Smol --max-tokens 5 Hello"))
         assert answer.metadata["chatanywhere"]["model"].startswith("SmolLM2")
 
+    def test_an_alias_is_a_name(self, kernel: Kernel) -> None:
+        assert "must be a unicode string" in kernel.run("%config ChatSession.aliases = {'fast': 3}").stderr
+
     def test_aliases(self, kernel: Kernel, server: LocalServer) -> None:
         kernel.run("%config ChatSession.aliases = {'fast': 'gpt-4o', 'old': 'chatanywhere-web/gpt-3.5-turbo'}")
         the_answer(kernel.run("%chat -m fast Hello"))
