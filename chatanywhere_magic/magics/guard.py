@@ -42,6 +42,8 @@ _SETTERS: Final = tuple(
     )
 )
 """Lines that set a variable which we read."""
+_ABBREVIATED: Final = re.compile(r"\.{3}|…|\*{3}|<")
+"""What stands in the place of a key in instructions, as in ``sk-…``; no key has these."""
 _OURS: Final = re.compile(r"^\s*%%?chat|=\s*%chat")
 _LOGIN: Final = re.compile(rf"^\s*%chat_login\s+(?:-\S+\s+)*(?P<key>\S{{{_MIN_KEY},}})")
 _ALLOWED: Final = "--allow-secrets"
@@ -68,12 +70,14 @@ def without_keys(source: str) -> tuple[str, str] | None:
     provider = ""
     for row, line in enumerate(lines):
         is_prompt = is_prompt or (row == 0 and line.lstrip().startswith("%%chat"))
-        for pattern in _SETTERS:
-            if match := pattern.search(line):
+        is_ours = is_prompt or _OURS.search(line) is not None
+        for match in filter(None, (pattern.search(line) for pattern in _SETTERS)):
+            if not _ABBREVIATED.search(match["key"]):
                 provider = _PROVIDERS[match["variable"]]
                 keys.add(match["key"])
-                lines[row] = f"{line[: len(line) - len(line.lstrip())]}%chat_login {provider}"
-        keys.update(_in_our_line(line) if is_prompt or _OURS.search(line) else _in_python(line))
+                # A question that shows such a line stays a question.
+                lines[row] = line if is_ours else f"{line[: len(line) - len(line.lstrip())]}%chat_login {provider}"
+        keys.update(_in_our_line(line) if is_ours else _in_python(line))
         if _LOGIN.match(line) and keys:
             lines[row] = "%chat_login"
     if not keys:
