@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from base64 import b64encode
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -55,7 +56,9 @@ def _png(value: Any) -> bytes:
     figure = value if is_a(value, "matplotlib.figure", "Figure") else value.figure
     width, height = figure.get_size_inches()
     dpi = min(figure.dpi, FIGURE_SIDE / max(width, height))
-    figure.savefig(out, format="png", dpi=dpi, bbox_inches="tight")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of letters that its font lacks the person knows from the figure itself
+        figure.savefig(out, format="png", dpi=dpi, bbox_inches="tight")
     return out.getvalue()
 
 

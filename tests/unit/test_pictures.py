@@ -50,6 +50,12 @@ class TestSeen:
         for value in (figure, figure.axes[0]):
             assert max(size_of(described(value, supports_images=True))) < 1_300
 
+    def test_what_its_font_lacks_is_no_news(self, recwarn: pytest.WarningsRecorder) -> None:
+        figure = a_figure()
+        figure.axes[0].set_title("图")
+        assert described(figure, supports_images=True).kind == "image"
+        assert not recwarn.list
+
     def test_a_huge_figure_is_drawn_smaller(self) -> None:
         figure = Figure(figsize=(100, 50), dpi=300)
         figure.subplots().plot([1, 2])
