@@ -43,7 +43,8 @@ from chatanywhere_magic import Script, Scripted, chat
 from chatanywhere_magic.conversation import Conversation, Origin, Timing, Turn, Version
 chat.persist = False
 def turn(number):
-    return Turn((Version(f"Question {number}?", answer(1000), status="complete", timing=Timing(started=1e9 + number)),))
+    told = answer(SIZE if (TURNS - number) % 10 == 1 else 1000)
+    return Turn((Version(f"Question {number}?", told, status="complete", timing=Timing(started=1e9 + number)),))
 chat._open.conversation = Conversation(tuple(turn(number) for number in range(TURNS)))
 text = answer(SIZE)
 pieces = [text[at : at + 20] for at in range(0, len(text), 20)]
@@ -99,6 +100,13 @@ class Meter:
         metrics = self._session.send("Performance.getMetrics")["metrics"]
         return float(next(each["value"] for each in metrics if each["name"] == "TaskDuration"))
 
+    def wait_until_quiet(self) -> None:
+        """Wait until older turns have come."""
+        known = -1
+        while known < self.bytes:
+            known = self.bytes
+            self._page.wait_for_timeout(3000)
+
     def _count(self, event: dict[str, dict[str, str]]) -> None:
         self.bytes += len(event["response"]["payloadData"])
 
@@ -115,8 +123,8 @@ def of_the_panel(browser: Browser, turns: int, size: int, seconds: float) -> Cos
         page.wait_for_selector(".chatanywhere-box")
         notebook.run_cell(1)
         opening = page.evaluate(OPENED, [".chatanywhere-turn", f"Question {turns - 1}?"]) if turns else 0.0
-        time.sleep(3)
         meter = Meter(page)
+        meter.wait_until_quiet()
         page.evaluate(WATCH)
         page.click(".chatanywhere-box")
         page.keyboard.type("Write.")

@@ -27,6 +27,8 @@ PIECE_SIZE: Final = 4_000
 """Finished blocks are put together up to about this many characters: each costs the page an element."""
 FIRST_TURNS: Final = 8
 """Turns that a page gets at once; the older ones follow."""
+AT_ONCE: Final = 20_000
+"""Characters of answers that are rendered in one go, unless one turn alone has more: others wait for the engine."""
 
 
 class Feed:
@@ -69,16 +71,32 @@ class Feed:
         It tells what :meth:`changes` has told up to now, so that a page which begins here goes on with what that
         returns next.
         """
-        first = self._order[-FIRST_TURNS:]
-        return self._order, self.whole(first), self._order[: -len(first)][::-1]
+        newest = self._order[::-1]
+        count = self.batch(newest, FIRST_TURNS)
+        return self._order, self.whole(newest[:count][::-1]), newest[count:]
+
+    def batch(self, indices: list[int], most: int) -> int:
+        """Return how many of these turns, from the first on, are little enough to be told in one go."""
+        room = AT_ONCE
+        for count, index in enumerate(indices[:most]):
+            shown = self._shown.get(index)
+            room -= len(shown.turn.current.answer) if shown else 0
+            if room < 0 and count:
+                return count
+        return min(most, len(indices))
 
     def whole(self, indices: Iterable[int]) -> list[Change]:
         """Return everything about these turns, as far as they are still shown."""
-        return [
-            {"turn": index, "fresh": True, "head": shown.head, **shown.whole()}
-            for index in indices
-            if (shown := self._shown.get(index))
-        ]
+        found: list[Change] = []
+        for index in indices:
+            shown = self._shown.get(index)
+            if shown is None:
+                continue
+            if not shown.head:
+                turn = shown.turn
+                shown.head = head_of(turn, shown.version or turn.current, None, footer=self._session.footer)
+            found.append({"turn": index, "fresh": True, "head": shown.head, **shown.whole()})
+        return found
 
     @property
     def is_waiting(self) -> bool:
@@ -98,12 +116,11 @@ class Feed:
             live = running.get(index)
             if live is not None and live.at != turn.selected:
                 live = None
-            version = live.version if live is not None else turn.current
-            shown = self._shown[index] = _Shown(turn, version=None if live is not None else version)
+            shown = self._shown[index] = _Shown(turn, version=None if live is not None else turn.current)
             if live is not None:
                 shown.growth = _Growth(live)
                 shown.growth.more()
-            shown.head = head_of(turn, version, live, footer=self._session.footer)
+                shown.head = head_of(turn, live.version, live, footer=self._session.footer)
 
     def _change(self, index: int, turn: Turn, live: LiveTurn | None) -> Change | None:
         shown = self._shown.get(index)
@@ -128,6 +145,7 @@ class _Shown:
 
     turn: Turn
     head: dict[str, Any] = field(default_factory=dict)
+    """Empty until a page is told of it."""
     version: Version | None = None
     """Whose answer they have, once it has ended."""
     growth: _Growth | None = None

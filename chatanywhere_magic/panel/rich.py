@@ -31,6 +31,7 @@ PAINT_SECONDS: Final = 0.08
 SHARE: Final = 4
 """It is the engine that renders: for each second of that it has this many for the streams."""
 FILL_SECONDS: Final = 0.01
+"""Between two slices of older turns, or longer where they are long: see `SHARE`."""
 FILL_TURNS: Final = 10
 """Older turns reach a page that has opened so many at a time."""
 EVERY_PAGE: Final = ""
@@ -132,7 +133,7 @@ class RichPanel(anywidget.AnyWidget):
 
     # --- what pages are told, on the engine's thread ----------------------------------------------------------------
 
-    def _tell(self) -> None:
+    def _tell(self, *, with_header: bool = True) -> None:
         self._is_scheduled = False
         if self._is_closed:
             return
@@ -145,8 +146,10 @@ class RichPanel(anywidget.AnyWidget):
         if order is not None:
             message["order"] = order
         running = len(self._session.running)
-        if order is not None or running != self._running or not self._header:
+        if order is not None or running != self._running:
             self._running = running
+            self._header = {}
+        if with_header and not self._header:
             self._header = message["header"] = header_of(self._session)
         if changes or len(message) > 2:  # noqa: PLR2004 - more than its type and no changes
             self._sequence += 1
@@ -174,7 +177,8 @@ class RichPanel(anywidget.AnyWidget):
 
     def _greet(self, page: str) -> None:
         """Tell a page that has just opened everything; what others get in the meantime is the same."""
-        self._tell()
+        # Who answers and how full the context is may take a while to find out in a long conversation: it follows.
+        self._tell(with_header=False)
         order, changes, older = self._feed.begin()
         self._publish(
             {
@@ -183,20 +187,24 @@ class RichPanel(anywidget.AnyWidget):
                 "sequence": self._sequence,
                 "order": order,
                 "changes": changes,
-                "header": self._header,
+                "header": self._header or None,
                 "strings": {key: text(key) for key in TABLE if key.startswith("panel.")},
                 "language": get_language(),
                 "commands": slash_commands(),
             }
         )
+        if not self._header:
+            self._schedule()
         self._fill(page, self._conversation_id, older)
 
     def _fill(self, page: str, conversation_id: str, older: list[int]) -> None:
         if not older or self._is_closed or conversation_id != self._conversation_id:
             return
-        self._publish({"type": "fill", "page": page, "changes": self._feed.whole(older[:FILL_TURNS])})
-        rest = older[FILL_TURNS:]
-        self._session.call_later(FILL_SECONDS, lambda: self._fill(page, conversation_id, rest))
+        began = time.monotonic()
+        count = self._feed.batch(older, FILL_TURNS)
+        self._publish({"type": "fill", "page": page, "changes": self._feed.whole(older[:count])})
+        pause = max(FILL_SECONDS, SHARE * (time.monotonic() - began))
+        self._session.call_later(pause, lambda: self._fill(page, conversation_id, older[count:]))
 
     def _publish(self, message: dict[str, Any]) -> None:
         with self._sending:

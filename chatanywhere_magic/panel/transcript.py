@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 MAX_CHARACTERS: Final = 100_000
 """Of questions and answers together; it is written anew after each answer, and the notebook has to be carried."""
+MAX_FORMATTED: Final = 20_000
+"""Of these the last so many are formatted. Jupyter takes HTML apart to make it safe also where it is out of sight, and
+a page with the panel would stand still for it; text costs nothing."""
 
 # The first rule hides the transcript beside a living panel; the second one the words that stand for a dead widget.
 _STYLE: Final = """<style>
@@ -36,7 +39,12 @@ def transcript_html(conversation: Conversation) -> str:
     """Return the conversation as safe HTML, the oldest turns left out if it is long."""
     versions, left_out = _last(conversation)
     notes = [f"<p>{escape(text('panel.left_out', count=left_out))}</p>"] if left_out else []
-    return "".join([_STYLE, '<div class="chatanywhere-transcript">', *notes, *map(_turn, versions), "</div>"])
+    turns: list[str] = []
+    room = MAX_FORMATTED
+    for version in reversed(versions):
+        room -= len(version.answer)
+        turns.append(_turn(version, formatted=room >= 0))
+    return "".join([_STYLE, '<div class="chatanywhere-transcript">', *notes, *reversed(turns), "</div>"])
 
 
 def transcript_text(conversation: Conversation) -> str:
@@ -46,13 +54,13 @@ def transcript_text(conversation: Conversation) -> str:
     return "\n".join(lines).strip() or text("panel.closed")
 
 
-def _turn(version: Version) -> str:
+def _turn(version: Version, *, formatted: bool) -> str:
     words = " · ".join(final_words(version)) if version.status not in {"queued", "streaming"} else ""
     problem = f"{words}\n{version.error}".strip()
     return "".join(
         [
             f'<div style="{_QUESTION_STYLE}">{as_text_html(version.question)}</div>',
-            to_html(version.answer) if version.answer else "",
+            (to_html if formatted else as_text_html)(version.answer) if version.answer else "",
             as_text_html(problem) if problem else "",
         ]
     )

@@ -73,7 +73,7 @@ class Page:
     def open(self) -> Page:
         """Speak up, as a front end does once it runs."""
         self.send({"type": "hello", "page": self.name})
-        self._kernel.wait_until(lambda: self._take_in() or self.sequence is not None)
+        self._kernel.wait_until(lambda: self._take_in() or self.header)
         return self
 
     def wait_for(self, words: str) -> None:
@@ -99,7 +99,8 @@ class Page:
             self._answers[message["id"]] = message
         elif kind == "snapshot" and message["page"] in {"", self.name}:
             self.turns = {index: _nothing() for index in message["order"]}
-            self.order, self.header, self.sequence = message["order"], message["header"], message["sequence"]
+            self.order, self.sequence = message["order"], message["sequence"]
+            self.header = message["header"] or self.header
             self._grow(message["changes"])
         elif kind == "fill" and message["page"] in {"", self.name}:
             self._grow([change for change in message["changes"] if not self.turns[change["turn"]]["head"]])
@@ -225,6 +226,17 @@ def test_a_page_that_opens_gets_the_last_turns_at_once_and_then_the_others(kerne
     assert [change["turn"] for change in first["changes"]] == list(range(92, 100))
     kernel.wait_until(lambda: all(page.shown))
     assert [shown.splitlines()[0] for shown in page.shown] == [f"question {number}" for number in range(100)]
+    kernel.run("panel.close()")
+
+
+def test_of_long_turns_it_gets_fewer_at_once(kernel: Kernel) -> None:
+    kernel.run("from chatanywhere_magic.conversation import Conversation, Turn, Version")
+    made = "Turn((Version(f'question {n}', f'answer {n} ' + 'word ' * 10_000, status='complete'),)) for n in range(9)"
+    kernel.run(f"chat._open.conversation = Conversation(tuple({made}))")
+    page = new_page(kernel).open()
+    kernel.wait_until(lambda: all(page.shown))
+    opening = [message for message in page._messages if message["type"] in {"snapshot", "fill"}]
+    assert [[change["turn"] for change in message["changes"]] for message in opening] == [[n] for n in range(8, -1, -1)]
     kernel.run("panel.close()")
 
 
@@ -618,6 +630,17 @@ def test_a_notebook_without_its_kernel_shows_the_conversation(page: Page, kernel
     assert "<script>" not in static["text/html"]
     assert static["text/plain"] == "> A <b>question</b>?\n\nAn **answer**.<script>alert(1)</script>"
     assert "application/vnd.jupyter.widget-view+json" in widget
+    kernel.run("panel.close()")
+
+
+def test_of_a_long_conversation_the_end_is_formatted_without_its_kernel(kernel: Kernel) -> None:
+    kernel.run("from chatanywhere_magic.conversation import Conversation, Turn, Version")
+    made = "Turn((Version('?', f'**{n}** ' + 'word ' * 3_000, status='complete'),)) for n in range(3)"
+    kernel.run(f"chat._open.conversation = Conversation(tuple({made}))")
+    shown = kernel.run(OPEN).outputs[0]["data"]["text/html"]
+    assert "**0**" in shown
+    assert "**1**" in shown
+    assert "<strong>2</strong>" in shown
     kernel.run("panel.close()")
 
 

@@ -23,6 +23,14 @@ test("what fills in later does not overwrite what has changed since", () => {
   assert.equal(turns.all.get(1).head.question, "old");
 });
 
+test("a change of an older turn that has not come yet is not taken for all of it", () => {
+  const turns = new Turns();
+  turns.begin(snapshot([0]));
+  turns.change({ sequence: 8, changes: [{ turn: 0, head: head("pinned") }] });
+  turns.fill({ changes: [{ turn: 0, fresh: true, head: head("pinned"), html: ["<p>a</p>"] }] });
+  assert.deepEqual(turns.all.get(0).html, ["<p>a</p>"]);
+});
+
 test("an answer grows by pieces, and its open end is replaced", () => {
   const turns = new Turns();
   turns.begin(snapshot([0], [{ turn: 0, fresh: true, head: head("?"), html: [], tail: "<p>On</p>" }]));

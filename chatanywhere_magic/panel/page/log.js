@@ -151,8 +151,7 @@ export class Log {
       } else if (view.isHeld) {
         held = true; // until the reader lets the selection go
       } else if (turn.head && (this.#near.has(index) || view.isShown || this.#isLast(index))) {
-        this.#waiting.delete(index);
-        view.update(turn);
+        if (view.update(turn, end)) this.#waiting.delete(index);
         this.#unseen ||= !this.#stuck && this.#isLast(index);
         if (performance.now() > end) break;
       } else {

@@ -54,7 +54,7 @@
  * @property {number} sequence
  * @property {number[]} order the turns to show
  * @property {Change[]} changes
- * @property {Header} header
+ * @property {Header | null} header null if it follows
  * @property {Record<string, string>} strings
  * @property {string} language
  * @property {{name: string, help: string, argument: boolean}[]} commands

@@ -52,7 +52,7 @@ export class TurnView {
     );
   }
 
-  /** @returns {boolean} whether everything is shown that has come */
+  /** @returns {boolean} whether it has been built */
   get isShown() {
     return this.#turn !== null;
   }
@@ -67,8 +67,10 @@ export class TurnView {
    * Show `turn` as it stands; what is shown already is not touched.
    *
    * @param {Turn} turn
+   * @param {number} end when to leave off, by the page's clock; at least one piece is added
+   * @returns {boolean} whether everything is shown now
    */
-  update(turn) {
+  update(turn, end) {
     this.#turn = turn;
     if (turn.epoch !== this.#epoch) {
       this.#epoch = turn.epoch;
@@ -79,7 +81,7 @@ export class TurnView {
       this.body.replaceChildren(this.tail);
       this.thoughts.replaceChildren();
     }
-    this.#grow(turn);
+    const isWhole = this.#grow(turn, end);
     if (turn.head && turn.head !== this.#head) {
       this.#head = turn.head;
       if (!this.#editing) this.#showQuestion(turn.head);
@@ -88,8 +90,9 @@ export class TurnView {
       this.root.dataset.status = turn.head.status;
       this.root.setAttribute("aria-label", this.app.say("panel.turn", { number: this.index + 1 }));
       this.root.setAttribute("aria-busy", String(turn.head.status === "streaming"));
+      for (const part of [this.question, this.reasoning, this.below, this.actions]) this.#reach(part);
     }
-    this.setReachable(this.#reachable);
+    return isWhole;
   }
 
   /**
@@ -99,32 +102,47 @@ export class TurnView {
    * @param {boolean} reachable
    */
   setReachable(reachable) {
+    if (reachable === this.#reachable) return;
     this.#reachable = reachable;
-    const tabIndex = reachable ? 0 : -1;
-    this.root.tabIndex = tabIndex;
-    for (const each of this.root.querySelectorAll("button, a, summary")) /** @type {HTMLElement} */ (each).tabIndex = tabIndex;
+    this.root.tabIndex = reachable ? 0 : -1;
+    this.#reach(this.root);
   }
 
-  /** @param {Turn} turn */
-  #grow(turn) {
+  /** @param {HTMLElement} part that is new: in an answer that grows, looking through all of it would take ever longer */
+  #reach(part) {
+    const tabIndex = this.#reachable ? 0 : -1;
+    for (const each of part.querySelectorAll("button, a, summary")) /** @type {HTMLElement} */ (each).tabIndex = tabIndex;
+  }
+
+  /**
+   * @param {Turn} turn
+   * @param {number} end
+   * @returns {boolean} whether all of the answer is shown
+   */
+  #grow(turn, end) {
+    this.reasoning.hidden = turn.reasoning.length === 0;
+    this.body.hidden = turn.html.length === 0 && turn.tail === "";
+    const before = this.#pieces;
     for (; this.#pieces < turn.html.length; this.#pieces += 1) {
+      if (this.#pieces > before && performance.now() > end) return false;
       const piece = element("div", { class: `chatanywhere-piece ${NO_FORMULAS}` });
       piece.innerHTML = turn.html[this.#pieces]; // made by the kernel's renderer, from which nothing can run
       this.#dressCode(piece);
+      this.#reach(piece);
       this.body.insertBefore(piece, this.tail);
       if (piece.querySelector(FORMULAS)) this.app.notebook.typeset(piece);
     }
     if (turn.tail !== this.#tail) {
       this.#tail = turn.tail;
       this.tail.innerHTML = turn.tail; // the same renderer's
+      this.#reach(this.tail);
       if (this.tail.querySelector(FORMULAS)) this.app.notebook.typeset(this.tail);
     }
     if (this.#reasoned < turn.reasoning.length) {
       this.thoughts.append(turn.reasoning.slice(this.#reasoned).join(""));
       this.#reasoned = turn.reasoning.length;
     }
-    this.reasoning.hidden = turn.reasoning.length === 0;
-    this.body.hidden = turn.html.length === 0 && turn.tail === "";
+    return true;
   }
 
   /** @param {HTMLElement} piece */

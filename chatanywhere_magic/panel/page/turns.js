@@ -31,7 +31,7 @@ export class Turns {
     for (const index of snapshot.order) this.all.set(index, emptyTurn((before.get(index)?.epoch ?? 0) + 1));
     this.order = snapshot.order;
     this.sequence = snapshot.sequence;
-    this.header = snapshot.header;
+    this.header = snapshot.header ?? this.header;
     this.#take(snapshot.changes);
   }
 
@@ -73,6 +73,8 @@ export class Turns {
     for (const change of changes) {
       let turn = this.all.get(change.turn);
       if (!turn) this.all.set(change.turn, (turn = emptyTurn(1)));
+      // Half of a turn is not taken for the whole: that comes with all older turns.
+      if (!turn.head && !change.fresh) continue;
       if (change.fresh) {
         turn.epoch += 1;
         turn.html = [];
