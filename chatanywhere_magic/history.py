@@ -276,7 +276,9 @@ class History(Settings):
         notebook : str, optional
             Only those of the notebook at this path.
         """
-        kept = {listed.id: listed for listed in self._keeper.conversations(search, limit, notebook=notebook)}
+        behind = self._behind()
+        listed_there = self._keeper.conversations(search, limit, notebook=notebook)
+        kept = {listed.id: listed for listed in listed_there if listed.id not in behind}
         words = search.split()
         if notebook in {None, self._keeper.notebook}:
             for dialogue in tuple(self._dialogues.values()):
@@ -284,11 +286,16 @@ class History(Settings):
                     kept.setdefault(dialogue.id, dialogue.listed())
         return sorted(kept.values(), key=attrgetter("updated"), reverse=True)[:limit]
 
+    def _behind(self) -> set[str]:
+        """Return the ids of conversations of which the disk does not know the newest yet."""
+        return {dialogue.id for dialogue in tuple(self._dialogues.values()) if self._keeper.is_behind(dialogue)}
+
     def search(self, words: str, limit: int = 50) -> list[Found]:
         """Return the turns in which each of `words` stands, in any conversation; those of late first."""
         if not words.split():
             return []
-        kept = self._keeper.search(words, limit)
+        behind = self._behind()
+        kept = [found for found in self._keeper.search(words, limit) if found.conversation_id not in behind]
         known = {found.conversation_id for found in kept}
         here = [
             found

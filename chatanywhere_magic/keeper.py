@@ -99,6 +99,10 @@ class Keeper:
             dialogue.private = True
         return self._begun and not dialogue.private
 
+    def is_behind(self, dialogue: Dialogue) -> bool:
+        """Whether something of `dialogue` still waits to be written."""
+        return dialogue.id in self._changed
+
     async def saved(self, dialogue: Dialogue) -> None:
         """Have `dialogue` written now, and wait for that."""
         if self._may_keep(dialogue):

@@ -185,6 +185,15 @@ def test_conversations_are_listed_and_found(chat: ChatSession) -> None:
         chat.switch("nowhere")
 
 
+def test_the_list_does_not_wait_for_the_disk(chat: ChatSession) -> None:
+    chat.keep()
+    ask(chat, "what is a median", "and a mean")
+    chat.undo()
+    chat.rename("Medians")
+    assert [(listed.title, listed.turns) for listed in chat.conversations()] == [("Medians", 1)]
+    assert chat.conversations("mean") == chat.search("mean") == []
+
+
 def test_messages_without_a_time_are_of_now(chat: ChatSession) -> None:
     ask(chat, "what is a median", "the middle")
     before = chat.conversations()[0].updated
