@@ -23,6 +23,7 @@ from ..errors import (
 from ..keys import Owner, find_secret, places_of
 from ..messages import (
     DeltaGenerator,
+    Message,
     Messages,
     encodable_content,
 )
@@ -269,12 +270,18 @@ def request_body(model: str, messages: Messages, temperature: float, extra: dict
     """Return the JSON body of a streamed chat completion."""
     return {
         "model": model,
-        "messages": [{**message, "content": encodable_content(message["content"])} for message in messages],
+        "messages": [_as_sent(message) for message in messages],
         "temperature": temperature,
         "stream": True,
         "stream_options": {"include_usage": True},
         **extra,
     }
+
+
+def _as_sent(message: Message) -> dict[str, Any]:
+    """Return `message` as it is sent; one of the model's own that only calls tools has no content."""
+    content = message.get("content")
+    return {**message} if content is None else {**message, "content": encodable_content(content)}
 
 
 async def stream_completion(

@@ -111,6 +111,18 @@ def test_half_a_character_in_the_question_does_not_stop_it(api: LocalServer) -> 
     assert api.requests[0].messages[-1]["content"] == "half of 😀: �"
 
 
+def test_messages_about_tools_go_as_they_are(api: LocalServer) -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    messages: list[Any] = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "42"},
+    ]
+    assert not ask(OpenAI, messages=messages).error
+    assert api.requests[0].json["messages"] == messages
+
+
 def test_the_model_comes_from_the_call_else_the_environment_else_the_class(
     api: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
