@@ -2162,9 +2162,9 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "✗ 失败",
     ),
     "status.interrupted": (
-        "■ stopped; the text so far is kept",
-        "■ остановлено; полученный текст сохранён",
-        "■ 已停止；已收到的内容已保留",
+        "■ stopped",
+        "■ остановлено",
+        "■ 已停止",
     ),
     "status.queued": (
         "waiting for the turn before …",

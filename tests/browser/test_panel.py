@@ -119,7 +119,7 @@ def test_stop_ends_the_turn_of_a_cell_that_streams(open_panel: OpenPanel, server
     assert _seconds_to_stop(panel) < STOP_SECONDS
 
     for door in (panel.turn(0), notebook.output(1)):
-        expect(door).to_contain_text("stopped; the text so far is kept")
+        expect(door).to_contain_text("■ stopped")
         expect(door).to_contain_text("Half of the")
     assert server.requests[0].closed_by_client.wait(STOP_SECONDS)
     expect(panel.stop_button).to_be_hidden()
@@ -153,5 +153,5 @@ def _seconds_to_stop(panel: PanelPage) -> float:
     expect(panel.stop_button).to_be_enabled()
     begin = time.monotonic()
     panel.stop_button.click()
-    expect(panel.turn(0)).to_contain_text("stopped; the text so far is kept")
+    expect(panel.turn(0)).to_contain_text("■ stopped")
     return time.monotonic() - begin

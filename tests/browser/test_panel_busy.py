@@ -57,7 +57,7 @@ def half_an_answer() -> Answer:
 def seconds_to_stop(panel: PanelPage) -> float:
     begin = time.monotonic()
     panel.stop_button.click()
-    expect(panel.turn(0)).to_contain_text("stopped; the text so far is kept")
+    expect(panel.turn(0)).to_contain_text("■ stopped")
     return time.monotonic() - begin
 
 
@@ -121,5 +121,5 @@ def test_without_subshells_nobody_elses_cell_is_interrupted_unasked(
     expect(panel.root).to_contain_text("Waiting for the kernel, which is busy")
     note.get_by_role("button", name="Interrupt the cell").click()
     expect(notebook.output(1)).to_contain_text("KeyboardInterrupt")
-    expect(panel.turn(0)).to_contain_text("stopped; the text so far is kept")
+    expect(panel.turn(0)).to_contain_text("■ stopped")
     expect(panel.turn(1)).to_contain_text("The last one says: And now?")

@@ -83,7 +83,7 @@ def test_escape_stops_and_up_recalls(notebook: NotebookPage, panel: PanelPage, s
     keyboard.press("Enter")
     expect(panel.turn(0)).to_contain_text("Half of the")
     keyboard.press("Escape")
-    expect(panel.turn(0)).to_contain_text("stopped; the text so far is kept")
+    expect(panel.turn(0)).to_contain_text("■ stopped")
     keyboard.press("ArrowUp")
     expect(panel.composer).to_have_value("Tell me more.")
     keyboard.press("ArrowDown")

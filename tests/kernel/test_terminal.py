@@ -63,7 +63,7 @@ def test_an_interrupt_keeps_the_text_and_gives_the_prompt_back(server: LocalServ
     child.expect("Half of ")
     child.sendintr()
     child.expect(re.escape("In [3]: "))
-    assert "stopped; the text so far is kept" in child.before
+    assert "■ stopped" in child.before
     assert "Traceback" not in child.before
     child.sendline("1 + 1")
     child.expect("2")

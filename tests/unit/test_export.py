@@ -166,7 +166,7 @@ def test_a_page_reads_well() -> None:
     assert lines == [
         "# Medians",
         *("## Question", "What is a median?", "## gpt", "The middle."),
-        *("## Question", "@df", "And?", "## gpt", "Cut", "[■ stopped; the text so far is kept]"),
+        *("## Question", "@df", "And?", "## gpt", "Cut", "[■ stopped]"),
     ]
 
 
@@ -207,7 +207,7 @@ def test_questions_and_answers_are_cells_and_python_is_code() -> None:
 def test_other_languages_and_cut_code_do_not_become_cells_that_could_be_run() -> None:
     made = conversation(said("a", "```bash\nrm -r x\n```"), said("b", "```python\nrm", status="interrupted"))
     assert [kind for kind, _ in cells(to_notebook(made))] == ["markdown"] * 6
-    assert cells(to_notebook(made))[-1] == ("markdown", "[■ stopped; the text so far is kept]")
+    assert cells(to_notebook(made))[-1] == ("markdown", "[■ stopped]")
 
 
 @given(written_conversations())
