@@ -198,7 +198,7 @@ def test_words_that_mean_several_conversations_list_those(kernel: Kernel) -> Non
 
 def test_a_fork_goes_on_by_itself(kernel: Kernel) -> None:
     ask(kernel, "a", "b", "c")
-    assert "2 turns" in kernel.run("%chat_fork 2").stdout
+    assert "turns: 2" in kernel.run("%chat_fork 2").stdout
     ask(kernel, "d")
     assert shown(kernel) == ["a", "b", "d"]
 
@@ -263,7 +263,7 @@ def test_every_magic_has_its_help(kernel: Kernel, magic: str) -> None:
 @pytest.mark.parametrize("ending", ["md", "json", "ipynb", "jsonl"])
 def test_what_is_exported_is_imported_again(kernel: Kernel, ending: str) -> None:
     ask(kernel, "what is a median", "and a mean")
-    assert "2 turns" in kernel.run(f"%chat_export talk.{ending}").stdout
+    assert "turns: 2" in kernel.run(f"%chat_export talk.{ending}").stdout
     before = evaluate(kernel, "[turn.current.answer for turn in chat.conversation.turns]")
     kernel.run("%chat_new")
     assert f"talk.{ending} (turns: 2)" in kernel.run(f"%chat_import talk.{ending}").stdout
