@@ -12,6 +12,7 @@ from .strings import set_language, text
 
 Replay = Literal["off", "record", "replay", "replay-only"]
 MAX_TEMPERATURE: Final = 2.0
+PRESET_OPTIONS: Final = ("system", "temperature", "max_tokens", "budget", "provider", "model")
 REPLAY_MODES: Final[tuple[Replay, ...]] = get_args(Replay)
 
 
@@ -36,6 +37,11 @@ class Settings(Configurable):
     ).tag(config=True)
     max_tokens = traitlets.Int(
         None, allow_none=True, min=1, help="Most tokens of an answer. Default: the provider's limit."
+    ).tag(config=True)
+    presets = traitlets.Dict(
+        help='Options to choose together in the panel or with chat.use_preset, as {"teacher": {"system": "Ask back.", '
+        '"temperature": 0.2}}: each sets system, temperature, max_tokens, budget, provider and model, as far as it '
+        "names them. Default: none."
     ).tag(config=True)
     timeout = traitlets.Float(
         None,
@@ -123,6 +129,54 @@ class Settings(Configurable):
         help="Answer a question from the store if the same one was asked before: off; record (ask, and insist that "
         "the answer is kept); replay (if it is there, else ask); replay-only (never ask). Default: off.",
     ).tag(config=True)
+
+    def use_preset(self, name: str) -> None:
+        """Set the options that the preset `name` names, and leave the others.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is no such preset.
+        """
+        if name not in self.presets:
+            raise ConfigurationError(text("error.preset_unknown", name=name, known=", ".join(self.presets) or "–"))
+        for option, value in self.presets[name].items():
+            setattr(self, option, value)
+
+    @property
+    def preset(self) -> str:
+        """The first preset that says what holds now; ``""`` if none does."""
+        for name, options in self.presets.items():
+            if all(getattr(self, option) == value for option, value in options.items()):
+                return str(name)
+        return ""
+
+    @traitlets.validate("presets")
+    def _presets_checked(self, proposal: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        for name, options in proposal["value"].items():
+            if not isinstance(name, str) or not isinstance(options, dict) or not options:
+                raise traitlets.TraitError(text("error.preset", name=name, options=", ".join(PRESET_OPTIONS)))
+            for option, value in options.items():
+                if option not in PRESET_OPTIONS or not self._takes(option, value):
+                    raise traitlets.TraitError(
+                        text(
+                            "error.preset_option",
+                            name=name,
+                            option=option,
+                            value=value,
+                            options=", ".join(PRESET_OPTIONS),
+                        )
+                    )
+        return {name: dict(options) for name, options in proposal["value"].items()}
+
+    def _takes(self, option: str, value: object) -> bool:
+        if option == "provider":  # anything but a name cannot be written down
+            return isinstance(value, str)
+        try:
+            self.traits()[option]._validate(self, value)  # noqa: SLF001 - nothing public validates without setting
+        except traitlets.TraitError:
+            return False
+        return True
 
     @traitlets.observe("language")
     def _language_changed(self, change: dict[str, Any]) -> None:

@@ -736,6 +736,21 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "В {path} слишком много пикселей: можно не больше {most} миллионов. Сохраните его меньшим.",
         "{path} 像素过多：最多 {most} 百万。请缩小后保存。",
     ),
+    "error.preset": (
+        "The preset {name!r} must be a name with options, of {options}, as {{'temperature': 0.2}}.",
+        "Набор настроек {name!r} должен состоять из имени и параметров ({options}), например {{'temperature': 0.2}}.",
+        "预设 {name!r} 应为名称加选项（{options}），例如 {{'temperature': 0.2}}。",
+    ),
+    "error.preset_option": (
+        "The preset {name!r} cannot set {option} to {value!r}. It can set {options}, each to what that option takes.",
+        "Набор настроек {name!r} не может задать {option} = {value!r}. Можно задать {options}, каждому своё допустимое значение.",
+        "预设 {name!r} 不能把 {option} 设为 {value!r}。可设置的选项：{options}，取值须为各选项允许的值。",
+    ),
+    "error.preset_unknown": (
+        "There is no preset {name!r}. There are: {known}. Add one with %config ChatSession.presets.",
+        "Набора настроек {name!r} нет. Есть: {known}. Добавить: %config ChatSession.presets.",
+        "没有预设 {name!r}。现有：{known}。用 %config ChatSession.presets 添加。",
+    ),
     "error.protocol": (
         "The answer of {host} cannot be read: {reason}. Check that the base URL is that of the API.",
         "Ответ {host} не удаётся прочесть: {reason}. Проверьте, что базовый адрес указывает на API.",
@@ -1925,6 +1940,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Ask the model …",
         "Спросите модель …",
         "向模型提问 …",
+    ),
+    "panel.preset": (
+        "Preset",
+        "Набор настроек",
+        "预设",
     ),
     "panel.queued": (
         "waiting: {count}",

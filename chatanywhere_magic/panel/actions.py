@@ -198,6 +198,10 @@ class Actions:
         except TraitError:
             raise ConfigurationError(text("panel.out_of_range", name=text(_LABELS[name]), value=value)) from None
 
+    def preset(self, name: str) -> None:
+        """Set the options that a preset names."""
+        self._session.use_preset(name)
+
     # --- the composer ---------------------------------------------------------------------------------------------
 
     def complete(self, word: str) -> list[dict[str, str]]:
@@ -219,6 +223,7 @@ _SLASH: Final[dict[str, tuple[str, bool, Callable[[Actions, str], Any]]]] = {
     "fork": ("panel.fork", False, lambda do, _: do.fork()),
     "model": ("panel.change_model", True, lambda do, words: do.model("", words)),
     "new": ("panel.new", False, lambda do, _: do.new()),
+    "preset": ("panel.preset", True, lambda do, words: do.preset(words)),
     "redo": ("panel.redo", False, lambda do, _: do.restore()),
     "rename": ("panel.rename", True, lambda do, words: do.rename(words)),
     "retry": ("panel.retry", False, lambda do, _: do.retry()),

@@ -175,6 +175,7 @@ COMMANDS: Final[dict[str, dict[str, _Field]]] = {
     "models": {},
     "model": {"provider": _PROVIDER, "model": _MODEL},
     "option": {"name": (_one_of(*OPTIONS), _REQUIRED), "words": (_text(MAX_QUESTION), ""), "number": (_number, None)},
+    "preset": {"name": (_text(_NAME), _REQUIRED)},
     # The composer.
     "complete": {"word": (_text(_NAME), _REQUIRED)},
 }

@@ -29,6 +29,8 @@ def header_of(session: ChatSession) -> dict[str, Any]:
         "temperature": session.temperature,
         "max_tokens": session.max_tokens,
         "budget": session.budget,
+        "preset": session.preset,
+        "presets": list(session.presets),
         **_asker(session),
     }
 

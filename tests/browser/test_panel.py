@@ -149,6 +149,23 @@ def test_the_log_stays_at_its_end_unless_the_reader_scrolls(open_panel: OpenPane
     expect(panel.turn(1)).to_be_in_viewport()
 
 
+def test_a_preset_is_picked_in_the_settings(open_panel: OpenPanel) -> None:
+    notebook, panel = open_panel(
+        "%config ChatSession.presets = {'teacher': {'system': 'Ask back.', 'temperature': 0.2}}",
+        "from chatanywhere_magic import chat\nprint(chat.system, chat.temperature)",
+    )
+    settings = panel.root.get_by_role("form", name="Settings")
+    panel.root.get_by_role("button", name="Settings").click()
+    expect(settings.get_by_label("System prompt")).to_be_visible()
+    expect(settings.get_by_label("Preset")).to_be_hidden()
+    notebook.run_cell(1)
+    settings.get_by_label("Preset").select_option("teacher")
+    expect(settings.get_by_label("System prompt")).to_have_value("Ask back.")
+    expect(settings.get_by_label("Preset")).to_have_value("teacher")
+    notebook.run_cell(2)
+    expect(notebook.output(2)).to_have_text("Ask back. 0.2")
+
+
 def _seconds_to_stop(panel: PanelPage) -> float:
     expect(panel.stop_button).to_be_enabled()
     begin = time.monotonic()

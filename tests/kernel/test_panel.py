@@ -444,6 +444,19 @@ def test_options_are_the_sessions(page: Page, kernel: Kernel, server: LocalServe
     assert evaluate(kernel, "chat.max_tokens") is None
 
 
+def test_a_preset_sets_what_it_names(page: Page, kernel: Kernel) -> None:
+    kernel.run("%config ChatSession.presets = {'teacher': {'system': 'Ask back.', 'temperature': 0.2}}")
+    kernel.run("chat.max_tokens = 50")
+    kernel.wait_until(lambda: page._take_in() or page.header["presets"] == ["teacher"])
+    assert page.header["preset"] == ""
+    assert page.ask("preset", name="teacher")["ok"]
+    kernel.wait_until(lambda: page._take_in() or page.header["preset"] == "teacher")
+    assert evaluate(kernel, "(chat.system, chat.temperature, chat.max_tokens)") == ["Ask back.", 0.2, 50]
+    refused = page.ask("command", name="preset", argument="painter")
+    assert not refused["ok"]
+    assert "teacher" in refused["words"]
+
+
 def test_another_model_can_be_chosen(page: Page, kernel: Kernel, server: LocalServer) -> None:
     known = page.ask("models")["data"]
     assert {"openai", "local"} <= {each["provider"] for each in known}

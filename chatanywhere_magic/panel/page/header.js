@@ -188,6 +188,9 @@ export class HeaderView {
 
   #buildSettings() {
     const { app } = this;
+    this.preset = element("select", { class: "chatanywhere-field", change: () => void this.#usePreset() });
+    this.presets = element("label", { class: "chatanywhere-setting-preset", hidden: true }, app.say("panel.preset"), this.preset);
+    this.settings.append(this.presets);
     this.fields = {
       system: element("textarea", { class: "chatanywhere-field", rows: 2, dir: "auto" }),
       temperature: element("input", { class: "chatanywhere-field", type: "number", min: 0, max: 2, step: 0.1 }),
@@ -210,8 +213,25 @@ export class HeaderView {
     if (!answer.ok && this.#header) this.#fillSettings(this.#header);
   }
 
+  async #usePreset() {
+    const answer = this.preset?.value ? await this.app.act("preset", { name: this.preset.value }) : null;
+    if (!answer?.ok && this.#header) this.#fillPresets(this.#header);
+  }
+
+  /** @param {Header} header */
+  #fillPresets(header) {
+    if (!this.preset || !this.presets) return;
+    this.presets.hidden = header.presets.length === 0;
+    const names = ["", ...header.presets];
+    if (names.join("\n") !== [...this.preset.options].map((each) => each.value).join("\n")) {
+      this.preset.replaceChildren(...names.map((name) => element("option", { value: name, text: name || "–" })));
+    }
+    this.preset.value = header.preset;
+  }
+
   /** @param {Header} header */
   #fillSettings(header) {
+    this.#fillPresets(header);
     for (const [name, field] of Object.entries(this.fields ?? {})) {
       const value = /** @type {Record<string, any>} */ (header)[name];
       if (document.activeElement !== field) field.value = value === null ? "" : String(value);

@@ -45,6 +45,8 @@
  * @property {number} temperature
  * @property {number | null} max_tokens
  * @property {number | null} budget
+ * @property {string} preset the one that holds now, "" if none does
+ * @property {string[]} presets
  * @property {string[]} trouble why nothing can be asked yet, in a few lines
  * @property {boolean} embedded whether the embedded model could answer
  *
