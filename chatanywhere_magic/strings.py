@@ -1277,9 +1277,9 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{provider} 未告知余额",
     ),
     "label.no_key": (
-        "none for {host}; %chat_login asks for one",
-        "нет для {host}; спросит %chat_login",
-        "没有 {host} 的密钥；可用 %chat_login 输入",
+        "none for {host}; %chat_login {provider} asks for one",
+        "нет для {host}; спросит %chat_login {provider}",
+        "没有 {host} 的密钥；可用 %chat_login {provider} 输入",
     ),
     "label.no_key_needed": (
         "not needed",

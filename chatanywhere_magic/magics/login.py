@@ -188,7 +188,7 @@ def _key_state(name: str) -> str:
     except ChatError as error:
         return str(error)
     if not places:
-        return text("label.no_key", host=_host(owner))
+        return text("label.no_key", host=_host(owner), provider=name)
     return f"{_place(places[0], owner)} → {_host(owner)}"
 
 

@@ -99,7 +99,7 @@ class TestLogin:
         line = the_error_line(kernel.run("%chat_login openai --file", answers=[WRONG]))
         assert "did not accept the key (status 401)" in line
         assert WRONG not in line
-        assert "none for 127.0.0.1" in status(kernel)["key for openai"]
+        assert re.match(r"none for 127\.0\.0\.1:\d+; %chat_login openai", status(kernel)["key for openai"])
         kernel.run("%chat_login openai --file --unchecked", answers=[WRONG])
         assert len([request for request in server.requests if request.method == "GET"]) == 1
         assert "keys.json → 127.0.0.1" in status(kernel)["key for openai"]
