@@ -21,6 +21,33 @@ OPEN_PANEL = "%load_ext chatanywhere_magic\n%chat_panel"
 STOP_SECONDS = 1.0
 """From the click to "stopped" on the page; about 0.15 on an idle machine."""
 
+THOUSAND_TURNS = r"""
+from chatanywhere_magic import chat
+from chatanywhere_magic.conversation import Conversation, Turn, Version
+words = "An answer with *some* words and `code`.\n\n" * 10 + "```python\nprint(1)\n```\n"
+chat.persist = False
+chat._open.conversation = Conversation(tuple(
+    Turn((Version(f"Question {n}?", words, status="complete"),)) for n in range(1000)))
+"""
+# Up from the end, as by a wheel; the share of the time for which long tasks held the page up.
+SCROLL_UP = """async () => {
+  const log = document.querySelector(".chatanywhere-log");
+  let held = 0;
+  const watch = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) held += entry.duration;
+  });
+  watch.observe({ type: "longtask" });
+  const began = performance.now();
+  for (let frame = 0; frame < 100; frame += 1) {
+    log.scrollBy(0, -300);
+    await new Promise(requestAnimationFrame);
+  }
+  const whole = performance.now() - began;
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  watch.disconnect();
+  return held / whole;
+}"""
+
 
 class OpenPanel(Protocol):
     """Opens a notebook with a panel in its first cell and these cells below it."""
@@ -164,6 +191,18 @@ def test_a_preset_is_picked_in_the_settings(open_panel: OpenPanel) -> None:
     expect(settings.get_by_label("Preset")).to_have_value("teacher")
     notebook.run_cell(2)
     expect(notebook.output(2)).to_have_text("Ask back. 0.2")
+
+
+def test_a_thousand_turns_scroll_without_holding_the_page_up(open_panel: OpenPanel) -> None:
+    notebook, panel = open_panel(THOUSAND_TURNS)
+    notebook.run_cell(1)
+    notebook.wait_idle()
+    notebook.run_cell(0)
+    expect(panel.turn(999)).to_contain_text("An answer")
+    built = panel.root.locator(".chatanywhere-turn[data-status]")
+    assert built.count() < 100
+    assert notebook.page.evaluate(SCROLL_UP) < 0.5
+    assert 20 < built.count() < 500
 
 
 def _seconds_to_stop(panel: PanelPage) -> float:
