@@ -133,8 +133,8 @@ class Reader:
             raise RuntimeError(result.errors[0].evalue)
         told = json.loads(self._kernel.run("print(json.dumps(measured))").stdout)
         shown = [at for at, kind in result.sent if kind in _SHOWN]
-        # The first thing that is shown says what is waited for, or nothing.
-        first = told.get("first") or shown[1]
+        # By hand, the first thing that is shown is nothing.
+        first = told.get("first") or shown[way in BY_HAND]
         return Cost(first - told["start"], told["end"] - told["start"], told["cpu"], len(shown), result.bytes)
 
 

@@ -19,6 +19,9 @@ FORMS: Final = ("markdown", "text", "code", "json", "html-source")
 PAINT_SECONDS: Final = 0.098
 """Between two paints. Painting by clock keeps a fast answer from costing more than a slow one."""
 
+UNSHOWN_SECONDS: Final = 0.1
+"""That long nothing says what is waited for: to show it would hold up the answer that may be just about to come."""
+
 
 class Painter(Protocol):
     """What shows a turn while it runs and when it is over."""
@@ -83,12 +86,16 @@ def follow(live: LiveTurn, painter: Painter, changed: threading.Event) -> None:
     changed : threading.Event
         Set by a listener of `live` at every change.
     """
+    patience = time.monotonic() + UNSHOWN_SECONDS
     painter.get_ready()
-    while not live.is_over:
-        # Once a second at least, for the seconds waited.
-        changed.wait(1.0)
+    while not (live.is_over or live.has_text) and (left := patience - time.monotonic()) > 0:
+        changed.wait(left)
         changed.clear()
+    while not live.is_over:
         painted = time.monotonic()
         painter.paint(live)
         if live.has_text:
             live.done.wait(max(0.0, painted + PAINT_SECONDS - time.monotonic()))
+        # Once a second at least, for the seconds waited.
+        changed.wait(1.0)
+        changed.clear()

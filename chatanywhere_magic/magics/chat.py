@@ -285,11 +285,10 @@ def show_turn(
         return
     changed = threading.Event()
     live.listen(lambda _: changed.set())
-    session.start(live)  # first of all: what painting needs is loaded, and the first line shown, while it is on its way
+    session.start(live)  # first of all: what painting needs is loaded while it is on its way
     painter = painter_for(
         shell, footer=session.footer, reasoning=session.reasoning, rich=session.rich, alone=alone, form=form
     )
-    painter.paint(live)
     follow(live, painter, changed)
     painter.finish(live)
 

@@ -11,6 +11,7 @@ import os
 import re
 from collections import deque
 from contextlib import aclosing, suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from ..errors import (
@@ -22,9 +23,12 @@ from ..errors import (
 )
 from ..keys import Owner, find_secret, places_of
 from ..messages import (
+    Delta,
     DeltaGenerator,
     Message,
     Messages,
+    Reasoning,
+    Text,
     encodable_content,
 )
 from ..strings import text
@@ -46,10 +50,12 @@ from ._sse import EventDecoder
 from .base import AsyncGeneratorProvider
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterator
 
     from ..credentials import Secret
 
+FEW_DELTAS: Final = 8
+"""Of one read these are passed on one by one."""
 MAX_EVENT_CHARACTERS: Final = 128 * 1024 * 1024
 """More than any event has: a line that never ends must not take all memory."""
 _FIELD: Final = re.compile(r"(?:data|event|id|retry)?(?::|$)", re.MULTILINE)
@@ -357,9 +363,8 @@ async def _read_events(
 ) -> DeltaGenerator:
     decoder = EventDecoder()
     async for piece in _with_first(beginning, chunks):
-        for event in decoder.feed(piece):
-            for delta in reader.read(event):
-                yield delta
+        for delta in _joined(delta for event in decoder.feed(piece) for delta in reader.read(event)):
+            yield delta
         stream.note(begun=reader.has_answer, finished=reader.finished)
         if reader.done:
             return
@@ -373,6 +378,33 @@ async def _read_events(
     words = beginning.decode("utf-8", "replace").strip()
     if not reader.has_events and words and not _FIELD.match(words):
         raise reader.protocol_error("data:", words)
+
+
+def _joined(deltas: Iterator[Delta]) -> Iterator[Delta]:
+    """Yield `deltas`, all that one read brought; after the first few, neighbouring pieces of text are one.
+
+    A server that is fast sends hundreds together, and each by itself would cost more on its way than to be read.
+    """
+    kind: type[Text | Reasoning] = Text
+    words: list[str] = []
+    failure: ChatError | None = None
+    try:
+        yield from islice(deltas, FEW_DELTAS)
+        for delta in deltas:
+            if words and type(delta) is not kind:
+                yield kind("".join(words))
+                words.clear()
+            if isinstance(delta, Text | Reasoning):
+                kind = type(delta)
+                words.append(delta.text)
+            else:
+                yield delta
+    except ChatError as caught:
+        failure = caught  # what came before it is shown first
+    if words:
+        yield kind("".join(words))
+    if failure is not None:
+        raise failure
 
 
 async def _read_objects(

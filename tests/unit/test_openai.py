@@ -652,3 +652,15 @@ def test_a_password_in_the_address_is_in_no_error(closed_url: str, monkeypatch: 
     monkeypatch.setenv("OPENAI_BASE_URL", f"{closed_url.replace('//', '//me:hunter22@')}/v1")
     error = assert_for_people(ask(OpenAI).error, ConnectionFailedError, closed_url.removeprefix("http://"))
     assert "hunter22" not in str(error)
+
+
+def test_what_came_together_goes_on_together(api: LocalServer) -> None:
+    """Of a fast server's hundreds of pieces few deltas are made, and what came before a failure is among them."""
+    pieces = [f"{number} " for number in range(500)]
+    chunks = [event({"choices": [{"index": 0, "delta": {"content": piece}}]}) for piece in pieces]
+    api.queue(Answer(raw=[b"".join([*chunks, event({"error": {"message": "out of memory"}})])]))
+    outcome = ask(OpenAI)
+    texts = [delta.text for delta in outcome.deltas if isinstance(delta, Text)]
+    assert "".join(texts) == "".join(pieces)
+    assert len(texts) < len(pieces) / 10
+    assert isinstance(outcome.error, StreamError)
