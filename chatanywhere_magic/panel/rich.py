@@ -61,7 +61,9 @@ class RichPanel(anywidget.AnyWidget):
         self._conversation_id = session.conversation_id
         self._sequence = 0
         self._header: dict[str, Any] = {}
-        """What pages know of it; empty when it is to be made again."""
+        """What pages know of it."""
+        self._is_header_old = True
+        """Whether it is to be made again. Apart from the header, or a change while it is made would be lost."""
         self._running = 0
         self._pause = PAINT_SECONDS
         self._is_scheduled = False
@@ -117,11 +119,11 @@ class RichPanel(anywidget.AnyWidget):
 
     def _on_change(self, change: Change, _live: LiveTurn | None) -> None:
         if change == "reset":
-            self._header = {}
+            self._is_header_old = True
         self._schedule()
 
     def _on_option(self, change: dict[str, Any]) -> None:
-        self._header = {}
+        self._is_header_old = True
         if change["name"] == "language":
             self._session.call_later(0, self._begin_anew)
         self._schedule()
@@ -148,8 +150,9 @@ class RichPanel(anywidget.AnyWidget):
         running = len(self._session.running)
         if order is not None or running != self._running:
             self._running = running
-            self._header = {}
-        if with_header and not self._header:
+            self._is_header_old = True
+        if with_header and self._is_header_old:
+            self._is_header_old = False
             self._header = message["header"] = header_of(self._session)
         if changes or len(message) > 2:  # noqa: PLR2004 - more than its type and no changes
             self._sequence += 1
@@ -187,13 +190,13 @@ class RichPanel(anywidget.AnyWidget):
                 "sequence": self._sequence,
                 "order": order,
                 "changes": changes,
-                "header": self._header or None,
+                "header": None if self._is_header_old else self._header,
                 "strings": {key: text(key) for key in TABLE if key.startswith("panel.")},
                 "language": get_language(),
                 "commands": slash_commands(),
             }
         )
-        if not self._header:
+        if self._is_header_old:
             self._schedule()
         self._fill(page, self._conversation_id, older)
 

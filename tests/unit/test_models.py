@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chatanywhere_magic import ChatSession, OpenAI
+from chatanywhere_magic.conversation import Origin
 from chatanywhere_magic.errors import NotFoundError
 from chatanywhere_magic.testing.server import COMPLETIONS_PATH, Answer, LocalServer
 
@@ -31,7 +32,7 @@ def asked(server: LocalServer) -> list[str]:
 
 def test_the_one_that_is_meant_is_asked(session: ChatSession, server: LocalServer) -> None:
     server.queue(UNKNOWN, Answer(text=["Yes."]))
-    assert session.ask_sync("Hi", model="test") == "Yes."
+    assert session.ask_sync("Hi", model="test", origin=Origin("cell")) == "Yes."
     assert asked(server) == ["test", "test-model"]
 
 
@@ -39,7 +40,7 @@ def test_of_several_none_is_chosen(session: ChatSession, server: LocalServer) ->
     server.models = ["test-model", "test-other"]
     server.queue(UNKNOWN)
     with pytest.raises(NotFoundError, match="test-model, test-other"):
-        session.ask_sync("Hi", model="test")
+        session.ask_sync("Hi", model="test", origin=Origin("cell"))
     assert asked(server) == ["test"]
 
 
@@ -47,12 +48,19 @@ def test_of_several_none_is_chosen(session: ChatSession, server: LocalServer) ->
 def test_what_begins_no_other_name_is_not_known(session: ChatSession, server: LocalServer, model: str) -> None:
     server.queue(UNKNOWN)
     with pytest.raises(NotFoundError, match="does not exist"):
-        session.ask_sync("Hi", model=model)
+        session.ask_sync("Hi", model=model, origin=Origin("cell"))
     assert asked(server) == [model]
 
 
 def test_an_address_that_is_not_there_is_no_model(session: ChatSession, server: LocalServer) -> None:
     server.queue(Answer(status=404, raw=[b'{"detail": "Not Found"}']))
     with pytest.raises(NotFoundError):
-        session.ask_sync("Hi", model="test")
+        session.ask_sync("Hi", model="test", origin=Origin("cell"))
     assert len(server.requests) == 1
+
+
+def test_a_program_means_the_name_that_it_gives(session: ChatSession, server: LocalServer) -> None:
+    server.queue(UNKNOWN)
+    with pytest.raises(NotFoundError):
+        session.ask_sync("Hi", model="test")
+    assert [request.path for request in server.requests] == [COMPLETIONS_PATH]
