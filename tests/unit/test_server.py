@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chatanywhere_magic import OpenAI
+from chatanywhere_magic.messages import Text
 from tests.unit.helpers import ask
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ def _ask_it(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_prompt_can_name_the_stream() -> None:
+    # So few that the client passes each on by itself.
+    assert [len(delta.text) for delta in ask(OpenAI, "stream 6x4").of(Text)] == [4] * 6
     outcome = ask(OpenAI, "stream 400x4")
     assert len(outcome.text) == 1_600
     assert outcome.finish_reason == "stop"
