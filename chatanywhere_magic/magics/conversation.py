@@ -18,6 +18,7 @@ from .notebook import SHORT_ID, date, described, notebook_path
 from .options import Namespace, Option, Options, takes
 from .tables import show_table
 from .transcript import shortened, show_found, show_history, show_versions
+from .writing import write_whole
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -255,10 +256,8 @@ class ConversationMagics(Magics):
             _say(self.session.export(given.format or "md").rstrip("\n"))
             return
         document = self.session.export(given.format or name)
-        path = Path(name).expanduser()
         try:
-            with path.open("w" if given.force else "x", encoding="utf-8", newline="\n") as file:
-                file.write(document)
+            write_whole(Path(name).expanduser(), document, replace=given.force)
         except FileExistsError:
             raise UsageError(text("error.file_exists", path=name)) from None
         except OSError as error:

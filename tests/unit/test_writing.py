@@ -1,0 +1,125 @@
+"""Writing a document into a file: whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chatanywhere_magic.magics.writing import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LONG = "word " * 100_000
+
+
+@pytest.fixture
+def no_room() -> Iterator[None]:
+    """Let no file of this process grow beyond a few blocks, as on a disk that is full."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+@pytest.mark.usefixtures("no_room")
+def test_a_disk_that_fills_up_half_way_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "talk.md"
+    path.write_text("before", encoding="utf-8")
+    with pytest.raises(OSError, match="large"):
+        write_whole(path, LONG, replace=True)
+    assert path.read_text(encoding="utf-8") == "before"
+    assert names(tmp_path) == ["talk.md"]
+
+
+@pytest.mark.usefixtures("no_room")
+def test_of_a_new_file_no_half_is_left(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="large"):
+        write_whole(tmp_path / "talk.md", LONG)
+    assert names(tmp_path) == []
+
+
+def test_whoever_reads_the_old_file_goes_on_reading_it(tmp_path: Path) -> None:
+    path = tmp_path / "talk.md"
+    path.write_text("before", encoding="utf-8")
+    with path.open(encoding="utf-8") as reader:
+        write_whole(path, LONG, replace=True)
+        assert reader.read() == "before"
+    assert path.read_text(encoding="utf-8") == LONG
+
+
+@pytest.mark.parametrize("target", ["a file", "a link", "a link to nothing"])
+def test_what_is_there_stays_unless_it_may_go(tmp_path: Path, target: str) -> None:
+    path, other = tmp_path / "talk.md", tmp_path / "other.md"
+    if target == "a file":
+        path.write_text("before", encoding="utf-8")
+    else:
+        path.symlink_to(other.name)
+    if target == "a link":
+        other.write_text("before", encoding="utf-8")
+    before = names(tmp_path)
+    with pytest.raises(FileExistsError):
+        write_whole(path, LONG)
+    assert names(tmp_path) == before
+    assert target == "a link to nothing" or path.read_text(encoding="utf-8") == "before"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_link_stays_one_and_what_it_names_is_written(tmp_path: Path, is_there: bool) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    target, link = elsewhere / "talk.md", tmp_path / "link.md"
+    if is_there:
+        target.write_text("before", encoding="utf-8")
+    link.symlink_to(target)
+    write_whole(link, "after", replace=True)
+    assert link.is_symlink()
+    assert target.read_text(encoding="utf-8") == "after"
+    assert names(elsewhere) == ["talk.md"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have other rights")
+@pytest.mark.parametrize("mode", [0o600, 0o664])
+def test_a_file_keeps_its_rights(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "talk.md"
+    path.touch()
+    path.chmod(mode)
+    write_whole(path, "after", replace=True)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have other rights")
+def test_a_new_file_has_the_rights_that_new_files_have_here(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    write_whole(tmp_path / "talk.md", "after")
+    assert (tmp_path / "talk.md").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everything")
+def test_a_file_that_may_not_be_written_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "talk.md"
+    path.write_text("before", encoding="utf-8")
+    path.chmod(0o444)
+    with pytest.raises(PermissionError):
+        write_whole(path, "after", replace=True)
+    assert path.read_text(encoding="utf-8") == "before"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(pipe, "after", replace=True)
+    assert os.read(reader, 100) == b"after"
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
