@@ -318,22 +318,63 @@ class History(Settings):
         ConfigurationError
             If there is none of that id, or more than one.
         """
-        dialogue = self._dialogues.get(conversation_id)
+        meant = self._meant(conversation_id)
+        dialogue = self._dialogues.get(meant)
         if dialogue is None:
-            ids = [listed.id for listed in self.conversations(limit=MOST_LISTED)]
-            meant = [each for each in ids if each.startswith(conversation_id)] if conversation_id else []
-            if not meant:
+            conversation = self._keeper.load(meant)
+            if conversation is None:
                 raise ConfigurationError(text("error.no_conversation", id=conversation_id))
-            if len(meant) > 1:
-                raise ConfigurationError(text("error.several_conversations", id=conversation_id, count=len(meant)))
-            dialogue = self._dialogues.get(meant[0])
-            if dialogue is None:
-                conversation = self._keeper.load(meant[0])
-                if conversation is None:
-                    raise ConfigurationError(text("error.no_conversation", id=conversation_id))
-                dialogue = Dialogue(conversation.settled(), meant[0])
+            dialogue = Dialogue(conversation.settled(), meant)
         entered = dialogue
         self._engine.call(lambda: self._enter(entered))
+
+    def forget(self, conversation_id: str, *, current: bool = False) -> None:
+        """Remove a conversation for good, here and from the disk; nothing takes that back.
+
+        Parameters
+        ----------
+        conversation_id : str
+            Its id, or how that begins.
+        current : bool, default False
+            True removes the open one, too. What still streams in it is stopped, and a new one is begun.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is none of that id, or more than one; if it is the open one and that was not said; if it could
+            not be removed from the disk.
+        """
+        meant = self._meant(conversation_id)
+        if meant == self._open.id and not current:
+            raise ConfigurationError(text("error.forget_current"))
+        dialogue = self._dialogues.get(meant)
+        was_private = dialogue is not None and dialogue.private
+
+        def let_go() -> None:
+            if dialogue is self._open:
+                self._enter(Dialogue())
+            if dialogue is not None:
+                dialogue.private = True  # what is stopped in it now must not be written after all
+                self._keeper.leave(dialogue)
+
+        self._engine.call(let_go)
+        if not self._keeper.forget(meant):
+            if dialogue is not None:
+                dialogue.private = was_private
+            raise ConfigurationError(text("error.not_forgotten", reason=self._keeper.problem))
+        self._engine.call(lambda: self._dialogues.pop(meant, None))
+
+    def _meant(self, conversation_id: str) -> str:
+        """Return the id that is meant by how it begins."""
+        if conversation_id in self._dialogues:
+            return conversation_id
+        ids = [listed.id for listed in self.conversations(limit=MOST_LISTED)]
+        meant = [each for each in ids if each.startswith(conversation_id)] if conversation_id else []
+        if not meant:
+            raise ConfigurationError(text("error.no_conversation", id=conversation_id))
+        if len(meant) > 1:
+            raise ConfigurationError(text("error.several_conversations", id=conversation_id, count=len(meant)))
+        return meant[0]
 
     def export(self, format: str = "md") -> str:  # noqa: A002 - what it is
         """Return the conversation as a document: ``md``, ``json``, ``ipynb``, ``messages`` or ``jsonl``.

@@ -56,7 +56,8 @@ class Keeper:
         self._snapshot = snapshot
         self._begun = False
         self._store: Store | None = None
-        self._problem = ""
+        self.problem = ""
+        """What was wrong with the store last."""
         self._changed: dict[str, Dialogue] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._writing = False
@@ -74,9 +75,7 @@ class Keeper:
     @property
     def has_file(self) -> bool:
         """Whether anything was ever kept on this machine; asked where opening the store would take too long."""
-        with suppress(OSError, RuntimeError):  # a directory that may not be read, a home that is none
-            return self.is_on and any(data_directory().glob("*.db"))
-        return False
+        return self.is_on and _is_there()
 
     # --- writing, on the engine's thread -------------------------------------------------------------------------
 
@@ -102,6 +101,10 @@ class Keeper:
     def is_behind(self, dialogue: Dialogue) -> bool:
         """Whether something of `dialogue` still waits to be written."""
         return dialogue.id in self._changed
+
+    def leave(self, dialogue: Dialogue) -> None:
+        """Write nothing more of `dialogue`, which is private from now on."""
+        self._changed.pop(dialogue.id, None)
 
     async def saved(self, dialogue: Dialogue) -> None:
         """Have `dialogue` written now, and wait for that."""
@@ -145,6 +148,17 @@ class Keeper:
     def load(self, conversation_id: str) -> Conversation | None:
         """Return what :meth:`Store.load` does."""
         return self._read(lambda store: store.load(conversation_id), None)
+
+    def forget(self, conversation_id: str) -> bool:
+        """Do what :meth:`Store.forget` does, also where nothing new is kept any more."""
+
+        def forget() -> bool:
+            if self._store is None and not _is_there():
+                return True
+            return self._attempt(lambda store: store.forget(conversation_id), otherwise=False)
+
+        # On the worker, behind whatever is being written.
+        return not self._begun or self._engine.aside(forget).result()
 
     async def find_replay(self, fingerprint: str) -> Version | None:
         """Return what :meth:`Store.find_replay` does, on the engine's thread."""
@@ -204,14 +218,21 @@ class Keeper:
             self._attempt(save, None)
 
     def _tell(self, problem: str) -> None:
-        if problem and problem != self._problem:
+        if problem and problem != self.problem:
             self.warnings.append(problem)
-        self._problem = problem or self._problem
+        self.problem = problem or self.problem
 
     def _close(self) -> None:
         store, self._store = self._store, None
         if store is not None:
             store.close()
+
+
+def _is_there() -> bool:
+    """Whether anything was ever kept on this machine."""
+    with suppress(OSError, RuntimeError):  # a directory that may not be read, a home that is none
+        return any(data_directory().glob("*.db"))
+    return False
 
 
 def data_directory() -> Path:

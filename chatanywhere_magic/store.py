@@ -236,6 +236,30 @@ class Store:
 
         return self._attempt(end, writing=True) or 0 if self._attempt(find) else 0
 
+    def forget(self, conversation_id: str) -> bool:
+        """Remove a conversation for good, and tell whether nothing of it is in the file any more.
+
+        What is removed is overwritten, in the index and in the log, too. The log stays as it is while another kernel
+        reads; then it is the last one to close the file who removes it.
+        """
+        name = self._names.get(conversation_id, conversation_id)
+
+        def remove(file: _File) -> bool:
+            with transaction(file.connection):
+                row = file.connection.execute("SELECT key FROM conversations WHERE id = ?", (name,)).fetchone()
+                if row is not None:
+                    file.rows.remove(row[0])
+            database.empty_log(file.connection)
+            return True
+
+        if not self._attempt(remove, writing=True):
+            return False
+        for each in (conversation_id, name):
+            self._names.pop(each, None)
+        self._known.pop(conversation_id, None)
+        self._unsaved.pop(conversation_id, None)
+        return True
+
     # --- reading ----------------------------------------------------------------------------------------------
 
     def load(self, conversation_id: str) -> Conversation | None:

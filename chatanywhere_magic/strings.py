@@ -81,6 +81,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "Спросить, что не так в ячейке, завершившейся ошибкой, показать изменения и поместить исправленную ячейку в следующую; запускаете её вы.",
         "询问最近出错的单元格有什么问题，显示修改之处，并把改正后的代码放入下一个单元格，由你查看并运行。",
     ),
+    "about.chat_forget": (
+        "Remove a conversation from this machine for good: its number in a list, the beginning of its id, or its title. Without any, list them.",
+        "Удалить беседу с этого компьютера навсегда: номер в списке, начало идентификатора или название. Без аргумента — показать список.",
+        "从本机彻底删除一个对话：列表中的编号、标识的开头或标题。不带参数则列出。",
+    ),
     "about.chat_fork": (
         "Go on in a conversation of its own with the turns up to NUMBER, by default all of them; this one stays as it is.",
         "Продолжить отдельной беседой с ходами до NUMBER (по умолчанию со всеми); эта останется как есть.",
@@ -461,6 +466,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{host} не начал отвечать за {seconds:g} с. Спросите ещё раз или увеличьте ChatSession.first_timeout.",
         "{host} 在 {seconds:g} 秒内没有开始回答。请重新提问，或调大 ChatSession.first_timeout。",
     ),
+    "error.forget_current": (
+        "That is the conversation that is open here. %chat_forget --current removes it and begins a new one.",
+        "Эта беседа сейчас открыта. %chat_forget --current удалит её и начнёт новую.",
+        "这是当前打开的对话。%chat_forget --current 会删除它并开始新的对话。",
+    ),
     "error.idle_timeout": (
         "{host} was silent for {seconds:g} s, so the answer was given up; what came is kept. Ask again, or raise ChatSession.idle_timeout.",
         "{host} молчал {seconds:g} с, ожидание прекращено; полученное сохранено. Спросите ещё раз или увеличьте ChatSession.idle_timeout.",
@@ -660,6 +670,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "There is no version {number}: the turn has {count}. Compare them with %chat_versions.",
         "Версии {number} нет: у хода их {count}. Сравнить их: %chat_versions.",
         "没有版本 {number}：该轮共有 {count} 个版本。用 %chat_versions 比较。",
+    ),
+    "error.not_forgotten": (
+        "The conversation could not be removed from the disk, and is still there. {reason}",
+        "Беседу не удалось удалить с диска, она осталась. {reason}",
+        "无法从磁盘删除该对话，它仍然保留。{reason}",
     ),
     "error.not_found": (
         "{host} knows no such model or address (status {status}). Check the name after -m and the base URL.{said}",
@@ -1071,6 +1086,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "перезаписать существующий файл",
         "覆盖已有文件",
     ),
+    "help.forget_current": (
+        "the one that is open here; a new one is begun",
+        "открытую здесь; начинается новая",
+        "当前打开的对话，并开始新的对话",
+    ),
     "help.format": (
         "what is left of the answer: its code, its JSON, HTML as source, or the text as it is",
         "что остаётся от ответа: его код, JSON, HTML как исходный текст или текст как есть",
@@ -1405,6 +1425,21 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "The answer has the same code as the cell; nothing to change.",
         "В ответе тот же код, что и в ячейке; менять нечего.",
         "回答中的代码与单元格相同，无需修改。",
+    ),
+    "notice.forget_how": (
+        "Remove one for good: %chat_forget NUMBER, the beginning of its id, or its title",
+        "Удалить навсегда: %chat_forget и номер, начало идентификатора или название",
+        "彻底删除：%chat_forget 加编号、标识开头或标题",
+    ),
+    "notice.forget_which": (
+        "Nothing was removed. Name one of these: %chat_forget NUMBER",
+        "Ничего не удалено. Выберите: %chat_forget NUMBER",
+        "尚未删除任何内容，请指定：%chat_forget NUMBER",
+    ),
+    "notice.forgotten": (
+        "Removed for good: “{title}” (turns: {turns}, {id}).",
+        "Удалено навсегда: «{title}» (ходов: {turns}, {id}).",
+        "已彻底删除：“{title}”（{turns} 轮，{id}）。",
     ),
     "notice.forked": (
         "Going on in a conversation of its own (turns: {count}, {id}).",

@@ -10,6 +10,7 @@ from IPython.core.completer import SimpleCompletion, context_matcher
 
 from ..providers.base import provider_names
 from ..strings import text
+from .notebook import SHORT_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -83,7 +84,7 @@ class ChatCompleter:
         elif kind == "PROVIDER":
             yield from _named(provider_names(), typed, "provider")
         elif kind == "WHICH":
-            yield from self._conversations(typed)
+            yield from self._conversations(typed, first=not cursor.index, quoted=quoted)
         elif kind in {"NUMBER", "NUMBER [NUMBER"}:
             yield from self._turns(typed)
         elif kind == "FILE":
@@ -106,10 +107,14 @@ class ChatCompleter:
         names = self._session.models.known(source)
         yield from _named([f"{before}{comma}{name}" for name in names if name.startswith(last)], typed, "model")
 
-    def _conversations(self, typed: str) -> Iterator[SimpleCompletion]:
+    def _conversations(self, typed: str, *, first: bool, quoted: bool) -> Iterator[SimpleCompletion]:
+        """Yield ids, and the titles that begin with what is typed; with nothing typed each would be there twice."""
         for listed in self._session.conversations(limit=MAX_OFFERED):
+            title = listed.title or text("label.conversation")
             if listed.id.startswith(typed):
-                yield SimpleCompletion(listed.id, type=listed.title or text("label.conversation"))
+                yield SimpleCompletion(listed.id, type=title)
+            elif first and typed and title.startswith(typed):
+                yield SimpleCompletion(title if quoted else _quoted(title), type=listed.id[:SHORT_ID])
 
     def _turns(self, typed: str) -> Iterator[SimpleCompletion]:
         for index, turn in self._session.conversation.visible:
@@ -161,6 +166,13 @@ def _offer(completions: Iterable[SimpleCompletion], typed: str) -> Offer:
 
 def _named(names: Iterable[str], typed: str, kind: str) -> Iterator[SimpleCompletion]:
     return (SimpleCompletion(name, type=kind) for name in names if name.startswith(typed))
+
+
+def _quoted(title: str) -> str:
+    """Return a title as the line of a magic is given it."""
+    if not re.search(r"""^-|["'\\]""", title):
+        return title
+    return '"' + re.sub(r'(["\\])', r"\\\1", title) + '"'
 
 
 def _paths(typed: str, *, quoted: bool, suffix: str = "") -> Iterator[SimpleCompletion]:

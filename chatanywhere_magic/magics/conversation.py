@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
@@ -30,6 +30,8 @@ FIRST_SCREEN: Final = 10
 """Turns that are shown of a conversation that is gone on with."""
 MAX_ROW_DIGITS: Final = 4
 """Digits up to which a number is a row of the list, not the beginning of an id."""
+ALL: Final = sys.maxsize >> 1
+"""More conversations than there are."""
 
 
 def _number(word: str) -> int:
@@ -48,6 +50,9 @@ _HISTORY: Final = Options(
     words=("[NUMBER …]",),
 )
 _SWITCH: Final = Options("chat_switch", "about.chat_switch", words=("[WHICH …]",))
+_FORGET: Final = Options(
+    "chat_forget", "about.chat_forget", Option(("--current",), "help.forget_current"), words=("[WHICH …]",)
+)
 _UNDO: Final = Options("chat_undo", "about.chat_undo", Option(("--back",), "help.back"))
 _RETRY: Final = Options(
     "chat_retry",
@@ -130,20 +135,57 @@ class ConversationMagics(Magics):
         _say(text("notice.switched", **described(meant[0])))
         show_history(self.session, self.session.conversation.visible, last=FIRST_SCREEN)
 
+    @no_var_expand
+    @line_magic
+    @takes(_FORGET)
+    def chat_forget(self, given: Namespace) -> None:
+        """Remove a conversation for good."""
+        which = " ".join(given.words)
+        if given.current:
+            if which:
+                raise UsageError(text("error.words_extra", magic="chat_forget", line=which))
+            self._forget_current()
+        elif not which or (_is_row(which) and not self._rows):
+            self._list(self.session.conversations(), text("notice.forget_how"))
+        elif len(named := self._named(which)) == 1:
+            self.session.forget(named[0].id)
+            _say(text("notice.forgotten", **described(named[0])))
+        else:  # words that stand in one are not enough to lose it by
+            self._list(named or self._found(which), text("notice.forget_which"))
+
+    def _forget_current(self) -> None:
+        conversation, own_id = self.session.conversation, self.session.conversation_id
+        if not conversation.turns:
+            _say(text("notice.no_turns"))
+            return
+        self.session.forget(own_id, current=True)
+        about = {"title": conversation.name, "turns": len(conversation.visible), "id": own_id[:SHORT_ID]}
+        _say(text("notice.forgotten", **about))
+
+    def _named(self, which: str) -> list[Listed]:
+        """Return the conversations that a number in the list, a title, or an id as the list shows it names."""
+        everything = self.session.conversations(limit=ALL)
+        if _is_row(which):
+            return self._in_row(which, self._rows, everything)
+        named = [listed for listed in everything if listed.title.casefold() == which.casefold()]
+        is_id = len(which) >= SHORT_ID
+        return named or [listed for listed in everything if is_id and listed.id.startswith(which)]
+
     def _meant(self, which: str) -> list[Listed]:
         """Return the conversations that a number in the list, the beginning of an id, or words mean."""
-        everything = self.session.conversations(limit=sys.maxsize >> 1)
-        if which.isdecimal() and len(which) <= MAX_ROW_DIGITS:
-            rows = self._rows or [listed.id for listed in everything]
-            chosen = rows[int(which) - 1 : int(which)] if int(which) else []
-            meant = [listed for listed in everything if listed.id in chosen]
-        else:
-            meant = [listed for listed in everything if listed.id.startswith(which)]
-            meant = meant or [listed for listed in everything if listed.title.casefold() == which.casefold()]
-            meant = meant or self.session.conversations(which)
-        if not meant:
-            raise UsageError(text("error.no_conversation", id=which))
-        return meant
+        everything = self.session.conversations(limit=ALL)
+        if _is_row(which):
+            return self._in_row(which, self._rows or [listed.id for listed in everything], everything)
+        meant = [listed for listed in everything if listed.id.startswith(which)]
+        meant = meant or [listed for listed in everything if listed.title.casefold() == which.casefold()]
+        return meant or self._found(which)
+
+    def _in_row(self, which: str, rows: list[str], everything: list[Listed]) -> list[Listed]:
+        chosen = rows[int(which) - 1 : int(which)] if int(which) else []
+        return [listed for listed in everything if listed.id in chosen] or _not_there(which)
+
+    def _found(self, words: str) -> list[Listed]:
+        return self.session.conversations(words) or _not_there(words)
 
     def _list(self, conversations: list[Listed], note: str) -> None:
         if not conversations:
@@ -285,6 +327,14 @@ class ConversationMagics(Magics):
     def _last(self) -> int:
         visible = self.session.conversation.visible
         return visible[-1][0] if visible else 0
+
+
+def _is_row(which: str) -> bool:
+    return which.isdecimal() and len(which) <= MAX_ROW_DIGITS
+
+
+def _not_there(which: str) -> NoReturn:
+    raise UsageError(text("error.no_conversation", id=which))
 
 
 def _say(words: str) -> None:

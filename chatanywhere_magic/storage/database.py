@@ -54,6 +54,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         _use_log(connection)
         # A question is on the disk before it is sent, not only with the operating system.
         connection.execute("PRAGMA synchronous = FULL")
+        # What is deleted is overwritten, and not left for whoever reads the file byte by byte.
+        connection.execute("PRAGMA secure_delete = ON")
         connection.create_function("casefold", 1, _casefold, deterministic=True)
         _migrate(connection)
         _check(connection)
@@ -117,6 +119,11 @@ def _is_using_log(connection: sqlite3.Connection, *, patient: bool) -> bool:
             return False
         raise
     return True
+
+
+def empty_log(connection: sqlite3.Connection) -> None:
+    """Have what stands in the log written into the file and the log emptied, as far as nobody reads it now."""
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
 
 @contextmanager

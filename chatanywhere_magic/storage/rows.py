@@ -145,6 +145,15 @@ class Rows:
             self._execute("DELETE FROM attachments WHERE version = ?", (row,))
             self._execute("DELETE FROM versions WHERE id = ?", (row,))
 
+    def remove(self, key: int) -> None:
+        """Remove a conversation, and every trace of its words from the index."""
+        self._delete_versions("conversation = ?", key)
+        self._execute("DELETE FROM turns WHERE conversation = ?", (key,))
+        self._execute("DELETE FROM conversations WHERE key = ?", (key,))
+        if self._has_index:
+            # Until its parts are joined, the index only notes what is no longer there.
+            self._execute("INSERT INTO words (words) VALUES ('optimize')")
+
     def interrupt(self, row: int) -> None:
         """End a version whose writer is gone, with the text that came."""
         select = (

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chatanywhere_magic.testing.server import Answer
+from tests.kernel.conftest import LOAD
 from tests.kernel.seen import evaluate, the_answer, the_error_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.support.kernels import Kernel, Result
     from tests.support.server import LocalServer
 
@@ -221,6 +224,66 @@ def test_a_private_conversation_is_said_to_be_one(kernel: Kernel) -> None:
     assert evaluate(kernel, "chat.is_private")
     kernel.run("%chat_new")
     assert not evaluate(kernel, "chat.is_private")
+
+
+def three_conversations(kernel: Kernel) -> dict[str, str]:
+    """Hold three conversations and no other, of which the last is open, and return their ids by title."""
+    kernel.run("for each in chat.conversations(): chat.forget(each.id, current=True)")
+    for title in ("Statistics", "Italian verbs", "Garden"):
+        kernel.run(f"%chat_new {title}")
+        ask(kernel, f"a question on {title}")
+    ids: dict[str, str] = evaluate(kernel, "{each.title: each.id for each in chat.conversations()}")
+    return ids
+
+
+def titles(kernel: Kernel) -> set[str]:
+    return set(evaluate(kernel, "[each.title for each in chat.conversations()]"))
+
+
+def test_a_conversation_is_forgotten_by_its_title_id_or_number(kernel: Kernel) -> None:
+    ids = three_conversations(kernel)
+    assert kernel.run("%chat_forget italian verbs").stdout == (
+        f"Removed for good: “Italian verbs” (turns: 1, {ids['Italian verbs'][:8]}).\n"
+    )
+    assert titles(kernel) == {"Statistics", "Garden"}
+    assert "“Statistics”" in kernel.run(f"%chat_forget {ids['Statistics'][:8]}").stdout
+    assert titles(kernel) == {"Garden"}
+    kernel.run("%chat_new")
+    rows = table(kernel.run("%chat_forget"))
+    number = next(row[row.index("Garden") - 1] for row in rows if "Garden" in row)
+    assert "“Garden”" in kernel.run(f"%chat_forget {number}").stdout
+    assert titles(kernel) == set()
+    assert "no conversation" in the_error_line(kernel.run(f"%chat_forget {number}"))
+
+
+@pytest.mark.parametrize("which", ["question on stat", "{id:.4}"])
+def test_what_may_only_be_meant_is_listed_and_not_forgotten(kernel: Kernel, which: str) -> None:
+    ids = three_conversations(kernel)
+    result = kernel.run(f"%chat_forget {which.format(id=ids['Statistics'])}")
+    assert "Nothing was removed" in page(result) if "question" in which else the_error_line(result)
+    assert titles(kernel) == {"Statistics", "Italian verbs", "Garden"}
+
+
+def test_a_number_before_there_was_a_list_forgets_nothing(new_kernel: Callable[..., Kernel]) -> None:
+    kernel = new_kernel()
+    kernel.run(LOAD)
+    three_conversations(kernel)
+    kernel.run("%chat_new")
+    assert "Garden" in page(kernel.run("%chat_forget 1"))
+    assert titles(kernel) == {"Statistics", "Italian verbs", "Garden"}
+    assert "“Garden”" in kernel.run("%chat_forget 1").stdout
+
+
+def test_the_open_conversation_is_forgotten_only_if_that_is_said(kernel: Kernel) -> None:
+    three_conversations(kernel)
+    assert "--current" in the_error_line(kernel.run("%chat_forget Garden"))
+    assert shown(kernel) == ["a question on Garden"]
+    assert "“Garden”" in kernel.run("%chat_forget --current").stdout
+    assert shown(kernel) == []
+    assert titles(kernel) == {"Statistics", "Italian verbs"}
+    assert kernel.run("%chat_forget --current").stdout == "There are no turns here yet.\n"
+    assert "'Statistics'" in the_error_line(kernel.run("%chat_forget --current Statistics"))
+    assert titles(kernel) == {"Statistics", "Italian verbs"}
 
 
 # --- mistakes -------------------------------------------------------------------------------------------------

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from chatanywhere_magic import ChatSession, ConfigurationError, Script, Scripted
 from chatanywhere_magic.conversation import Origin
+from chatanywhere_magic.errors import NotRecordedError
 from chatanywhere_magic.messages import Usage
 
 if TYPE_CHECKING:
@@ -308,3 +311,91 @@ def test_a_place_for_data_that_cannot_be_is_told_once_and_the_chat_goes_on(monke
     assert "CHATANYWHERE_DATA_DIR" in warning
     assert [listed.turns for listed in session.conversations()] == [2]
     session.close()
+
+
+# --- forgetting -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def data(chat: ChatSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory in which `chat` keeps its conversations."""
+    monkeypatch.setenv("CHATANYWHERE_DATA_DIR", str(tmp_path / "data"))
+    chat.keep()
+    return tmp_path / "data"
+
+
+def names(chat: ChatSession) -> list[str]:
+    return [listed.title for listed in chat.conversations()]
+
+
+def names_on_disk() -> list[str]:
+    """What another kernel finds."""
+    other = kept()
+    found = names(other)
+    other.close()
+    return found
+
+
+@pytest.mark.usefixtures("data")
+def test_a_forgotten_conversation_is_neither_listed_nor_found_nor_replayed(chat: ChatSession) -> None:
+    parrot = ask(chat, "a")
+    forgotten = chat.conversation_id
+    chat.new()
+    ask(chat, "b")
+    chat.forget(forgotten[:12])
+    assert (names(chat), shown(chat)) == (["b"], ["b"])
+    assert chat.search("A") == []
+    with pytest.raises(ConfigurationError, match=forgotten):
+        chat.switch(forgotten)
+    with pytest.raises(NotRecordedError):
+        chat.ask_sync("a", provider=parrot, history=False, replay="replay-only")
+    assert names_on_disk() == ["b"]
+
+
+@pytest.mark.usefixtures("data")
+def test_the_open_conversation_is_forgotten_only_on_request(chat: ChatSession) -> None:
+    ask(chat, "a")
+    open_one = chat.conversation_id
+    with pytest.raises(ConfigurationError, match="--current"):
+        chat.forget(open_one)
+    assert shown(chat) == ["a"]
+    chat.forget(open_one, current=True)
+    assert (shown(chat), names(chat), names_on_disk()) == ([], [], [])
+    ask(chat, "b")
+    assert names_on_disk() == ["b"]
+
+
+@pytest.mark.usefixtures("data")
+def test_an_answer_that_is_on_its_way_is_stopped_and_not_written_after_all(chat: ChatSession) -> None:
+    slow = Scripted.of(Script("a long answer", delay=10))
+    live = chat.prepare("a", provider=slow)
+    future = chat.start(live)
+    chat.forget(chat.conversation_id, current=True)
+    future.result(5)
+    chat.close()
+    assert (live.status, names_on_disk()) == ("interrupted", [])
+
+
+@pytest.mark.usefixtures("data")
+def test_what_was_kept_is_forgotten_even_if_nothing_is_kept_any_more(chat: ChatSession) -> None:
+    ask(chat, "a")
+    chat.persist = False
+    chat.forget(chat.conversation_id, current=True)
+    chat.close()
+    assert names_on_disk() == []
+
+
+def test_what_cannot_be_forgotten_is_kept_and_said(chat: ChatSession, data: Path) -> None:
+    ask(chat, "a")
+    chat.close()
+    with closing(sqlite3.connect(data / "chat.db")) as other:
+        other.execute("PRAGMA user_version = 999")
+    with pytest.raises(ConfigurationError, match="newer"):
+        chat.forget(chat.conversation_id, current=True)
+    assert names(chat) == ["a"]
+
+
+def test_without_a_disk_a_conversation_is_forgotten_as_well(chat: ChatSession) -> None:
+    ask(chat, "a")
+    chat.forget(chat.conversation_id, current=True)
+    assert (names(chat), shown(chat)) == ([], [])

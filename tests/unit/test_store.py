@@ -377,6 +377,83 @@ def test_a_request_finds_its_latest_complete_answer(store: Store) -> None:
     assert store.find_replay("") is None
 
 
+# --- forgetting -----------------------------------------------------------------------------------------------
+
+RARE = "ꙮꙮꙮꙮ"
+
+
+def traces(directory: Path) -> list[str]:
+    """Return the files in which RARE, or so much as a letter of it, can be read."""
+    return sorted(path.name for path in directory.iterdir() if RARE[0].encode() in path.read_bytes())
+
+
+def rare_conversation() -> Conversation:
+    """Return one that leaves RARE wherever a conversation can leave anything."""
+    fields = {"system": RARE, "attachments": (Attachment(RARE, text=RARE),), "reasoning": RARE, "fingerprint": "f" * 64}
+    long = said(RARE, f"{RARE} {'word ' * 20_000} {RARE}", **fields)
+    return Conversation((Turn((long, said("again", RARE))), Turn((said("hidden", RARE),), hidden=1)), title=RARE)
+
+
+def test_what_is_forgotten_is_nowhere_and_the_others_stay(store: Store, directory: Path) -> None:
+    others = {name: conversation(f"about {name}", "common words") for name in ("a", "b")}
+    for name, made in others.items():
+        store.save(name, made)
+    store.save("rare", rare_conversation(), f"/{RARE}.ipynb")
+    assert traces(directory)
+    assert store.forget("rare")
+    assert store.load("rare") is None
+    assert [listed.id for listed in store.conversations()] == ["b", "a"]
+    assert store.search(RARE) == []
+    assert store.find_replay("f" * 64) is None
+    assert traces(directory) == []
+    assert {found.conversation_id for found in store.search("common")} == {"a", "b"}
+    assert {name: on_disk(directory, name) for name in others} == others
+
+
+def test_of_an_answer_that_grew_no_piece_is_left(store: Store, directory: Path) -> None:
+    for count in range(1, 40):
+        store.save("rare", Conversation((Turn((said("q", f"{RARE} " * 100 * count, status="streaming"),)),)))
+    store.save("rare", Conversation((Turn((said("q", f"{RARE} " * 4000),)),)))
+    store.forget("rare")
+    assert traces(directory) == []
+
+
+def test_what_is_forgotten_twice_or_was_never_there_is_not_there(store: Store) -> None:
+    store.save("a", conversation("2+2?"))
+    assert store.forget("a")
+    assert store.forget("a")
+    assert store.forget("never")
+
+
+def test_what_another_kernel_wrote_is_forgotten_too(store: Store, directory: Path) -> None:
+    store.save("shared", conversation("first"))
+    other_kernel(directory, "shared", RARE)
+    assert store.forget("shared")
+    assert store.conversations() == []
+    assert traces(directory) == []
+
+
+def test_of_a_conversation_that_became_two_the_one_that_is_meant_is_forgotten(store: Store, directory: Path) -> None:
+    store.save("shared", conversation("first"))
+    other_kernel(directory, "shared", "theirs")
+    store.save("shared", conversation("first", "ours"))
+    assert store.forget("shared")
+    assert [listed.turns for listed in store.conversations()] == [2]
+    assert store.search("ours") == []
+    assert len(store.search("theirs")) == 1
+
+
+def test_what_cannot_be_removed_is_still_there(filled: Path) -> None:
+    store = Store.open(filled)
+    store._opened().connection.execute("PRAGMA busy_timeout = 50")
+    with closing(sqlite3.connect(filled / "chat.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert not store.forget("first")
+    assert store.problem
+    assert "first" in [listed.id for listed in store.conversations()]
+    store.close()
+
+
 # --- several kernels ------------------------------------------------------------------------------------------
 
 
