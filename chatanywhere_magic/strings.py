@@ -577,9 +577,9 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "内置服务没有模型 {model!r}。可用：{known}；其他模型请给出 .gguf 文件的路径。",
     ),
     "error.magic_taken": (
-        "Another extension already has %%chat or %chat. Unload it first, then load this one.",
-        "Другое расширение уже заняло %%chat или %chat. Сначала выгрузите его, затем загрузите это.",
-        "另一个扩展已占用 %%chat 或 %chat。请先卸载它，再加载本扩展。",
+        "Other extensions already have {names}. Unload one of them first, then load this one.",
+        "Другие расширения уже заняли {names}. Сначала выгрузите одно из них, затем загрузите это.",
+        "其他扩展已占用 {names}。请先卸载其中一个，再加载本扩展。",
     ),
     "error.max_tokens": (
         "--max-tokens takes a number from 1, not {value}.",
@@ -1222,9 +1222,9 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "采样温度",
     ),
     "help.usage": (
-        "%chat [options] PROMPT\n       %%chat [options], and the prompt in the lines below",
-        "%chat [параметры] ВОПРОС\n       %%chat [параметры], а вопрос строками ниже",
-        "%chat [选项] 问题\n       %%chat [选项]，问题写在下面各行",
+        "%{magic} [options] PROMPT\n       %%{magic} [options], and the prompt in the lines below",
+        "%{magic} [параметры] ВОПРОС\n       %%{magic} [параметры], а вопрос строками ниже",
+        "%{magic} [选项] 问题\n       %%{magic} [选项]，问题写在下面各行",
     ),
     "help.usage_prefix": (
         "usage: ",
@@ -1570,6 +1570,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "The conversation is called “{title}” now.",
         "Беседа теперь называется «{title}».",
         "对话现已命名为“{title}”。",
+    ),
+    "notice.renamed_magics": (
+        "Another extension has {theirs}; here it is {ours}.",
+        "{theirs} уже заняты другим расширением; здесь вместо них {ours}.",
+        "{theirs} 已被另一个扩展占用；这里请用 {ours}。",
     ),
     "notice.restored": (
         "Shown again: {count}.",

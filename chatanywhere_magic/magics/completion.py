@@ -11,6 +11,7 @@ from IPython.core.completer import SimpleCompletion, context_matcher
 from ..providers.base import provider_names
 from ..strings import text
 from .notebook import SHORT_ID
+from .transform import RUNNERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 Offer = dict[str, Any]
 """What a matcher returns; IPython's own type for it demands what may be left out."""
-_CELL: Final = re.compile(r"\s*%%chat(?:\s(?P<rest>.*))?$")
-_LINE: Final = re.compile(r"\s*(?:[^%]*=\s*)?%(?P<magic>chat\w*)\s(?P<rest>.*)$")
+_CELL: Final = re.compile(r"\s*%%(?P<magic>chat(?:anywhere)?)(?:\s(?P<rest>.*))?$")
+_LINE: Final = re.compile(rf"\s*(?:(?:[^%]*=\s*)?%(?:{RUNNERS})\s[^%]*|[^%]*=\s*)?%(?P<magic>chat\w*)\s(?P<rest>.*)$")
 _MENTION: Final = re.compile(r"""(?:^|[^\w\\@.])(?P<typed>@(?P<name>file:["'][^"'\n]*|[^\s@,;!?()]*))$""")
 _FILE: Final = "file:"
 MAX_OFFERED: Final = 200
@@ -45,13 +46,14 @@ class ChatCompleter:
         lines = context.full_text.split("\n")
         row, before = context.cursor_line, context.text_until_cursor
         first = next((number for number, line in enumerate(lines) if line.strip()), row)
-        is_cell = _CELL.match(lines[first] if first < row else before) is not None
+        cell = _CELL.match(lines[first] if first < row else before)
+        is_cell = cell is not None and self._options(cell["magic"]) is not None
         if is_cell and row > first:
             return self._in_prompt(before)
         match = _CELL.match(before) if is_cell else _LINE.match(before)
         if match is None or match["rest"] is None or (not is_cell and lines[first].lstrip().startswith("%%")):
             return _not_ours()
-        options = self._options("chat" if is_cell else match["magic"])
+        options = self._options(match["magic"])
         if options is None:
             return _not_ours()
         cursor = options.under_cursor(match["rest"])

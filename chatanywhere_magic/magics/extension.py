@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import ConfigurationError
 from ..session import get_session
 from ..strings import text
 from .chat import ChatMagics
@@ -14,18 +15,20 @@ from .fix import FixMagics
 from .guard import KeyGuard
 from .login import LoginMagics
 from .models import ModelMagics
+from .names import is_free, new_names, rename, take_away
 from .namespace import KernelNames
 from .notebook import notebook_path, take_up
 from .panel import PanelMagics
-from .transform import CellAsTyped, keep_lines_as_typed
+from .transform import ASKING, CellAsTyped, LinesAsTyped
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.core.magic import Magics
 
 _CLASSES: Final = (ChatMagics, ConversationMagics, FixMagics, LoginMagics, ModelMagics, PanelMagics)
 
-_cell_as_typed: Final = CellAsTyped()
 _key_guard: Final = KeyGuard()
 
 _loaded: dict[int, list[Magics]] = {}
@@ -38,16 +41,15 @@ def load(shell: InteractiveShell) -> None:
     Raises
     ------
     ConfigurationError
-        If another extension already owns one of the magics.
+        If other extensions have the names of a magic.
     """
     if id(shell) in _loaded:
         return
-    for kind, name in _names():
-        if name in shell.magics_manager.magics[kind]:
-            raise ConfigurationError(text("error.magic_taken"))
+    renamed = new_names(shell, _names())
     session = get_session()
     chat = ChatMagics(shell, session)
     added: list[Magics] = [chat, *(kind(shell, session) for kind in _CLASSES if kind is not ChatMagics)]
+    rename(added, renamed)
     shell.register_magics(*added)
     shell.events.register("pre_run_cell", chat.begin_cell)
     shell.events.register("post_run_cell", chat.end_cell)
@@ -55,14 +57,16 @@ def load(shell: InteractiveShell) -> None:
     names.begin()
     session.names = names
     shell.events.register("post_run_cell", _key_guard.end_cell)
-    shell.input_transformers_cleanup[:0] = [_key_guard, _cell_as_typed]
-    shell.input_transformers_cleanup.append(keep_lines_as_typed)
+    shell.input_transformers_cleanup[:0] = [_key_guard, CellAsTyped(partial(is_free, shell))]
+    shell.input_transformers_cleanup.append(LinesAsTyped(partial(is_free, shell)))
     # IPython annotates the list with InteractiveShell; it holds whatever %config can set.
     configurables: list[Any] = shell.configurables
     configurables.append(session)
     session.update_config(shell.config)
     shell.Completer.custom_matchers.append(ChatCompleter(shell, session).match)
     _loaded[id(shell)] = added
+    if renamed:
+        sys.stdout.write(text("notice.renamed_magics", theirs=_spelt(renamed), ours=_spelt(renamed.values())) + "\n")
     notebook = notebook_path(shell)
     session.keep(notebook)
     take_up(session, notebook)
@@ -73,8 +77,7 @@ def unload(shell: InteractiveShell) -> None:
     added = _loaded.pop(id(shell), None)
     if added is None:
         return
-    for kind, name in _names():
-        shell.magics_manager.magics[kind].pop(name, None)
+    take_away(shell, added)
     configurables: list[Any] = shell.configurables
     for magics in added:
         shell.magics_manager.registry.pop(type(magics).__name__, None)
@@ -90,10 +93,15 @@ def unload(shell: InteractiveShell) -> None:
     matchers = shell.Completer.custom_matchers
     matchers[:] = [matcher for matcher in matchers if not isinstance(getattr(matcher, "__self__", None), ChatCompleter)]
     shell.events.unregister("post_run_cell", _key_guard.end_cell)
-    for transformer in (_key_guard, _cell_as_typed, keep_lines_as_typed):
-        shell.input_transformers_cleanup.remove(transformer)
+    transformers = shell.input_transformers_cleanup
+    transformers[:] = [each for each in transformers if not isinstance(each, KeyGuard | CellAsTyped | LinesAsTyped)]
 
 
 def _names() -> list[tuple[str, str]]:
     """Return every magic of this package as ``("line" or "cell", name)``."""
     return [(kind, name) for owner in _CLASSES for kind, names in owner.magics.items() for name in names]
+
+
+def _spelt(names: Iterable[str]) -> str:
+    """Return magics' names as they are typed."""
+    return ", ".join(f"%%{name}, %{name}" if name in ASKING else f"%{name}" for name in names)

@@ -268,7 +268,8 @@ class Options:
             raise UsageError(text(key, magic=self.magic, line=" ".join(extra)))
 
     def _parser(self) -> argparse.ArgumentParser:
-        usage = text(self._usage) if self._usage else " ".join([f"%{self.magic}", text("help.options"), *self._words])
+        plain = " ".join([f"%{self.magic}", text("help.options"), *self._words])
+        usage = text(self._usage, magic=self.magic) if self._usage else plain
         parser = _Parser(
             usage=usage.replace("%", "%%"),
             description=text(self._about),

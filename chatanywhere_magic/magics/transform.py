@@ -17,52 +17,83 @@ from typing import TYPE_CHECKING, Final, Literal
 from IPython.core.inputtransformer2 import make_tokens_by_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-_CELL: Final = re.compile(r"%%chat(?:\s+(.*?))?\s*")
-_LINE: Final = re.compile(r"(^\s*|=\s*)%(chat(?:_[a-z]+)?)\s+(?=\S)")
+RUNNERS: Final = "debug|lprun|memit|mprun|prun|time|timeit"
+"""Magics that run the statement behind them, as our magics are typed for them."""
+_CELL: Final = re.compile(r"%%(chat(?:anywhere)?)(?:\s+(.*?))?\s*")
+_LINE: Final = re.compile(rf"(^\s*|=\s*)%(chat(?:anywhere)?(?:_[a-z]+)?|(?:{RUNNERS})(?=\s.*%chat))\s+(?=\S)")
+
+ASKING: Final = frozenset({"chat", "chatanywhere"})
+"""Names of the magic that gives an answer."""
+
+
+def _always(_name: str) -> bool:
+    return True
 
 
 class CellAsTyped:
-    """Rewrites a ``%%chat`` cell; runs before everything that IPython does to a cell."""
+    """Rewrites a ``%%chat`` cell; runs before everything that IPython does to a cell.
+
+    Parameters
+    ----------
+    is_ours : callable, optional
+        Tells of a magic's name whether it is not somebody else's here.
+    """
 
     has_side_effects = True
     """Has IPython leave this out when it asks whether a cell is complete: it must see that it is a cell magic."""
+
+    def __init__(self, is_ours: Callable[[str], bool] = _always) -> None:
+        self._is_ours = is_ours
 
     def __call__(self, lines: list[str]) -> list[str]:
         """Return `lines` with a ``%%chat`` cell as a call of the magic."""
         first = next((row for row, line in enumerate(lines) if line.strip()), None)
         match = _CELL.fullmatch(lines[first]) if first is not None else None
-        if first is None or match is None:
+        if first is None or match is None or not self._is_ours(match[1]):
             return lines
         body = "".join(lines[first + 1 :])
-        return [f"get_ipython().run_cell_magic('chat', {match[1] or ''!r}, {body!r})\n"]
+        return [f"get_ipython().run_cell_magic({match[1]!r}, {match[2] or ''!r}, {body!r})\n"]
 
 
-def keep_lines_as_typed(lines: list[str]) -> list[str]:
-    """Rewrite ``%chat What is a list?`` and ``answer = %chat What is a list?``, wherever they are statements.
+class LinesAsTyped:
+    """Rewrites ``%chat What is a list?`` and ``answer = %chat What is a list?``, wherever they are statements.
 
     What is assigned is asked for as a value; by itself the magic shows the answer and returns nothing, or the
-    answer would be shown and kept a second time.
+    answer would be shown and kept a second time. ``%time %chat What is a list?`` becomes a plain call of ``%time``,
+    which runs the rest as a cell of its own.
 
     ``%chat?`` and ``%chat??`` stay what they are: help on the magic.
+
+    Parameters
+    ----------
+    is_ours : callable, optional
+        Tells of a magic's name whether it is not somebody else's here.
     """
-    if lines and lines[0].startswith("%%"):
-        return lines  # the body is that magic's, be it a file to write or a program in another language
-    lines = list(lines)
-    for row in range(len(lines)):
-        for match in _LINE.finditer(lines[row]):
-            before = lines[row][: match.end(1)]
-            if role := _role(lines[:row], before):
-                end = _last_row(lines, row)
-                prompt = _joined([lines[row][match.end() :], *lines[row + 1 : end + 1]])
-                if role == "value" and match[2] == "chat":
-                    prompt = f"--value {prompt}"  # or there would be nothing to assign
-                lines[row] = f"{before}get_ipython().run_line_magic({match[2]!r}, {prompt!r})\n"
-                # Left empty, not out: the lines below keep their numbers in tracebacks.
-                lines[row + 1 : end + 1] = ["\n"] * (end - row)
-                break
-    return lines
+
+    def __init__(self, is_ours: Callable[[str], bool] = _always) -> None:
+        self._is_ours = is_ours
+
+    def __call__(self, lines: list[str]) -> list[str]:
+        """Return `lines` with each of our magics as a call."""
+        if lines and lines[0].startswith("%%"):
+            return lines  # the body is that magic's, be it a file to write or a program in another language
+        lines = list(lines)
+        for row in range(len(lines)):
+            for match in _LINE.finditer(lines[row]):
+                before, magic = lines[row][: match.end(1)], match[2]
+                is_ours = not magic.startswith("chat") or self._is_ours(magic)
+                if role := is_ours and _role(lines[:row], before):
+                    end = _last_row(lines, row)
+                    prompt = _joined([lines[row][match.end() :], *lines[row + 1 : end + 1]])
+                    if role == "value" and magic in ASKING:
+                        prompt = f"--value {prompt}"  # or there would be nothing to assign
+                    lines[row] = f"{before}get_ipython().run_line_magic({magic!r}, {prompt!r})\n"
+                    # Left empty, not out: the lines below keep their numbers in tracebacks.
+                    lines[row + 1 : end + 1] = ["\n"] * (end - row)
+                    break
+        return lines
 
 
 def _role(earlier: Sequence[str], before: str) -> Literal["statement", "value", ""]:
@@ -77,6 +108,8 @@ def _role(earlier: Sequence[str], before: str) -> Literal["statement", "value", 
         names = [word.string for word in words]
         if names == ["pass"]:
             return "statement"
+        if names[0] == "%":
+            return ""  # another magic's line
         is_closed = sum(name in {"(", "[", "{"} for name in names) == sum(name in {")", "]", "}"} for name in names)
         return "value" if names[-2] == "=" and is_closed else ""
     return ""

@@ -52,6 +52,11 @@ class TestStreaming:
         rest.set()
         assert the_answer(running.wait()).data["text/plain"] == "One two three."
 
+    @pytest.mark.parametrize("cell", ["%time %chat Why is {x}?", "%prun -q answer = %chat Why is {x}?"])
+    def test_another_magic_that_runs_it_gets_the_prompt_as_it_was_typed(self, kernel: Kernel, cell: str) -> None:
+        assert kernel.run(cell).status == "ok"
+        assert [turn.question for turn in turns(kernel)] == ["Why is {x}?"]
+
     def test_the_first_text_does_not_wait_for_the_clock(self, kernel: Kernel) -> None:
         code = """
         import asyncio, time
@@ -556,11 +561,19 @@ class TestLanguages:
             assert "токены:" in the_answer(kernel.run("%chat Hello")).data["text/html"]
 
 
+THEIRS = """
+def theirs(line, cell=None):
+    print("theirs:", line if cell is None else cell)
+
+get_ipython().register_magic_function(theirs, {kind!r}, {name!r})
+"""
+
+
 class TestLoading:
     STATE = """{
         "magics": [name for kind in ("line", "cell") for name in get_ipython().magics_manager.magics[kind]
                    if name.startswith("chat")],
-        "transformers": [str(f) for f in get_ipython().input_transformers_cleanup
+        "transformers": [getattr(f, "__qualname__", type(f).__name__) for f in get_ipython().input_transformers_cleanup
                          + get_ipython().input_transformers_post],
         "events": sum(map(len, get_ipython().events.callbacks.values())),
         "configurables": [type(c).__name__ for c in get_ipython().configurables if "Chat" in type(c).__name__],
@@ -615,12 +628,53 @@ class TestLoading:
         kernel.run(code)
         assert evaluate(kernel, "chat.temperature") == 0.125
 
-    def test_another_extensions_chat_is_not_taken_over(self, new_kernel: Callable[..., Kernel]) -> None:
+    def test_another_extensions_chat_stays_and_ours_has_another_name(
+        self, new_kernel: Callable[..., Kernel], server: LocalServer
+    ) -> None:
         kernel = new_kernel()
-        kernel.run("get_ipython().register_magic_function(lambda line, cell: print('theirs'), 'cell', 'chat')")
+        kernel.run(THEIRS.format(kind="cell", name="chat"))
+        said = kernel.run(LOAD).stdout
+        assert said == "Another extension has %%chat, %chat; here it is %%chatanywhere, %chatanywhere.\n"
+        assert kernel.run("%%chat\nWhat is this?").stdout == "theirs: What is this?\n\n"
+        assert "`%chat` not found" in kernel.run("%chat Hello").stderr
+        assert server.requests == []
+        kernel.run("%%chatanywhere -q\n>>> What?")
+        kernel.run("answer = %chatanywhere {x} Why?")
+        assert [turn.question for turn in turns(kernel)] == [">>> What?", "{x} Why?"]
+        assert evaluate(kernel, "type(answer).__name__") == "Reply"
+        assert "%chatanywhere [options]" in kernel.run("%chatanywhere --help").stdout
+        assert "%chatanywhere --help" in the_error_line(kernel.run("%chatanywhere --modle x"))
+        assert "There are no turns" not in kernel.run("%chat_history").stdout
+        assert "--model" in kernel.complete("%%chatanywhere --mo", 19)["matches"]
+        assert "--model" not in kernel.complete("%%chat --mo", 11)["matches"]
+
+    def test_unloading_leaves_theirs_and_loading_again_without_them_is_chat(
+        self, new_kernel: Callable[..., Kernel]
+    ) -> None:
+        kernel = new_kernel()
+        kernel.run(THEIRS.format(kind="line", name="chat"))
+        kernel.run(f"{LOAD}\n%unload_ext chatanywhere_magic")
+        assert kernel.run("%chat Hello").stdout == "theirs: Hello\n"
+        assert "not found" in kernel.run("%chatanywhere Hello").stderr
+        kernel.run("del get_ipython().magics_manager.magics['line']['chat']")
+        assert kernel.run(LOAD).stdout == ""
+        assert "usage: %chat [options]" in kernel.run("%chat --help").stdout
+
+    def test_a_name_that_is_taken_later_is_theirs_from_then_on(self, new_kernel: Callable[..., Kernel]) -> None:
+        kernel = new_kernel()
+        kernel.run(LOAD)
+        kernel.run(THEIRS.format(kind="line", name="chat"))
+        assert kernel.run("x = %chat Hello").status == "ok"
+        assert kernel.run("%chat Hello").stdout == "theirs: Hello\n"
+        kernel.run("%unload_ext chatanywhere_magic")
+        assert kernel.run("%chat Hello").stdout == "theirs: Hello\n"
+
+    def test_where_both_names_are_taken_nothing_is_loaded(self, new_kernel: Callable[..., Kernel]) -> None:
+        kernel = new_kernel()
+        for name in ("chat", "chatanywhere"):
+            kernel.run(THEIRS.format(kind="line", name=name))
         before = evaluate(kernel, self.STATE)
-        assert "Another extension already has %%chat" in the_error_line(kernel.run("%load_ext chatanywhere_magic"))
-        assert kernel.run("%%chat\nHello").stdout == "theirs\n"
+        assert "%chat, %chatanywhere" in the_error_line(kernel.run("%load_ext chatanywhere_magic"))
         assert evaluate(kernel, self.STATE) == before
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from IPython.core.inputtransformer2 import TransformerManager
 
-from chatanywhere_magic.magics.transform import CellAsTyped, keep_lines_as_typed
+from chatanywhere_magic.magics.transform import CellAsTyped, LinesAsTyped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 anything_on_a_line = st.text(st.characters(exclude_characters=LINE_ENDS) | st.sampled_from("?!%$@{}[]()'\"\\;#`"))
@@ -21,10 +24,10 @@ VALUE = "--value "
 class Shell:
     """Notes what the magics are called with."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_ours: Callable[[str], bool] = lambda _: True) -> None:
         self.manager = TransformerManager()
-        self.manager.cleanup_transforms.insert(0, CellAsTyped())
-        self.manager.cleanup_transforms.append(keep_lines_as_typed)
+        self.manager.cleanup_transforms.insert(0, CellAsTyped(is_ours))
+        self.manager.cleanup_transforms.append(LinesAsTyped(is_ours))
         self.calls: list[tuple[str, ...]] = []
         self.wanted: list[bool] = []
         """Of each line, whether its answer is wanted as a value."""
@@ -126,6 +129,41 @@ def test_an_answer_is_wanted_as_a_value_only_where_it_is_assigned() -> None:
     shell = Shell()
     shell.run("%chat What?\nx = %chat Why?\nx = y = \\\n  %chat How?\nif True:\n  %chat a = b?\n  x=%chat Where?\n")
     assert shell.wanted == [False, True, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("cell", "runner", "line"),
+    [
+        ("%time %chat What is a list?", "time", "%chat What is a list?"),
+        ("%time answer = %chat What is a list?", "time", "answer = %chat What is a list?"),
+        ("%timeit -n 1 -r1 %chat_fix why?", "timeit", "-n 1 -r1 %chat_fix why?"),
+        ("if True:\n    %prun -q %chat Why {x}, $y??", "prun", "-q %chat Why {x}, $y??"),
+        ("result = %timeit -o %chat Why?", "timeit", "-o %chat Why?"),
+    ],
+)
+def test_so_does_what_another_magic_runs(cell: str, runner: str, line: str) -> None:
+    assert asked(cell) == [(runner, line)]
+    assert asked(line[line.index("%") :])[0][1] in line  # which is what it then runs, as a cell
+
+
+@pytest.mark.parametrize("cell", ["%time len?", "%time", "%env X=%chat what?", "%time f('%chats')?"])
+def test_what_other_magics_do_otherwise_is_ipythons(cell: str) -> None:
+    plain = TransformerManager()
+    assert Shell().manager.transform_cell(cell) == plain.transform_cell(cell)
+
+
+def test_what_somebody_else_has_the_name_of_is_theirs() -> None:
+    theirs, plain = Shell(lambda name: name != "chat"), TransformerManager()
+    for cell in ("%chat What?", "%%chat\n>>> What?", "x = %chat What?"):
+        assert theirs.manager.transform_cell(cell) == plain.transform_cell(cell)
+    assert theirs.run("%%chatanywhere -q\n>>> What?\n") == [("chatanywhere", "-q", ">>> What?\n")]
+    theirs.calls.clear()
+    assert theirs.run("%chatanywhere What?\nx = %chatanywhere Why?\n%chat_new What?") == [
+        ("chatanywhere", "What?"),
+        ("chatanywhere", "Why?"),
+        ("chat_new", "What?"),
+    ]
+    assert theirs.wanted == [False, True, False]
 
 
 def test_lines_keep_their_numbers() -> None:

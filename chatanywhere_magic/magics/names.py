@@ -1,0 +1,63 @@
+"""What our magics are called here: where somebody else has such a name already, ours gives way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import ConfigurationError
+from ..strings import text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.core.magic import Magics
+
+_OWN: Final = "chat"
+_OTHER: Final = "chatanywhere"
+
+
+def new_names(shell: InteractiveShell, names: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return what those of `names`, each ``("line" or "cell", name)``, are called whose name is taken.
+
+    A line and a cell magic of one name keep one: ``%chat`` is never another's where ``%%chat`` is ours.
+
+    Raises
+    ------
+    ConfigurationError
+        If the other name is taken as well.
+    """
+    taken = {name for kind, name in names if name in shell.magics_manager.magics[kind]}
+    renamed = {name: name.replace(_OWN, _OTHER, 1) for name in sorted(taken)}
+    again = [name for name in renamed.values() if any(name in known for known in shell.magics_manager.magics.values())]
+    if again:
+        raise ConfigurationError(text("error.magic_taken", names=", ".join(f"%{name}" for name in [*renamed, *again])))
+    return renamed
+
+
+def rename(magics: Iterable[Magics], renamed: dict[str, str]) -> None:
+    """Have magics registered, and speak of themselves, under their new names."""
+    for functions in (functions for each in magics for functions in each.magics.values()):
+        for old, new in renamed.items():
+            if old in functions:
+                functions[new] = functions.pop(old)
+                functions[new].options.magic = new
+
+
+def take_away(shell: InteractiveShell, magics: Iterable[Magics]) -> None:
+    """Remove magics from `shell`, whatever they are called, and nobody else's."""
+    ours = set(magics)
+    for functions in shell.magics_manager.magics.values():
+        for name, function in list(functions.items()):
+            if getattr(function, "__self__", None) in ours:
+                del functions[name]
+                function.options.magic = name.replace(_OTHER, _OWN, 1)
+
+
+def is_free(shell: InteractiveShell, name: str) -> bool:
+    """Whether no one else has a magic of that name: it is ours, or none."""
+    return all(hasattr(function, "options") for function in _called(shell, name))
+
+
+def _called(shell: InteractiveShell, name: str) -> Iterator[Any]:
+    return (functions[name] for functions in shell.magics_manager.magics.values() if name in functions)
