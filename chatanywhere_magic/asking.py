@@ -96,7 +96,7 @@ class Asker:
             status = "complete"
         except asyncio.CancelledError:
             # Stopped between the last chunk and the end: the answer is whole, and is kept as such.
-            status = "complete" if live.version.finish_reason and live.version.answer else "interrupted"
+            status = "complete" if live.version.finish_reason and live.version.has_answer else "interrupted"
         except ChatError as caught:
             error = caught
         except ChatInterrupted:  # of a question that the provider asked
@@ -211,7 +211,8 @@ class Asker:
             found = self._earlier_answer(fingerprint) or await self._keeper.find_replay(fingerprint)
             if found is not None:
                 live.change(provider=found.provider, model=found.model, replayed=True, fingerprint=fingerprint)
-                for delta in (Reasoning(found.reasoning), Text(found.answer), Finish(found.finish_reason or "stop")):
+                said = (Reasoning(found.reasoning), *([Text(found.answer)] if found.answer else ()), *found.tool_calls)
+                for delta in (*said, Finish(found.finish_reason or "stop")):
                     live.take(delta)
                 self._changed(dialogue, live, "changed")
                 return True
@@ -242,7 +243,7 @@ class Asker:
             self.budget.measured(live.request, prompt, version.usage)
         if not version.finish_reason:
             raise IncompleteError(text("error.incomplete", host=version.provider))
-        if not version.answer:
+        if not version.has_answer:
             raise EmptyAnswerError(text("error.empty_answer", host=version.provider))
 
     def _generator(self, request: Request, messages: Messages, conversation_id: str) -> DeltaGenerator:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from .messages import Attachment, Message, Messages, Usage, user_content
+from .messages import Attachment, Message, Messages, ToolCall, Usage, user_content
 from .tokens import estimate_messages
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class Version:
     provider: str = ""
     model: str = ""
     finish_reason: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Calls that the model asks for, of tools that the question offered (``tools=``)."""
     usage: Usage | None = None
     error: str = ""
     timing: Timing = field(default_factory=Timing)
@@ -78,6 +80,11 @@ class Version:
     """Whether the answer is that of an earlier, equal request."""
     fingerprint: str = ""
     """What tells the request from others: provider, model, parameters and messages, as a digest."""
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether the model said anything: a text, or that a tool be called."""
+        return bool(self.answer or self.tool_calls)
 
     @cached_property
     def is_sent(self) -> bool:

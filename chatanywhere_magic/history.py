@@ -480,6 +480,6 @@ class History(Settings):
             for dialogue in self._dialogues.values()
             for turn in dialogue.conversation.turns
             for version in turn.versions
-            if version.fingerprint == fingerprint and version.status == "complete" and version.answer
+            if version.fingerprint == fingerprint and version.status == "complete" and version.has_answer
         ]
         return max(found, key=lambda version: version.timing.started, default=None)

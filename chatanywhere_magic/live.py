@@ -24,7 +24,9 @@ from .messages import (
     Notice,
     Reasoning,
     Text,
+    ToolCall,
     Usage,
+    answer_message,
     content_text,
     encodable,
     user_content,
@@ -312,15 +314,17 @@ class LiveTurn:
         if self.status != "complete":
             raise ChatInterrupted(text("status.stopped"))
         version = self.version
+        schema = self.request.schema if version.answer else None  # a call of a tool holds nothing to be read yet
         return Reply(
             version.answer,
             provider=version.provider,
             model=version.model,
             finish_reason=version.finish_reason,
             usage=version.usage,
-            messages=[*self.sent, Message(role="assistant", content=version.answer)],
+            messages=[*self.sent, answer_message(version.answer, version.tool_calls)],
+            tool_calls=version.tool_calls,
             turn=self.index,
-            value=self.request.schema.read(version.answer) if self.request.schema else None,
+            value=schema.read(version.answer) if schema else None,
         )
 
     # What follows is the session's, on the engine's thread only.
@@ -342,6 +346,8 @@ class LiveTurn:
             self._answer.add(delta.text)
         elif isinstance(delta, Reasoning):
             self._reasoning.add(delta.text)
+        elif isinstance(delta, ToolCall):
+            self.change(tool_calls=(*self._version.tool_calls, delta))
         elif isinstance(delta, Usage):
             self.change(usage=delta)
         elif isinstance(delta, ModelName):

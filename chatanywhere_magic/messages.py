@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from typing_extensions import NotRequired
+
 Content = str | list[dict[str, Any]]
 """A message's text; or, where a picture goes with it, a list of parts as OpenAI's protocol writes them."""
 
@@ -19,6 +21,7 @@ class Message(TypedDict):
 
     role: Literal["system", "user", "assistant"]
     content: Content
+    tool_calls: NotRequired[list[dict[str, Any]]]
 
 
 Messages = list[Message]
@@ -143,6 +146,22 @@ def _as_text(attachment: Attachment) -> str:
     longest = max((len(run) for run in re.findall("`+", attachment.text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{attachment.name}:\n{fence}\n{attachment.text}\n{fence}"
+
+
+def answer_message(answer: str, calls: Iterable[ToolCall] = ()) -> Message:
+    """Return a model's answer as a message, with the calls of tools that it asks for.
+
+    What a tool gave back follows it as ``{"role": "tool", "tool_call_id": …, "content": …}``
+    (https://platform.openai.com/docs/guides/function-calling).
+    """
+    message = Message(role="assistant", content=answer)
+    asked = [
+        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        for call in calls
+    ]
+    if asked:
+        message["tool_calls"] = asked
+    return message
 
 
 def encodable_content(content: Content) -> Content:

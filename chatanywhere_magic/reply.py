@@ -12,12 +12,12 @@ from .errors import AnswerFormatError
 from .strings import text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from markdown_it.token import Token
     from typing_extensions import Self
 
-    from .messages import Messages, Usage
+    from .messages import Messages, ToolCall, Usage
 
 MAX_TRIES: Final = 1_000
 """Places in an answer at which a JSON value is looked for."""
@@ -51,9 +51,12 @@ class Reply(str):
     provider, model : str
         Who answered.
     finish_reason : str
-        ``stop``; ``length`` if the provider cut the answer at its token limit.
+        ``stop``; ``length`` if the provider cut the answer at its token limit; ``tool_calls`` if it ends in calls.
     usage : Usage or None
         Token counts as the provider reported them.
+    tool_calls : list of ToolCall
+        What the model asks to be called, where the question offered ``tools``; each has ``id``, ``name`` and
+        ``arguments``, JSON as the model wrote it. The string may be empty then.
     messages : list of dict
         What was sent, and the answer to it, as ``{"role": …, "content": …}``.
     turn : int or None
@@ -62,12 +65,13 @@ class Reply(str):
         What the answer was read as, where a form was asked for (``--json``, ``--schema``); else None.
     """
 
-    __slots__ = ("finish_reason", "messages", "model", "provider", "turn", "usage", "value")
+    __slots__ = ("finish_reason", "messages", "model", "provider", "tool_calls", "turn", "usage", "value")
 
     provider: str
     model: str
     finish_reason: str
     usage: Usage | None
+    tool_calls: list[ToolCall]
     messages: Messages
     turn: int | None
     value: Any
@@ -80,6 +84,7 @@ class Reply(str):
         model: str = "",
         finish_reason: str = "",
         usage: Usage | None = None,
+        tool_calls: Iterable[ToolCall] = (),
         messages: Sequence[Any] = (),
         turn: int | None = None,
         value: Any = None,
@@ -90,6 +95,7 @@ class Reply(str):
         reply.model = model
         reply.finish_reason = finish_reason
         reply.usage = usage
+        reply.tool_calls = list(tool_calls)
         reply.messages = list(messages)
         reply.turn = turn
         reply.value = value

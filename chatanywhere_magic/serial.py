@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from .conversation import Conversation, Origin, Status, Timing, Turn, Version
 from .errors import FormatError
-from .messages import Attachment, Usage, encodable
+from .messages import Attachment, ToolCall, Usage, encodable
 from .strings import text
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ def version_to_json(version: Version) -> dict[str, Any]:
             provider=encodable(version.provider),
             model=encodable(version.model),
             finish_reason=encodable(version.finish_reason),
+            tool_calls=[{name: encodable(value) for name, value in vars(call).items()} for call in version.tool_calls],
             error=encodable(version.error),
             timing=_given(started=timing.started or None, first_text=timing.first_text, total=timing.total),
             origin=_said(
@@ -278,6 +279,10 @@ def version_from_json(value: Any, place: str = "version") -> Version:
         provider=fields.text("provider", limit=MAX_NAME),
         model=fields.text("model", limit=MAX_NAME),
         finish_reason=fields.text("finish_reason", limit=MAX_NAME),
+        tool_calls=tuple(
+            _tool_call_from_json(each, f"{place}.tool_calls[{index}]")
+            for index, each in enumerate(fields.items("tool_calls"))
+        ),
         usage=None
         if usage is None
         else Usage(**{each.name: usage.maybe_count(each.name) for each in dataclass_fields(Usage)}),
@@ -301,6 +306,11 @@ def version_from_json(value: Any, place: str = "version") -> Version:
         fingerprint=fields.text("fingerprint", limit=MAX_NAME),
         history=fields.flag("history", default=True),
     )
+
+
+def _tool_call_from_json(value: Any, place: str) -> ToolCall:
+    fields = _Fields(value, place)
+    return ToolCall(fields.text("id", limit=MAX_NAME), fields.text("name", limit=MAX_NAME), fields.text("arguments"))
 
 
 def _attachment_from_json(value: Any, place: str) -> Attachment:

@@ -2251,6 +2251,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "отвечает …",
         "正在回答 …",
     ),
+    "status.tool_calls": (
+        "the model asks for {calls}",
+        "модель просит вызвать {calls}",
+        "模型请求调用 {calls}",
+    ),
     "status.waiting": (
         "waiting for the answer … {seconds} s",
         "ожидание ответа … {seconds} с",

@@ -58,9 +58,8 @@ class _Column:
     @property
     def plain(self) -> str:
         answer = self.live.answer_since(0)[0]
-        words = (
-            answer or f"[{text('status.' + self.live.status) if self.live.done.is_set() else text('status.streaming')}]"
-        )
+        state = final_words(self.live.outline) if self.live.done.is_set() else [text("status.streaming")]
+        words = answer or f"[{' · '.join(state)}]"
         return f"{self.name}:\n{words}"
 
 

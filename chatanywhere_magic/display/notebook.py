@@ -79,11 +79,12 @@ class FinalPainter:
         self._read_reasoning(live)
         self._read(live)
         self._renderer.finish()
-        words = [*final_words(version), *(footer_words(version) if self._footer else ())]
+        state = final_words(version)
+        words = [*state, *(footer_words(version) if self._footer else ())]
         answer = page(*self._renderer.pieces) if version.answer else ""
         line = state_line(" · ".join(words)) if words else ""
         # The plain form must not be empty: nbclient and text front ends show it.
-        plain = version.answer or f"[{text('status.' + version.status)}]"
+        plain = version.answer or f"[{' · '.join(state)}]"
         metadata = turn_metadata(
             version, conversation=getattr(live.dialogue, "id", ""), turn=live.index, number=live.at
         )

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import time
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..strings import text
 
 if TYPE_CHECKING:
     from ..conversation import Timing, Version
 
+CALL_LENGTH: Final = 120
+
 
 def final_words(version: Version) -> list[str]:
     """Return what the person must know of how the turn ended; nothing for a good answer."""
     if version.status == "complete":
-        return [text("status.cut_at_limit")] if version.finish_reason == "length" else []
+        cut = [text("status.cut_at_limit")] if version.finish_reason == "length" else []
+        return [*_calls(version), *cut]
     return [text(f"status.{version.status}")]
+
+
+def _calls(version: Version) -> list[str]:
+    """Return what tools the model asks for, shortly."""
+    calls = [f"{call.name}({call.arguments})" for call in version.tool_calls]
+    shown = [call if len(call) <= CALL_LENGTH else f"{call[: CALL_LENGTH - 2]}…)" for call in calls]
+    return [text("status.tool_calls", calls=", ".join(shown))] if shown else []
 
 
 def footer_words(version: Version) -> list[str]:

@@ -43,6 +43,8 @@ _FAILED: Final = frozenset(
         "timeout",
     }
 )
+_CALLING: Final = frozenset({"function_call", "stop"})
+"""How some servers finish what is nothing but calls of tools."""
 _PART_KINDS: Final = {
     "text": "text",
     "output_text": "text",
@@ -53,10 +55,17 @@ _PART_KINDS: Final = {
 
 
 class CompletionReader:
-    """Event data in, deltas out; remembers whether the answer was said to be finished."""
+    """Event data in, deltas out; remembers whether the answer was said to be finished.
 
-    def __init__(self, host: str, secret: Secret | None) -> None:
+    Parameters
+    ----------
+    takes_calls : bool, default False
+        Whether tools were offered, so that an answer may be nothing but calls of them.
+    """
+
+    def __init__(self, host: str, secret: Secret | None, *, takes_calls: bool = False) -> None:
         self.host = host
+        self._takes_calls = takes_calls
         self.done = False
         """Whether ``[DONE]`` came."""
         self.has_answer = False
@@ -201,7 +210,8 @@ class CompletionReader:
             yield ToolCall(**{field: self._redacted(value) for field, value in call.items()})
         if error := self._failure():
             raise error
-        yield Finish(self._shown(self._finish_reason, MAX_CODE_WORDS))
+        only_calls = self._tool_calls and not self._has_text and self._finish_reason in _CALLING
+        yield Finish("tool_calls" if only_calls else self._shown(self._finish_reason, MAX_CODE_WORDS))
 
     def _failure(self) -> ChatError | None:  # noqa: PLR0911 - a list of cases
         """Return what is wrong with the answer that was read to its end; None if it is a good one."""
@@ -222,6 +232,8 @@ class CompletionReader:
                 text("error.refusal", words=self._shown(self._refusal)), server_message=self._shown(self._refusal)
             )
         if self._tool_calls and not self._has_text:
+            if self._takes_calls:
+                return None
             names = ", ".join(call["name"] for call in self._tool_calls)
             return UnsupportedError(text("error.tool_calls", names=self._shown(names)))
         if not self._has_text:

@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
-from ..errors import ConfigurationError
-from ..messages import AsyncResult, DeltaGenerator, Finish, Messages, Text
+from ..errors import ConfigurationError, UnsupportedError
+from ..messages import AsyncResult, DeltaGenerator, Finish, Messages, Text, ToolCall
 from ..strings import text
 
 if TYPE_CHECKING:
@@ -99,10 +99,17 @@ class AsyncGeneratorProvider:
         deltas = cls.create_delta_generator(
             model, messages, proxy=proxy, timeout=timeout, temperature=temperature, **kwargs
         )
+        has_text = False
+        calls: list[str] = []
         async with aclosing(deltas):
             async for delta in deltas:
                 if isinstance(delta, Text):
+                    has_text = True
                     yield delta.text
+                elif isinstance(delta, ToolCall):
+                    calls.append("".join(filter(str.isprintable, delta.name)))
+        if calls and not has_text:  # which text cannot say
+            raise UnsupportedError(text("error.tool_calls", names=", ".join(calls)))
 
     @classmethod
     async def create_delta_generator(
@@ -121,7 +128,7 @@ class AsyncGeneratorProvider:
 
         Yields
         ------
-        Text, Reasoning, Usage, Finish, ModelName or Notice
+        Text, Reasoning, ToolCall, Usage, Finish, ModelName or Notice
         """
         chunks = cls.create_async_generator(
             model, messages, proxy=proxy, timeout=timeout, temperature=temperature, **kwargs

@@ -315,7 +315,7 @@ async def stream_completion(
         A refusal, a network failure, an error inside the stream, an answer that is cut short or empty.
     """
     host = host_of(url)
-    reader = CompletionReader(host, secret)
+    reader = CompletionReader(host, secret, takes_calls=bool(body.get("tools") or body.get("functions")))
     request = post_stream(
         url,
         body,

@@ -465,6 +465,102 @@ def _calls() -> Iterator[Case]:
     )
 
 
+_NAMES: Final = ("get_weather", "get_time")
+TOOLS: Final = [{"type": "function", "function": {"name": name, "parameters": {}}} for name in _NAMES]
+
+
+def _offered() -> Iterator[Case]:
+    """Yield what comes of a question that offers tools: a call is an answer then."""
+
+    def call(**fields: object) -> bytes:
+        return event(chunk(None, tool_calls=[fields]))
+
+    one = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": ""}}
+    pieces = [
+        call(**one),
+        call(index=0, function={"arguments": '{"city": '}),
+        call(index=0, function={"arguments": '"Paris"}'}),
+    ]
+    weather = ("get_weather", '{"city": "Paris"}')
+    end = [event(chunk(None, "tool_calls")), DONE]
+    whole = {"id": "a", "type": "function", "function": {"name": weather[0], "arguments": weather[1]}}
+    message = {"index": 0, "message": {"content": None, "tool_calls": [whole]}, "finish_reason": "tool_calls"}
+    told = "Tools were offered, so a call of one is the answer, as data."
+    offered: dict[str, Any] = {"why": told, "options": {"tools": TOOLS}}
+    demands: dict[str, Any] = {**offered, "text": "", "finish": "tool_calls", "calls": (weather,)}
+    yield said("tools-call", "is offered tools, and calls one in three chunks", *pieces, *end, **demands)
+    yield said("tools-finish-stop", "is offered tools, calls one, and finishes with `stop`", *pieces, *STOP, **demands)
+    yield said(
+        "tools-two",
+        "is offered tools, and calls two",
+        *pieces,
+        call(index=1, id="call_2", function={"name": "get_time", "arguments": "{}"}),
+        *end,
+        **{**demands, "calls": (weather, ("get_time", "{}"))},
+    )
+    yield said(
+        "tools-after-text",
+        "is offered tools, writes a text, then calls one",
+        *HELLOS,
+        *pieces,
+        *end,
+        **{**demands, "text": SAID},
+    )
+    yield Case(
+        name="dialects/tools-plain-json",
+        protocol="openai",
+        server="is offered tools, and calls one in plain JSON",
+        answers=(raw(as_json({"choices": [message]}), kind=JSON),),
+        **demands,
+    )
+    yield said(
+        "tools-old",
+        "is offered functions in the old way, and calls one",
+        event(chunk(None, function_call={"name": weather[0], "arguments": weather[1]})),
+        event(chunk(None, "function_call")),
+        DONE,
+        **{**demands, "options": {"functions": [tool["function"] for tool in TOOLS]}},
+    )
+    yield said(
+        "tools-call-cut",
+        "is offered tools, and breaks off in the middle of a call",
+        *pieces[:2],
+        kinds=("incomplete",),
+        why="Nobody said that it is whole.",
+        options={"tools": TOOLS},
+    )
+    yield said(
+        "tools-call-at-limit",
+        "is offered tools, and reaches its limit in the middle of a call",
+        *pieces[:2],
+        event(chunk(None, "length")),
+        DONE,
+        text="",
+        finish="length",
+        why="That it was cut must be told, as of a text.",
+        options={"tools": TOOLS},
+    )
+    yield said(
+        "tools-no-call",
+        "is offered tools, and finishes with `tool_calls` without a call or a word",
+        *end,
+        kinds=("empty", "unsupported"),
+        why="There is no answer.",
+        attempts=ONCE_TO_THRICE,
+        options={"tools": TOOLS},
+    )
+    yield said("tools-unused", "is offered tools, and answers in words", *HELLOS, *STOP, **offered)
+    yield said(
+        "tools-none",
+        "is offered an empty list of tools, and calls one all the same",
+        *pieces,
+        *end,
+        kinds=("unsupported",),
+        why="Nobody waits for a call where there is nothing to call.",
+        options={"tools": []},
+    )
+
+
 def _errors() -> Iterator[Case]:
     hello = [event(chunk(text)) for text in HELLO]
     kept = "The text is kept, the turn has failed, and nothing is asked again."
@@ -946,6 +1042,7 @@ CASES: Final[tuple[Case, ...]] = (
     *_usage(),
     *_finishes(),
     *_calls(),
+    *_offered(),
     *_errors(),
     *_plain(),
     *_again(),

@@ -48,6 +48,8 @@ class Case:
         The kinds of error, as ``ChatError.kind`` has them, of which the first is the best.
     attempts : tuple of int
         How many requests the server may have seen.
+    calls : tuple of tuple
+        The calls of tools to report, each a name and its arguments.
     usage : tuple, optional
         Prompt and completion tokens to report last.
     model : str
@@ -59,7 +61,7 @@ class Case:
     notice : bool
         Whether the waiting person must be told something, for example of a retry.
     options : mapping
-        Passed to the provider beside the question: ``timeout``, ``idle_timeout``, ``max_retries``.
+        Passed to the provider beside the question: ``timeout``, ``idle_timeout``, ``max_retries``, ``tools``.
     within : float
         Seconds after which the client counts as hanging.
     first_within : float, optional
@@ -83,6 +85,7 @@ class Case:
     finish: str = ""
     kinds: tuple[str, ...] = ()
     attempts: tuple[int, ...] = (1,)
+    calls: tuple[tuple[str, str], ...] = ()
     usage: tuple[int | None, int | None] | None = None
     model: str = ""
     says: str = ""
@@ -112,6 +115,7 @@ class Case:
         parts.append(f"text {_shown(self.text)}" if self.text else "no text")
         if self.reasoning:
             parts.append(f"reasoning {_shown(self.reasoning)}")
+        parts += [f"call `{name}({arguments})`" for name, arguments in self.calls]
         if self.usage:
             parts.append("usage {} + {}".format(*("none" if count is None else count for count in self.usage)))
         least, most = min(self.attempts), max(self.attempts)

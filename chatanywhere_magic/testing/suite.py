@@ -12,7 +12,7 @@ from os.path import commonpath
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..errors import ChatError
-from ..messages import Finish, Message, ModelName, Notice, Reasoning, Text, Usage
+from ..messages import Finish, Message, ModelName, Notice, Reasoning, Text, ToolCall, Usage
 from .cases import ELSEWHERE, KEY, Case
 from .server import Answer, LocalServer, Request
 
@@ -53,6 +53,8 @@ class Outcome:
     finish: str = ""
     kind: str = ""
     error: BaseException | None = None
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    """The calls of tools that it reported, each a name and its arguments."""
     usage: tuple[int | None, int | None] | None = None
     model: str = ""
     notices: list[str] = field(default_factory=list)
@@ -239,6 +241,8 @@ def _take(delta: object, outcome: Outcome) -> None:
         outcome.first_text = outcome.first_text or time.monotonic()
     elif isinstance(delta, Reasoning):
         outcome.reasoning += delta.text
+    elif isinstance(delta, ToolCall):
+        outcome.calls.append((delta.name, delta.arguments))
     elif isinstance(delta, Usage):
         outcome.usage = (delta.prompt_tokens, delta.completion_tokens)
     elif isinstance(delta, ModelName):
@@ -302,6 +306,8 @@ def _judge_precision(case: Case, outcome: Outcome) -> Iterator[Finding]:
         yield Finding(f"the finish reason is {outcome.finish!r}", essential=False)
     if outcome.reasoning != case.reasoning:
         yield Finding(f"the reasoning is {_excerpt(outcome.reasoning, case.reasoning)}", essential=False)
+    if case.calls and tuple(outcome.calls) != case.calls:
+        yield Finding(f"the calls of tools are {outcome.calls}", essential=False)
     if case.usage and outcome.usage != case.usage:
         yield Finding(f"the usage is {outcome.usage}", essential=False)
     if case.model and outcome.model != case.model:

@@ -167,3 +167,18 @@ class TestNotebooks:
         assert output.data["text/plain"] == "".join(LONG)
         assert output.metadata["chatanywhere"]["status"] == "complete"
         nbformat.validate(saved)
+
+
+def test_calls_of_tools_are_told_where_there_is_no_answer(kernel: Kernel, server: LocalServer) -> None:
+    call = b'{"id": "a", "function": {"name": "get_weather", "arguments": "{\\"city\\": \\"<b>Paris\\"}"}}'
+    chunk = b'data: {"choices": [{"delta": {"tool_calls": [%s]}, "finish_reason": "tool_calls"}]}\n\ndata: [DONE]\n\n'
+    server.queue(*[Answer(raw=[chunk % call])] * 2)
+    kernel.run(
+        "reply = chat.ask_sync('the weather?', tools=[{'type': 'function', 'function': {'name': 'get_weather'}}])"
+    )
+    assert evaluate(kernel, "(reply, [call.name for call in reply.tool_calls])") == ["", ["get_weather"]]
+    display = the_answer(kernel.run("%chat_retry"))
+    words = 'the model asks for get_weather({"city": "<b>Paris"})'
+    assert display.data["text/plain"] == f"[{words}]"
+    assert "get_weather({&quot;city&quot;: &quot;&lt;b&gt;Paris&quot;})" in display.data["text/html"]
+    assert words in kernel.run("%chat_history --full").outputs[0]["data"]["text/plain"]

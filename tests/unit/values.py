@@ -8,7 +8,7 @@ from typing import Any, get_args
 from hypothesis import strategies as st
 
 from chatanywhere_magic.conversation import Conversation, Origin, Status, Timing, Turn, Version
-from chatanywhere_magic.messages import Attachment, Usage
+from chatanywhere_magic.messages import Attachment, ToolCall, Usage
 
 names = st.text(max_size=12)
 counts = st.integers(0, 2**40)
@@ -45,6 +45,7 @@ def versions() -> st.SearchStrategy[Version]:
         provider=names,
         model=names,
         finish_reason=st.sampled_from(["", "stop", "length"]),
+        tool_calls=st.lists(st.builds(ToolCall, names, names, st.text()), max_size=2).map(tuple),
         usage=st.none() | st.builds(Usage, st.none() | counts, st.none() | counts),
         error=st.text(max_size=20),
         timing=st.builds(Timing, seconds, st.none() | seconds, st.none() | seconds),

@@ -1,0 +1,103 @@
+"""Calls of tools as an answer: data for whoever offered the tools, and never a text that is empty."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chatanywhere_magic import AsyncGeneratorProvider, ChatSession, Scripted
+from chatanywhere_magic.errors import UnsupportedError
+from chatanywhere_magic.messages import DeltaGenerator, Finish, Text, ToolCall
+from chatanywhere_magic.serial import version_from_json, version_to_json
+from tests.unit.helpers import user
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CALL = ToolCall("call_1", "get_weather", '{"city": "Paris"}')
+ASKED = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}
+TOOLS = [{"type": "function", "function": {"name": "get_weather"}}]
+
+
+class Caller(AsyncGeneratorProvider):
+    """Calls a tool, after a few words if it is asked to say some."""
+
+    name = "caller"
+    asked = 0
+
+    @classmethod
+    async def create_delta_generator(cls, model: str, messages: Any, **_: Any) -> DeltaGenerator:  # type: ignore[override]  # noqa: ARG003 - the contract's
+        cls.asked += 1
+        if "words" in str(messages[-1]["content"]):
+            yield Text("Let me see.")
+        yield CALL
+        yield Finish("tool_calls")
+
+
+@pytest.fixture
+def chat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatSession]:
+    monkeypatch.setenv("CHATANYWHERE_DATA_DIR", str(tmp_path / "data"))
+    session = ChatSession(provider=Caller)
+    session.keep()
+    yield session
+    session.close()
+
+
+@pytest.mark.parametrize(("question", "said"), [("the weather?", ""), ("the weather, in words?", "Let me see.")])
+def test_a_reply_has_the_calls_and_how_to_go_on(chat: ChatSession, question: str, said: str) -> None:
+    reply = chat.ask_sync(question, tools=TOOLS)
+    assert (reply, reply.finish_reason, reply.tool_calls) == (said, "tool_calls", [CALL])
+    assert reply.messages == [*user(question), {"role": "assistant", "content": said, "tool_calls": [ASKED]}]
+
+
+def test_an_answer_in_words_has_none(chat: ChatSession) -> None:
+    reply = chat.ask_sync("Hello", provider=Scripted.of("Hello!"))
+    assert reply.tool_calls == []
+    assert "tool_calls" not in reply.messages[-1]
+
+
+def test_later_questions_are_not_sent_a_call_without_an_answer(chat: ChatSession) -> None:
+    chat.ask_sync("the weather?", tools=TOOLS)
+    parrot = Scripted.of("Hello!")
+    chat.ask_sync("Hello", provider=parrot)
+    assert parrot.requests[-1] == user("Hello")
+
+
+def test_calls_are_kept(chat: ChatSession) -> None:
+    chat.ask_sync("the weather?", tools=TOOLS)
+    version = chat.conversation.turns[0].current
+    assert (version.status, version.tool_calls) == ("complete", (CALL,))
+    assert version_from_json(version_to_json(version)) == version
+    here = chat.conversation_id
+    chat.close()
+    other = ChatSession()
+    other.keep()
+    other.switch(here)
+    assert other.conversation.turns[0].current.tool_calls == (CALL,)
+    other.close()
+
+
+def test_calls_are_replayed(chat: ChatSession) -> None:
+    chat.ask_sync("the weather?", tools=TOOLS)
+    asked = Caller.asked
+    chat.new()
+    again = chat.ask_sync("the weather?", tools=TOOLS, replay="replay-only")
+    assert (again, again.tool_calls, Caller.asked) == ("", [CALL], asked)
+
+
+def test_a_call_is_not_read_as_json_nor_corrected(chat: ChatSession) -> None:
+    asked = Caller.asked
+    reply = chat.ask_sync("the weather?", tools=TOOLS, schema=True)
+    assert (reply.value, reply.tool_calls, Caller.asked) == (None, [CALL], asked + 1)
+
+
+def test_who_reads_text_alone_is_told() -> None:
+    async def read(question: str) -> str:
+        return "".join([chunk async for chunk in Caller.create_async_generator("", user(question))])
+
+    with pytest.raises(UnsupportedError, match="get_weather"):
+        asyncio.run(read("the weather?"))
+    assert asyncio.run(read("the weather, in words?")) == "Let me see."
