@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anywidget
 
+from ..conversation import ENDED
 from ..errors import ChatError, LeakError
 from ..strings import TABLE, get_language, text
 from .actions import carry_out, slash_commands
@@ -66,6 +67,8 @@ class RichPanel(anywidget.AnyWidget):
         """Whether it is to be made again. Apart from the header, or a change while it is made would be lost."""
         self._running = 0
         self._pause = PAINT_SECONDS
+        self._told = 0.0
+        """When pages were last told something, by the monotonic clock."""
         self._is_scheduled = False
         self._is_ticking = False
         self._is_closed = False
@@ -117,10 +120,10 @@ class RichPanel(anywidget.AnyWidget):
 
     # --- what changes, from any thread ------------------------------------------------------------------------------
 
-    def _on_change(self, change: Change, _live: LiveTurn | None) -> None:
+    def _on_change(self, change: Change, live: LiveTurn | None) -> None:
         if change == "reset":
             self._is_header_old = True
-        self._schedule()
+        self._schedule(at_once=live is not None and live.status in ENDED)
 
     def _on_option(self, change: dict[str, Any]) -> None:
         self._is_header_old = True
@@ -128,10 +131,15 @@ class RichPanel(anywidget.AnyWidget):
             self._session.call_later(0, self._begin_anew)
         self._schedule()
 
-    def _schedule(self) -> None:
-        if self._pages and not self._is_scheduled and not self._is_closed:
+    def _schedule(self, *, at_once: bool = False) -> None:
+        """Have pages told what has changed: now if they have been left alone for a while, or else when that is over.
+
+        How an answer ended is told at once: somebody has clicked on Stop, or waits to ask on.
+        """
+        if self._pages and not self._is_closed and (at_once or not self._is_scheduled):
             self._is_scheduled = True
-            self._session.call_later(self._pause, self._tell)
+            since = time.monotonic() - self._told
+            self._session.call_later(0 if at_once else max(0, self._pause - since), self._tell)
 
     # --- what pages are told, on the engine's thread ----------------------------------------------------------------
 
@@ -157,7 +165,8 @@ class RichPanel(anywidget.AnyWidget):
         if changes or len(message) > 2:  # noqa: PLR2004 - more than its type and no changes
             self._sequence += 1
             self._publish({**message, "sequence": self._sequence})
-        self._pause = max(PAINT_SECONDS, SHARE * (time.monotonic() - began))
+        self._told = time.monotonic()
+        self._pause = max(PAINT_SECONDS, SHARE * (self._told - began))
         if self._feed.is_waiting and not self._is_ticking:
             self._is_ticking = True
             self._session.call_later(1.0, self._tick)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 OPEN_PANEL = "%load_ext chatanywhere_magic\n%chat_panel"
 STOP_SECONDS = 1.0
-"""From the click to "stopped" on the page; about 0.15 on an idle machine."""
+"""From the click to "stopped" as seen from here; in the page it is about 0.1 (``benchmarks/stopping.py``)."""
 
 THOUSAND_TURNS = r"""
 from chatanywhere_magic import chat

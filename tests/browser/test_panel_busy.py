@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.support.server import LocalServer
 
 STOP_SECONDS = 1.5
-"""From the click to "stopped" on the page; about 0.2 on an idle machine."""
+"""From the click to "stopped" as seen from here; in the page it is about 0.1 (``benchmarks/stopping.py``)."""
 BUSY = (
     "import pathlib, time\n"
     "print('begun')\n"

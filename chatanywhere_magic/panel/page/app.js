@@ -11,8 +11,11 @@ import { mayTravel } from "./typing.js";
 
 /** @import { AnyModel, Answer, Changes, FromKernel, Snapshot } from "./protocol.js" */
 
-/** How long a note stays. */
+/** How long a note stays; and one that offers something, which is to be decided first. */
 const NOTE = 6000;
+const NOTE_WITH_WAY = 15_000;
+/** Between two looks whether it is to go. */
+const LOOK = 250;
 /** A kernel that has not answered a Stop by then is kept busy by a cell. */
 const STOP_WITHIN = 150;
 const MODELS_WITHIN = 5000;
@@ -152,8 +155,9 @@ export class App {
   /**
    * @param {string} words
    * @param {{label: string, click: () => void}} [way] what can be done about it
+   * @param {() => boolean} [holds] whether it is still so; by default for some seconds
    */
-  tell(words, way) {
+  tell(words, way, holds) {
     window.clearTimeout(this.#noteTimer);
     const hide = () => (this.note.hidden = true);
     const button = way
@@ -173,24 +177,31 @@ export class App {
       iconButton("close", this.say("panel.close"), hide),
     );
     this.note.hidden = false;
+    const end = performance.now() + (way ? NOTE_WITH_WAY : NOTE);
+    const stays = holds ?? (() => performance.now() < end);
     // What is to be read or clicked by somebody who is slow does not go while it has the focus.
-    const later = () => {
-      this.#noteTimer = window.setTimeout(() => (this.note.contains(document.activeElement) ? later() : hide()), NOTE);
+    const look = () => {
+      if (stays() || this.note.contains(document.activeElement)) this.#noteTimer = window.setTimeout(look, LOOK);
+      else hide();
     };
-    later();
+    look();
   }
 
   async stop() {
-    const answer = await this.ask("stop", {}, STOP_WITHIN);
-    if (answer.ok || !this.notebook.isBusy) return;
+    const { notebook } = this;
+    const answer = this.ask("stop", {}, STOP_WITHIN);
     // The kernel reads no messages while a cell runs. If that cell is the one that asks, interrupting it is what
     // Stop means; anybody else's cell is interrupted only if the person says so.
-    const asking = this.turns.order.some((index) => {
-      const head = this.turns.all.get(index)?.head;
-      return head?.status === "streaming" && head.door === "cell";
-    });
-    if (asking) this.notebook.interrupt();
-    else this.tell(this.say("panel.busy_stop"), { label: this.say("panel.interrupt"), click: () => this.notebook.interrupt() });
+    const asking = this.turns.order
+      .map((index) => this.turns.all.get(index)?.head)
+      .find((head) => head?.status === "streaming" && head.door === "cell");
+    if (asking && notebook.isRunning(asking.cell) && !notebook.hearsWhileBusy) {
+      notebook.interrupt(); // nothing is to be waited for
+      return;
+    }
+    if ((await answer).ok || !notebook.isBusy) return;
+    if (asking) notebook.interrupt();
+    else this.#offerInterrupt();
   }
 
   /**
@@ -213,6 +224,11 @@ export class App {
   async clear() {
     const answer = await this.act("clear", {});
     if (answer.ok) this.#offerUndo("panel.cleared");
+  }
+
+  #offerInterrupt() {
+    const way = { label: this.say("panel.interrupt"), click: () => this.notebook.interrupt() };
+    this.tell(this.say("panel.busy_stop"), way, () => this.notebook.isBusy);
   }
 
   /** @param {string} key */

@@ -30,6 +30,12 @@ export class Notebook {
     return this.#manager?.kernel?.status === "busy";
   }
 
+  /** @returns {boolean} whether the kernel reads the panel's messages while a cell runs: beside it, in a subshell */
+  get hearsWhileBusy() {
+    const kernel = this.#manager?.kernel;
+    return Boolean(kernel?.supportsSubshells) && kernel.commsOverSubshells !== "disabled";
+  }
+
   /** @returns {boolean} */
   get hasCells() {
     return Boolean(this.#cells());
@@ -106,6 +112,14 @@ export class Notebook {
    */
   has(cell) {
     return this.#indexOf(cell) >= 0;
+  }
+
+  /**
+   * @param {string} cell id
+   * @returns {boolean} whether it is known to run, from this page, and has not yet ended
+   */
+  isRunning(cell) {
+    return this.#cells()?.[this.#indexOf(cell)]?.executionState === "running";
   }
 
   /** @param {string} cell id of the cell to bring into sight and focus */
