@@ -16,7 +16,7 @@ from .tokens import IMAGE_TOKENS, estimate_messages, total
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .conversation import Turn
+    from .conversation import Turn, Version
     from .live import Request
     from .messages import Messages, Usage
 
@@ -24,6 +24,8 @@ ANSWER_TOKENS: Final = 1_024
 """Room that is kept for an answer whose length nobody limited; a quarter of the whole if that is less."""
 START_TOKENS: Final = 30
 """What a model's template puts around everything."""
+CLOSELY: Final = 300_000
+"""So many characters of a conversation without a limit are looked at closely, which takes about 30 ms."""
 DOUBT: Final = 1.5
 """A prompt by itself is refused here only if its estimate is so many times the limit: estimates err high."""
 MARGIN: Final = 1.03
@@ -206,7 +208,7 @@ class Budget:
         """Return about what :meth:`fit` would, at once and by estimates alone."""
         limit = self.limit(request, setting)
         if limit is None:
-            tokens = _estimated(request.messages([])) + sum(turn.current.tokens for _, turn in earlier)
+            tokens = _estimated(request.messages([])) + _about([turn.current for _, turn in earlier])
             return Prompt([], tuple(index for index, _ in earlier), tokens=tokens)
         return self._chosen(request, earlier, limit, limit.room(request), None)
 
@@ -327,6 +329,25 @@ def _messages(turns: Sequence[tuple[int, Turn]]) -> Messages:
 
 def _estimated(messages: Messages) -> int:
     return START_TOKENS + estimate_messages(messages)
+
+
+def _about(versions: Sequence[Version]) -> int:
+    """Return what these are put at, oldest first; of a long conversation the oldest by the rate of the others.
+
+    It tells a person how much there is, between two paints of an answer, and nothing is decided by it.
+    """
+    tokens = characters = 0
+    for count, version in enumerate(reversed(versions)):
+        if characters > CLOSELY:
+            rest = sum(map(_length, versions[: len(versions) - count]))
+            return tokens + rest * tokens // characters
+        tokens += version.tokens
+        characters += _length(version)
+    return tokens
+
+
+def _length(version: Version) -> int:
+    return len(version.question) + len(version.answer) + sum(len(each.text) for each in version.attachments)
 
 
 async def _counts(

@@ -8,6 +8,7 @@ import pytest
 
 from chatanywhere_magic import ChatSession, Script, Scripted
 from chatanywhere_magic.budget import numbers
+from chatanywhere_magic.conversation import Conversation, Turn, Version
 from chatanywhere_magic.errors import ContextLengthError
 from chatanywhere_magic.messages import Usage
 from chatanywhere_magic.testing.server import Answer
@@ -84,6 +85,18 @@ def test_without_a_known_limit_everything_is_sent(chat: ChatSession) -> None:
     live = ask(chat, parrot, "last")
     assert questions(parrot.requests[0]) == ["0", "1", "2", "3", "4", "5", "6", "7", "last"]
     assert live.version.left_out == 0
+
+
+def test_how_much_there_is_without_a_limit_is_told_from_the_end_of_a_long_conversation(chat: ChatSession) -> None:
+    chat.provider = Scripted.of("answer")
+    versions = [Version("a question", f"{number} " + "word " * 2_000, status="complete") for number in range(100)]
+    chat._open.conversation = Conversation(tuple(Turn((version,)) for version in versions))
+    tokens, limit, _ = chat.context_used()
+    assert limit is None
+    looked_at = [number for number, version in enumerate(versions) if "tokens" in vars(version)]
+    assert looked_at == list(range(100 - len(looked_at), 100))
+    assert len(looked_at) < 50
+    assert tokens == pytest.approx(sum(version.tokens for version in versions), rel=0.05)
 
 
 def test_the_oldest_turns_are_left_out_whole_and_counted(chat: ChatSession) -> None:
