@@ -23,6 +23,8 @@ MAX_FILES: Final = 10
 MAX_BYTES: Final = 5_000_000
 """Of all files of a question: in base64 they still fit into the 10 MB that Jupyter's server takes in a message."""
 MEDIA_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+MAX_TURNS: Final = 50
+"""That a page asks for at a time."""
 EXPORTS: Final = ("md", "ipynb", "json")
 OPTIONS: Final = ("system", "temperature", "max_tokens", "budget")
 """The session's options that a page may set."""
@@ -89,6 +91,12 @@ def _index(value: object) -> int:
     return value
 
 
+def _indices(value: object) -> tuple[int, ...]:
+    if not isinstance(value, list) or len(value) > MAX_TURNS:
+        raise MalformedError(f"a list of at most {MAX_TURNS} indices is expected")
+    return tuple(map(_index, value))
+
+
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise MalformedError("true or false is expected")
@@ -149,6 +157,8 @@ COMMANDS: Final[dict[str, dict[str, _Field]]] = {
     # A page has opened; it is gone.
     "hello": {"page": (_text(_ID), _REQUIRED)},
     "bye": {"page": (_text(_ID), _REQUIRED)},
+    # Its reader has come near older turns.
+    "fetch": {"page": (_text(_ID), _REQUIRED), "turns": (_indices, _REQUIRED)},
     # Asking and stopping.
     "send": {"text": _QUESTION, "attachments": (_attachments, ()), "allow_secrets": (_flag, False)},
     "stop": {},

@@ -13,7 +13,7 @@ from ..display import final_words, footer_words, waiting_words
 from ..markdown import IncrementalRenderer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from ..conversation import Turn, Version
     from ..live import LiveTurn
@@ -28,7 +28,9 @@ PIECE_SIZE: Final = 4_000
 FIRST_TURNS: Final = 8
 """Turns that a page gets at once; the older ones follow."""
 AT_ONCE: Final = 20_000
-"""Characters of answers that are rendered in one go, unless one turn alone has more: others wait for the engine."""
+"""Characters that are rendered in one go, unless one turn alone has more: others wait for the engine."""
+UNASKED: Final = 250_000
+"""Characters of older turns that a page gets without asking, up to a megabyte as HTML; the others if it asks."""
 
 
 class Feed:
@@ -72,18 +74,22 @@ class Feed:
         returns next.
         """
         newest = self._order[::-1]
-        count = self.batch(newest, FIRST_TURNS)
+        count = self.batch(newest[:FIRST_TURNS])
         return self._order, self.whole(newest[:count][::-1]), newest[count:]
 
-    def batch(self, indices: list[int], most: int) -> int:
-        """Return how many of these turns, from the first on, are little enough to be told in one go."""
-        room = AT_ONCE
-        for count, index in enumerate(indices[:most]):
+    def batch(self, indices: Sequence[int], room: int = AT_ONCE) -> int:
+        """Return how many of these turns, from the first on, have together about `room` characters: at least one."""
+        for count, index in enumerate(indices):
             shown = self._shown.get(index)
-            room -= len(shown.turn.current.answer) if shown else 0
+            room -= _length(shown.turn.current) if shown else 0
             if room < 0 and count:
                 return count
-        return min(most, len(indices))
+        return len(indices)
+
+    def sketches(self, indices: Iterable[int]) -> list[tuple[int, float, int]]:
+        """Return what a page needs to keep a place for each of these turns: ``Sketch`` in ``page/protocol.js``."""
+        versions = [(index, self._shown[index].turn.current) for index in indices]
+        return [(index, version.timing.started, _length(version)) for index, version in versions]
 
     def whole(self, indices: Iterable[int]) -> list[Change]:
         """Return everything about these turns, as far as they are still shown."""
@@ -283,6 +289,10 @@ def head_of(turn: Turn, version: Version, live: LiveTurn | None, *, footer: bool
         "versions": len(turn.versions),
         "pinned": turn.pinned,
     }
+
+
+def _length(version: Version) -> int:
+    return len(version.question) + len(version.answer) + len(version.reasoning)
 
 
 def _size(attachment: Attachment) -> int:

@@ -14,13 +14,13 @@ from ..errors import ChatError, LeakError
 from ..strings import TABLE, get_language, text
 from .actions import carry_out, slash_commands
 from .commands import Command, MalformedError, read
-from .feed import Feed
+from .feed import UNASKED, Feed
 from .frontend import script, style
 from .header import header_of
 from .widgets import answer_in_own_subshell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ..live import LiveTurn
     from ..session import Change, ChatSession
@@ -99,6 +99,8 @@ class RichPanel(anywidget.AnyWidget):
             self._on_page()
             self._pages.add(command.fields["page"])
             self._session.call_later(0, lambda: self._greet(command.fields["page"]))
+        elif command.name == "fetch":
+            self._session.call_later(0, lambda: self._fill(**command.fields, conversation_id=self._conversation_id))
         elif command.name == "bye":
             self._pages.discard(command.fields["page"])
             self._session.call_later(0, self._rest)
@@ -192,6 +194,7 @@ class RichPanel(anywidget.AnyWidget):
         # Who answers and how full the context is may take a while to find out in a long conversation: it follows.
         self._tell(with_header=False)
         order, changes, older = self._feed.begin()
+        unasked = self._feed.batch(older, UNASKED)
         self._publish(
             {
                 "type": "snapshot",
@@ -199,6 +202,7 @@ class RichPanel(anywidget.AnyWidget):
                 "sequence": self._sequence,
                 "order": order,
                 "changes": changes,
+                "sketches": self._feed.sketches(older[unasked:]),
                 "header": None if self._is_header_old else self._header,
                 "strings": {key: text(key) for key in TABLE if key.startswith("panel.")},
                 "language": get_language(),
@@ -207,16 +211,16 @@ class RichPanel(anywidget.AnyWidget):
         )
         if self._is_header_old:
             self._schedule()
-        self._fill(page, self._conversation_id, older)
+        self._fill(page, older[:unasked], self._conversation_id)
 
-    def _fill(self, page: str, conversation_id: str, older: list[int]) -> None:
-        if not older or self._is_closed or conversation_id != self._conversation_id:
+    def _fill(self, page: str, turns: Sequence[int], conversation_id: str) -> None:
+        if not turns or self._is_closed or conversation_id != self._conversation_id:
             return
         began = time.monotonic()
-        count = self._feed.batch(older, FILL_TURNS)
-        self._publish({"type": "fill", "page": page, "changes": self._feed.whole(older[:count])})
+        count = self._feed.batch(turns[:FILL_TURNS])
+        self._publish({"type": "fill", "page": page, "changes": self._feed.whole(turns[:count])})
         pause = max(FILL_SECONDS, SHARE * (time.monotonic() - began))
-        self._session.call_later(pause, lambda: self._fill(page, conversation_id, older[count:]))
+        self._session.call_later(pause, lambda: self._fill(page, turns[count:], conversation_id))
 
     def _publish(self, message: dict[str, Any]) -> None:
         with self._sending:

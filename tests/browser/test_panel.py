@@ -29,6 +29,7 @@ chat.persist = False
 chat._open.conversation = Conversation(tuple(
     Turn((Version(f"Question {n}?", words, status="complete"),)) for n in range(1000)))
 """
+VERY_LONG = THOUSAND_TURNS.replace("words,", "words * 80,").replace("range(1000)", "range(30)")
 # Up from the end, as by a wheel; the share of the time for which long tasks held the page up.
 SCROLL_UP = """async () => {
   const log = document.querySelector(".chatanywhere-log");
@@ -203,6 +204,26 @@ def test_a_thousand_turns_scroll_without_holding_the_page_up(open_panel: OpenPan
     assert built.count() < 100
     assert notebook.page.evaluate(SCROLL_UP) < 0.5
     assert 20 < built.count() < 500
+
+
+def test_the_older_turns_of_a_very_long_conversation_come_when_the_reader_comes(open_panel: OpenPanel) -> None:
+    notebook, panel = open_panel(VERY_LONG)
+    notebook.run_cell(1)
+    notebook.wait_idle()
+    notebook.run_cell(0)
+    expect(panel.turn(29)).to_contain_text("Question 29?")
+    waiting = panel.root.locator(".chatanywhere-sketch")
+    assert waiting.count() > 20
+    log = panel.root.get_by_role("log")
+    height = log.evaluate("log => log.scrollHeight")
+    panel.turn(15).scroll_into_view_if_needed()
+    expect(panel.turn(15)).to_contain_text("Question 15?")
+    assert log.evaluate("log => log.scrollHeight") == pytest.approx(height, rel=0.3)
+    log.focus()
+    notebook.page.keyboard.press("Home")
+    expect(panel.turn(0)).to_contain_text("Question 0?")
+    expect(panel.turn(0)).to_be_in_viewport()
+    assert waiting.count() > 10
 
 
 def _seconds_to_stop(panel: PanelPage) -> float:

@@ -35,6 +35,8 @@ class Page:
         self.turns: dict[int, dict[str, Any]] = {}
         self.order: list[int] = []
         self.header: dict[str, Any] = {}
+        self.sketches: dict[int, int] = {}
+        """The sizes of the turns that do not come by themselves."""
         self.sequence: int | None = None
         self.bytes = 0
         self._read = len(self._messages)
@@ -101,6 +103,7 @@ class Page:
             self.turns = {index: _nothing() for index in message["order"]}
             self.order, self.sequence = message["order"], message["sequence"]
             self.header = message["header"] or self.header
+            self.sketches = {turn: size for turn, _, size in message["sketches"]}
             self._grow(message["changes"])
         elif kind == "fill" and message["page"] in {"", self.name}:
             self._grow([change for change in message["changes"] if not self.turns[change["turn"]]["head"]])
@@ -114,6 +117,8 @@ class Page:
     def _grow(self, changes: list[dict[str, Any]]) -> None:
         for change in changes:
             turn = self.turns.setdefault(change["turn"], _nothing())
+            if not turn["head"] and not change.get("fresh"):
+                continue  # of a turn that has not come
             if change.get("fresh"):
                 turn.update(_nothing(), head=turn["head"])
             turn["head"] = change.get("head", turn["head"])
@@ -231,12 +236,31 @@ def test_a_page_that_opens_gets_the_last_turns_at_once_and_then_the_others(kerne
 
 def test_of_long_turns_it_gets_fewer_at_once(kernel: Kernel) -> None:
     kernel.run("from chatanywhere_magic.conversation import Conversation, Turn, Version")
-    made = "Turn((Version(f'question {n}', f'answer {n} ' + 'word ' * 10_000, status='complete'),)) for n in range(9)"
+    made = "Turn((Version(f'question {n}', f'answer {n} ' + 'word ' * 10_000, status='complete'),)) for n in range(5)"
     kernel.run(f"chat._open.conversation = Conversation(tuple({made}))")
     page = new_page(kernel).open()
     kernel.wait_until(lambda: all(page.shown))
     opening = [message for message in page._messages if message["type"] in {"snapshot", "fill"}]
-    assert [[change["turn"] for change in message["changes"]] for message in opening] == [[n] for n in range(8, -1, -1)]
+    assert [[change["turn"] for change in message["changes"]] for message in opening] == [[n] for n in range(4, -1, -1)]
+    kernel.run("panel.close()")
+
+
+def test_of_a_very_long_conversation_it_gets_the_end_and_asks_for_the_rest(kernel: Kernel) -> None:
+    kernel.run("from chatanywhere_magic.conversation import Conversation, Turn, Version")
+    made = "Turn((Version(f'question {n}', f'answer {n} ' + 'word ' * 10_000, status='complete'),)) for n in range(60)"
+    kernel.run(f"chat._open.conversation = Conversation(tuple({made}))")
+    page = new_page(kernel).open()
+    kernel.wait_until(lambda: sum(map(bool, page.shown)) == 60 - len(page.sketches))
+    assert page.order == list(range(60))
+    assert sorted(page.sketches) == list(range(55))
+    assert page.sketches[3] == len("question 3answer 3 ") + 50_000
+    assert sum(len(str(message)) for message in page._messages) < 1_000_000
+    page.send({"type": "fetch", "page": page.name, "turns": [3, 4, 1_000_000]})
+    page.wait_for("answer 4 word")
+    assert [index for index in page.order[:55] if page.turns[index]["head"]] == [3, 4]
+    page.ask("pin", turn=5, pinned=True)
+    page.send({"type": "fetch", "page": page.name, "turns": [5]})
+    kernel.wait_until(lambda: "answer 5 word" in page.text and page.turns[5]["head"]["pinned"])
     kernel.run("panel.close()")
 
 
@@ -422,7 +446,7 @@ def test_every_command_is_one_that_something_is_done_for() -> None:
     from chatanywhere_magic.panel.actions import Actions
     from chatanywhere_magic.panel.commands import COMMANDS
 
-    assert COMMANDS.keys() - {"hello", "bye"} == {name for name in vars(Actions) if not name.startswith("_")}
+    assert COMMANDS.keys() - {"hello", "bye", "fetch"} == {name for name in vars(Actions) if not name.startswith("_")}
 
 
 # --- options --------------------------------------------------------------------------------------------------------
@@ -555,6 +579,9 @@ def test_a_slash_changes_the_conversation(page: Page, kernel: Kernel) -> None:
             "text": "Hello",
             "attachments": [{"name": "a.svg", "media_type": "image/svg+xml", "data": ""}],
         },
+        {"type": "fetch", "page": "a page", "turns": list(range(51))},
+        {"type": "fetch", "page": "a page", "turns": ["0"]},
+        {"type": "fetch", "page": "a page", "turns": 0},
         {"type": "retry", "turn": -1},
         {"type": "retry", "turn": True},
         {"type": "option", "name": "proxy", "words": "http://evil.example"},

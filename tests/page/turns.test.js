@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { Turns } from "../../chatanywhere_magic/panel/page/turns.js";
 
 const head = (question, fields = {}) => ({ question, status: "complete", ...fields });
-const snapshot = (order, changes = []) => ({ sequence: 7, order, changes, header: { title: "" } });
+const snapshot = (order, changes = [], sketches = []) => ({ sequence: 7, order, changes, sketches, header: { title: "" } });
 
 test("a snapshot names every turn and brings the content of some", () => {
   const turns = new Turns();
@@ -29,6 +29,17 @@ test("a change of an older turn that has not come yet is not taken for all of it
   turns.change({ sequence: 8, changes: [{ turn: 0, head: head("pinned") }] });
   turns.fill({ changes: [{ turn: 0, fresh: true, head: head("pinned"), html: ["<p>a</p>"] }] });
   assert.deepEqual(turns.all.get(0).html, ["<p>a</p>"]);
+});
+
+test("of a turn that does not come by itself it is known that it must be asked for", () => {
+  const turns = new Turns();
+  turns.begin(snapshot([0, 1, 2], [{ turn: 2, fresh: true, head: head("third") }], [[0, 1e9, 5000]]));
+  assert.deepEqual([0, 1, 2].map((index) => turns.isAway(index)), [true, false, false]);
+  assert.deepEqual(turns.all.get(0).sketch, { started: 1e9, size: 5000 });
+  turns.change({ sequence: 8, changes: [{ turn: 0, head: head("pinned") }] });
+  assert.ok(turns.isAway(0));
+  turns.fill({ changes: [{ turn: 0, fresh: true, head: head("first") }] });
+  assert.ok(!turns.isAway(0));
 });
 
 test("an answer grows by pieces, and its open end is replaced", () => {

@@ -129,6 +129,15 @@ export class App {
   }
 
   /**
+   * Ask for turns to which the reader has come; they are told like all others.
+   *
+   * @param {number[]} turns
+   */
+  fetch(turns) {
+    if (!this.#isLost) this.model.send({ type: "fetch", page: this.#page, turns });
+  }
+
+  /**
    * Ask a question. Until the kernel has it, it is shown as being on its way.
    *
    * @param {string} text

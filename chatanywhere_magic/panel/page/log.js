@@ -3,13 +3,23 @@
 import { element, icon } from "./dom.js";
 import { day } from "./format.js";
 import { TurnView } from "./turn.js";
+import { sizeOf } from "./turns.js";
 
 /** @import { App } from "./app.js" */
+/** @import { Turn } from "./turns.js" */
 
 /** So near to the end, in pixels, the reader counts as being there. */
 const NEAR = 32;
 /** How far outside the window turns are built, so that none is seen empty. */
 const MARGIN = "1200px";
+/** So many turns are asked for at a time, so that those come first at which the reader stays. */
+const FEW = 8;
+/** When they are asked for again, in milliseconds: a message may be lost. */
+const FETCH_AGAIN = 5000;
+/** What a character takes of the page, in square pixels, with its share of what stands around it. */
+const CHARACTER = 150;
+/** The height of a turn without any. */
+const BARE = 90;
 /** Of a frame's 16 ms, how long the log may take; what is left waits for the next frame. */
 const BUDGET = 8;
 
@@ -20,6 +30,9 @@ export class Log {
   #waiting = new Set();
   /** @type {Set<number>} */
   #near = new Set();
+  /** @type {number[]} */
+  #fetched = [];
+  #fetching = 0;
   #scheduled = false;
   #stuck = true;
   #unseen = false;
@@ -61,6 +74,7 @@ export class Log {
   close() {
     this.sizes.disconnect();
     this.nearness.disconnect();
+    window.clearTimeout(this.#fetching);
     document.removeEventListener("selectionchange", this.selected);
   }
 
@@ -69,7 +83,8 @@ export class Log {
     const { turns, language } = this.app;
     const shown = new Set(turns.order);
     for (const [index, view] of this.#views) {
-      if (!shown.has(index)) {
+      // What is to come again may be another conversation's.
+      if (!shown.has(index) || (view.isShown && turns.isAway(index))) {
         this.nearness.unobserve(view.root);
         view.root.remove();
         this.#views.delete(index);
@@ -80,6 +95,7 @@ export class Log {
     /** @type {Element | null} */
     let at = this.inner.firstElementChild;
     let date = "";
+    const area = CHARACTER / Math.max(240, this.inner.clientWidth);
     for (const index of turns.order) {
       let view = this.#views.get(index);
       if (!view) {
@@ -87,7 +103,9 @@ export class Log {
         this.#views.set(index, view);
         this.nearness.observe(view.root);
       }
-      const started = turns.all.get(index)?.head?.started;
+      const turn = turns.all.get(index);
+      if (turn && !view.isShown) view.reserve(BARE + area * sizeOf(turn), turns.isAway(index));
+      const started = turn?.head?.started ?? turn?.sketch?.started;
       const today = started ? day(started, language) : date;
       if (today !== date) {
         date = today;
@@ -112,12 +130,22 @@ export class Log {
       old.remove();
     }
     this.#rove();
+    if (!this.#fetching) this.#fetch();
   }
 
   /** @param {Iterable<number>} indices of turns of which more has come */
   touch(indices) {
     for (const index of indices) this.#waiting.add(index);
     this.#schedule();
+    if (this.#fetching && !this.#fetched.some((index) => this.app.turns.isAway(index))) this.#fetch();
+  }
+
+  /** Ask for turns that have not come, where the reader is now. */
+  #fetch() {
+    window.clearTimeout(this.#fetching);
+    this.#fetched = [...this.#near].filter((index) => this.app.turns.isAway(index)).slice(0, FEW);
+    this.#fetching = this.#fetched.length && window.setTimeout(() => this.#fetch(), FETCH_AGAIN);
+    if (this.#fetching) this.app.fetch(this.#fetched);
   }
 
   /** Go to the end and stay there. */
@@ -151,7 +179,7 @@ export class Log {
       } else if (view.isHeld) {
         held = true; // until the reader lets the selection go
       } else if (turn.head && (this.#near.has(index) || view.isShown || this.#isLast(index))) {
-        if (view.update(turn, end)) this.#waiting.delete(index);
+        if (this.#build(view, turn, end)) this.#waiting.delete(index);
         this.#unseen ||= !this.#stuck && this.#isLast(index);
         if (performance.now() > end) break;
       } else {
@@ -161,6 +189,26 @@ export class Log {
     this.#follow();
     this.#showJump();
     if (!held) this.#schedule();
+  }
+
+  /**
+   * Show more of a turn. What a reader who scrolls up sees below it stays where it is: the browser sees to that as long
+   * as the turn itself is out of sight, but of one that comes into sight it holds the upper edge, not the lower one.
+   *
+   * @param {TurnView} view
+   * @param {Turn} turn
+   * @param {number} end
+   * @returns {boolean} whether it is shown whole
+   */
+  #build(view, turn, end) {
+    if (!view.isReserved || this.#stuck) return view.update(turn, end);
+    const seen = this.root.getBoundingClientRect();
+    const before = view.root.getBoundingClientRect();
+    const isWhole = view.update(turn, end);
+    if (before.top < seen.top && before.bottom > seen.top && before.bottom < seen.bottom) {
+      this.root.scrollTop += view.root.getBoundingClientRect().bottom - before.bottom;
+    }
+    return isWhole;
   }
 
   /** @param {number} index */
@@ -180,6 +228,7 @@ export class Log {
       }
     }
     this.#schedule();
+    if (!this.#fetching) this.#fetch();
   }
 
   #scrolled() {

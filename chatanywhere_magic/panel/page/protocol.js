@@ -50,12 +50,16 @@
  * @property {string[]} trouble why nothing can be asked yet, in a few lines
  * @property {boolean} embedded whether the embedded model could answer
  *
+ * @typedef {[turn: number, started: number, size: number]} Sketch of a turn that comes when the page asks for it; the
+ *   size is in characters
+ *
  * @typedef {object} Snapshot the conversation, for one page that has just opened
  * @property {"snapshot"} type
  * @property {string} page "" is every one
  * @property {number} sequence
  * @property {number[]} order the turns to show
  * @property {Change[]} changes
+ * @property {Sketch[]} sketches of the turns that do not come by themselves
  * @property {Header | null} header null if it follows
  * @property {Record<string, string>} strings
  * @property {string} language

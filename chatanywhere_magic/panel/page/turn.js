@@ -57,10 +57,26 @@ export class TurnView {
     return this.#turn !== null;
   }
 
+  /** @returns {boolean} whether a place is kept for it, of which all has not been shown yet */
+  get isReserved() {
+    return this.root.style.minHeight !== "";
+  }
+
   /** @returns {boolean} whether the reader has selected something of the part that is replaced as it grows */
   get isHeld() {
     const selection = document.getSelection();
     return Boolean(selection && !selection.isCollapsed && selection.containsNode(this.tail, true));
+  }
+
+  /**
+   * Keep a place for what is not shown yet.
+   *
+   * @param {number} height in pixels
+   * @param {boolean} isAway whether it has not even come
+   */
+  reserve(height, isAway) {
+    this.root.classList.toggle("chatanywhere-sketch", isAway);
+    this.root.style.minHeight = `${Math.round(height)}px`;
   }
 
   /**
@@ -72,6 +88,7 @@ export class TurnView {
    */
   update(turn, end) {
     this.#turn = turn;
+    this.root.classList.remove("chatanywhere-sketch");
     if (turn.epoch !== this.#epoch) {
       this.#epoch = turn.epoch;
       this.#pieces = 0;
@@ -92,6 +109,7 @@ export class TurnView {
       this.root.setAttribute("aria-busy", String(turn.head.status === "streaming"));
       for (const part of [this.question, this.reasoning, this.below, this.actions]) this.#reach(part);
     }
+    if (isWhole && this.isReserved) this.root.style.minHeight = "";
     return isWhole;
   }
 

@@ -2,6 +2,9 @@
 
 /** @import { Change, Changes, Fill, Head, Header, Snapshot } from "./protocol.js" */
 
+/** How many times as long as its text HTML is. */
+const MARKUP = 2.5;
+
 /**
  * @typedef {object} Turn
  * @property {Head | null} head null until its content has come
@@ -9,6 +12,7 @@
  * @property {string[]} html
  * @property {string} tail
  * @property {string[]} reasoning
+ * @property {{started: number, size: number} | null} sketch what is known of it before it is asked for
  */
 
 /** Turns by index, those to show in order, and a sequence number that tells whether a message was lost. */
@@ -29,6 +33,10 @@ export class Turns {
     this.all = new Map();
     // Epochs go on counting, or a turn that is shown would be taken for the one of the same number before.
     for (const index of snapshot.order) this.all.set(index, emptyTurn((before.get(index)?.epoch ?? 0) + 1));
+    for (const [index, started, size] of snapshot.sketches) {
+      const turn = this.all.get(index);
+      if (turn) turn.sketch = { started, size };
+    }
     this.order = snapshot.order;
     this.sequence = snapshot.sequence;
     this.header = snapshot.header ?? this.header;
@@ -55,6 +63,15 @@ export class Turns {
       for (const index of this.order) if (!this.all.has(index)) this.all.set(index, emptyTurn(1));
     }
     return true;
+  }
+
+  /**
+   * @param {number} index
+   * @returns {boolean} whether the turn must be asked for
+   */
+  isAway(index) {
+    const turn = this.all.get(index);
+    return Boolean(turn?.sketch && !turn.head);
   }
 
   /** @returns {string[]} the questions, the last one first and each once */
@@ -94,5 +111,13 @@ export class Turns {
  * @returns {Turn}
  */
 function emptyTurn(epoch) {
-  return { head: null, epoch, html: [], tail: "", reasoning: [] };
+  return { head: null, epoch, html: [], tail: "", reasoning: [], sketch: null };
+}
+
+/**
+ * @param {Turn} turn
+ * @returns {number} about how many characters it has, before it is shown
+ */
+export function sizeOf(turn) {
+  return turn.head ? turn.html.reduce((size, piece) => size + piece.length, 0) / MARKUP : turn.sketch?.size ?? 0;
 }
