@@ -411,6 +411,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{host} присылает строку без конца. Проверьте, что базовый адрес указывает на API.",
         "{host} 发送的一行没有尽头。请检查基础地址是否为 API 地址。",
     ),
+    "error.endless_answer": (
+        "{host} sends more than any answer holds, and was stopped at {limit:,} characters. Check that the address is that of the service.",
+        "{host} присылает больше, чем бывает в ответе; приём остановлен на {limit:,} знаках. Проверьте, что адрес указывает на этот сервис.",
+        "{host} 发送的内容超过任何回答的长度，已在 {limit:,} 个字符处停止。请检查地址是否为该服务的地址。",
+    ),
     "error.export_format": (
         "{name} names no format. There are: {formats}.",
         "{name}: такого формата нет. Есть: {formats}.",

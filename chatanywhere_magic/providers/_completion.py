@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _DONE: Final = "[DONE]"
 MAX_NAME_CHARACTERS: Final = 200
+MAX_ANSWER_CHARACTERS: Final = 16 * 1024 * 1024
+"""More than any answer has: a few kilobytes can be compressed to gigabytes, and a server may never stop."""
 _FIRST: Final = (0, None, "0")
 """The first choice's index, as servers write it. One answer was asked for, and never a mixture is shown."""
 _WITHHELD: Final = frozenset({"content_filter", "safety", "recitation", "prohibited_content", "blocklist", "sensitive"})
@@ -79,6 +81,7 @@ class CompletionReader:
         self._open_calls: dict[int, dict[str, str]] = {}
         """Those that pieces still come for, by the index that the server gives them."""
         self._half = ""
+        self._size = 0
         self._model = ""
         self._odd: object = None
         """A chunk without choices, which may turn out to tell why nothing else came."""
@@ -159,6 +162,7 @@ class CompletionReader:
             reasoning = delta.get("reasoning_content") or delta.get("reasoning") or _parts(content, "thinking")
             if isinstance(reasoning, str) and reasoning:
                 self.has_answer = True
+                self._count(reasoning)
                 if shown := self._reasoning.feed(encodable(reasoning)):
                     yield Reasoning(shown)
             self._refusal += _parts(delta.get("refusal"), "text") + _parts(content, "refusal")
@@ -167,6 +171,7 @@ class CompletionReader:
                 self._take_tool_calls([{"function": function}])
             if words := self._whole(_parts(content, "text")):
                 self._has_text = True
+                self._count(words)
                 if shown := self._answer.feed(words):
                     yield Text(shown)
         if isinstance(reason := choice.get("finish_reason"), str) and reason:
@@ -188,7 +193,13 @@ class CompletionReader:
                 self._tool_calls.append(known)
             for field, value in known.items():
                 if isinstance(piece := fields.get(field), str) and piece:
+                    self._count(piece)
                     known[field] = value + piece if field == "arguments" else piece
+
+    def _count(self, words: str) -> None:
+        self._size += len(words)
+        if self._size > MAX_ANSWER_CHARACTERS:
+            raise endless_answer(self.host)
 
     def _whole(self, words: str) -> str:
         """Return `words` in whole characters: servers that count in UTF-16 split an emoji between two chunks."""
@@ -253,6 +264,11 @@ class CompletionReader:
         shown = self._shown(data[: 2 * MAX_SERVER_WORDS])
         message = text("error.bad_event", host=self.host, expected=expected, data=repr(shown[:80]))
         return ProtocolError(message, server_message=shown)
+
+
+def endless_answer(host: str) -> ProtocolError:
+    """Return the error for an answer of more than `MAX_ANSWER_CHARACTERS`."""
+    return ProtocolError(text("error.endless_answer", host=host, limit=MAX_ANSWER_CHARACTERS))
 
 
 def _parsed(data: str) -> object:

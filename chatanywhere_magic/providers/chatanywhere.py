@@ -10,12 +10,13 @@ import re
 import secrets
 import string
 from contextlib import aclosing, suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ChatError, ConfigurationError, EmptyAnswerError, ProtocolError
 from ..messages import AsyncResult, DeltaGenerator, Finish, Messages, Text, content_text, encodable
 from ..strings import text
 from ._addresses import check_url, endpoint, has_password, host_of, without_password
+from ._completion import MAX_ANSWER_CHARACTERS, endless_answer
 from ._http import post_stream
 from ._inflate import accepted_encodings
 from ._limits import CONNECT_SECONDS, IDLE_SECONDS, Deadline, Limits
@@ -24,6 +25,11 @@ from ._retry import MAX_RETRIES, with_retries
 from ._small import ask_json
 from .base import AsyncGeneratorProvider
 from .openai import OpenAI
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from ._http import Stream
 
 _WEB_URL: Final = "https://chatanywhere.cn"
 _FALLBACK_VARIABLE: Final = "CHATANYWHERE_FALLBACK_URL"
@@ -178,11 +184,9 @@ async def _stream_text(
     is_answer: bool | None = None  # while it is not clear, what comes is held
     held: list[str] = []
     try:
-        async with request as stream, aclosing(stream.chunks()) as chunks:
+        async with request as stream, aclosing(_decoded(stream, decode, host)) as pieces:
             content_type = stream.content_type
-            async for chunk in chunks:
-                if not (words := decode(chunk)):
-                    continue
+            async for words in pieces:
                 stream.note()
                 held.append(words)
                 if is_answer is None:
@@ -202,6 +206,18 @@ async def _stream_text(
     elif not is_answer:
         raise EmptyAnswerError(text("error.empty_answer", host=host))
     yield Finish("stop")
+
+
+async def _decoded(stream: Stream, decode: Callable[[bytes], str], host: str) -> AsyncGenerator[str, None]:
+    """Yield the body's text, never empty, as long as it is no more than an answer has."""
+    size = 0
+    async with aclosing(stream.chunks()) as chunks:
+        async for chunk in chunks:
+            if words := decode(chunk):
+                size += len(words)
+                if size > MAX_ANSWER_CHARACTERS:
+                    raise endless_answer(host)
+                yield words
 
 
 def _is_answer(beginning: str, content_type: str) -> bool | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import inspect
 import re
 import threading
@@ -28,6 +29,7 @@ from chatanywhere_magic.errors import (
     TLSError,
 )
 from chatanywhere_magic.messages import Message, Text
+from chatanywhere_magic.providers._completion import MAX_ANSWER_CHARACTERS
 from chatanywhere_magic.testing.server import WEB_PATH, Answer, LocalServer
 from tests.unit.helpers import ask, assert_for_people, outcome_of, user
 
@@ -325,6 +327,15 @@ def test_broken_framing(web: LocalServer, garbage: bytes, text: str) -> None:
 def test_broken_compression(web: LocalServer) -> None:
     web.queue(Answer(raw=[b"this is no gzip"], headers={"Content-Encoding": "gzip"}))
     assert_for_people(ask(ChatAnywhere).error, ProtocolError, "gzip")
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "text/html", "application/json"])
+def test_a_few_kilobytes_that_hold_a_gigabyte_are_not_read_to_the_end(web: LocalServer, kind: str) -> None:
+    bomb = gzip.compress(b"[" * (4 * MAX_ANSWER_CHARACTERS))
+    web.queue(Answer(raw=[bomb], headers={"Content-Encoding": "gzip", "Content-Type": kind}))
+    outcome = ask(ChatAnywhere)
+    assert_for_people(outcome.error, ProtocolError, "16,777,216")
+    assert len(bomb) < len(outcome.text) <= MAX_ANSWER_CHARACTERS
 
 
 def test_an_empty_body_is_no_answer(web: LocalServer) -> None:

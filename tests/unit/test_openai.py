@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import threading
 import time
@@ -37,7 +38,7 @@ from chatanywhere_magic.errors import (
     TimeoutExceededError,
 )
 from chatanywhere_magic.messages import Finish, Message, ModelName, Text, Usage
-from chatanywhere_magic.providers._completion import CompletionReader
+from chatanywhere_magic.providers._completion import MAX_ANSWER_CHARACTERS, CompletionReader
 from chatanywhere_magic.providers._sse import Event
 from chatanywhere_magic.testing.server import COMPLETIONS_PATH, Answer, LocalServer
 from tests.unit.helpers import Outcome, ask, assert_for_people, faces, locals_of, outcome_of, user
@@ -664,3 +665,13 @@ def test_what_came_together_goes_on_together(api: LocalServer) -> None:
     assert "".join(texts) == "".join(pieces)
     assert len(texts) < len(pieces) / 10
     assert isinstance(outcome.error, StreamError)
+
+
+@pytest.mark.parametrize("field", ["content", "reasoning_content"])
+def test_a_few_kilobytes_that_hold_a_gigabyte_are_not_read_to_the_end(api: LocalServer, field: str) -> None:
+    event = b'data: {"choices": [{"delta": {"%s": "%s"}}]}\n\n' % (field.encode(), b"a" * 100_000)
+    bomb = gzip.compress(event * (4 * MAX_ANSWER_CHARACTERS // 100_000))
+    api.queue(Answer(raw=[bomb], headers={"Content-Encoding": "gzip"}))
+    outcome = ask(OpenAI)
+    assert_for_people(outcome.error, ProtocolError, "16,777,216")
+    assert len(bomb) < len(outcome.text + outcome.reasoning) <= MAX_ANSWER_CHARACTERS
