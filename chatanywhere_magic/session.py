@@ -309,7 +309,7 @@ class ChatSession(History):
         if request.schema is None:
             return None
         place = (self._open.id, live.index) if live.index is not None and live.dialogue is self._open else None
-        again = replace(request, revises=place)
+        again = replace(request, revises=place, beside=None)
         if "response_format" in request.params and _refuses_format(live.error):
             params = {name: value for name, value in request.params.items() if name != "response_format"}
             return _with_notice(replace(again, params=params), text("notice.without_format"))
@@ -325,6 +325,19 @@ class ChatSession(History):
         except (ChatError, ChatInterrupted):
             pass
         return None
+
+    def corrections(self, lives: Iterable[LiveTurn]) -> list[LiveTurn | None]:
+        """Prepare for each of several models what :meth:`correction` does; the caller starts them, in this order.
+
+        They are asked at the same time, as further versions of the turn. Stopping the first of them stops all.
+        """
+        found = [self.correction(live) for live in lives]
+        first = next(filter(None, found), None)
+        for other in found:
+            if first is not None and other is not None and other is not first:
+                other.request = replace(other.request, beside=first)
+                first.beside.append(other)
+        return found
 
     def _resolved(self, model: str) -> tuple[Any, str]:
         """Return the provider and the model that `model` means, which may be an alias."""

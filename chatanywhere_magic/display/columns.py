@@ -89,6 +89,7 @@ class Columns:
     def __init__(self, lives: Sequence[LiveTurn], *, footer: bool) -> None:
         from IPython.display import DisplayHandle
 
+        self.lives = lives
         self._columns = [_Column(live) for live in lives]
         self._footer = footer
         self._handle = DisplayHandle()

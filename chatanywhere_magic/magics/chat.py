@@ -15,7 +15,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 
 from .. import places
 from ..display import FORMS, follow, painter_for, printable
-from ..errors import LeakError, UsageError
+from ..errors import ChatError, ChatInterrupted, LeakError, UsageError
 from ..live import Interrupts
 from ..schema import Schema
 from ..settings import MAX_TEMPERATURE, REPLAY_MODES
@@ -24,8 +24,11 @@ from .cells import code_for_cell, fill_cell
 from .options import Namespace, Option, Options, one_of, takes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
+    from ..display.columns import Columns
     from ..live import LiveTurn
     from ..places import Cell
     from ..reply import Reply
@@ -182,29 +185,42 @@ class ChatMagics(Magics):
             given.model = models[0]
             first = self._prepare(given, prompt)
             lives = [first, *(self.session.beside(first, provider=given.provider, model=name) for name in models[1:])]
-            interrupts.stop(first)
-            changed = threading.Event()
-            for live in lives:
-                live.listen(lambda _: changed.set())
-                self.session.start(live)
-            columns = None
-            if given.quiet:
-                for live in lives:
-                    live.wait()
-            else:
-                from ..display.columns import follow_all  # loaded where there are several answers
-
-                columns = follow_all(self._shell, lives, changed, footer=self.session.footer)
+            shown = [self._side_by_side(given, interrupts, lives)]
+            while any(again := self.session.corrections(lives)):
+                asked = [live for live in again if live is not None]
+                if not given.quiet:
+                    sys.stdout.writelines(f"{live.version.model}: {live.notice}\n" for live in asked)
+                shown.append(self._side_by_side(given, interrupts, asked))
+                lives = [new or old for new, old in zip(again, lives, strict=True)]
         chosen = lives[models.index(wanted)]
         # One that failed is not kept where another one is good.
-        kept = next((live for live in (chosen, *lives) if live.status == "complete"), chosen)
-        if kept.index is not None and kept.at != first.at:
+        kept = next((live for live in (chosen, *lives) if _is_good(live)), chosen)
+        if kept.index is not None and kept.at != self.session.turn(kept.index).selected:
             self.session.select(kept.index, kept.at)
-        if columns is not None:
-            columns.finish(kept if kept.status == "complete" else None)
+        for columns in shown:
+            if columns is not None and kept in columns.lives and kept.status == "complete":
+                columns.finish(kept)
         if kept is not chosen and not given.quiet:
             sys.stdout.write(text("notice.kept_instead", model=kept.version.model) + "\n")
         return kept.reply()
+
+    def _side_by_side(self, given: Namespace, interrupts: Interrupts, lives: Sequence[LiveTurn]) -> Columns | None:
+        """Ask all of `lives` and show their answers as they come; return what can show later which one is kept."""
+        interrupts.stop(lives[0])
+        changed = threading.Event()
+        for live in lives:
+            live.listen(lambda _: changed.set())
+            self.session.start(live)
+        if given.quiet:
+            for live in lives:
+                live.wait()
+            return None
+        from ..display.columns import follow_all  # loaded where there are several answers
+
+        columns = follow_all(self._shell, lives, changed, footer=self.session.footer)
+        if columns is not None:
+            columns.finish(None)
+        return columns
 
     def _prepare(self, given: Namespace, prompt: str, *, allow_secrets: bool = False) -> LiveTurn:
         try:
@@ -291,6 +307,15 @@ def show_turn(
     )
     follow(live, painter, changed)
     painter.finish(live)
+
+
+def _is_good(live: LiveTurn) -> bool:
+    """Whether an answer is whole and holds what it must."""
+    try:
+        live.reply()
+    except (ChatError, ChatInterrupted):
+        return False
+    return True
 
 
 def _agreed(question: str) -> bool:

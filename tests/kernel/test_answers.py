@@ -315,6 +315,56 @@ class TestSideBySide:
         versions = "[[v.status, v.answer] for v in chat.conversation.turns[0].versions]"
         assert evaluate(kernel, versions) == [["interrupted", "One "], ["interrupted", "Two "]]
 
+    VERSIONS = "[[v.answer for v in t.versions] + [t.selected] for t in chat.conversation.turns]"
+
+    def test_whose_answer_does_not_fit_is_told_so_and_asked_again(self, kernel: Kernel, server: LocalServer) -> None:
+        server.queue(Answer(text=["Ada."], model="one"), Answer(text=[ADA], model="two"), Answer(text=[ADA]))
+        result = kernel.run(f"{PERSON}\nanswer = %chat -m one,two --schema Person Who?")
+        assert result.status == "ok"
+        assert evaluate(kernel, "[answer, answer.value.age]") == [ADA, 36]
+        assert len(server.requests) == 3
+        assert server.requests[2].json["model"] == "one"
+        assert "Ada." in str(server.requests[2].messages)
+        assert evaluate(kernel, self.VERSIONS) == [["Ada.", ADA, ADA, 2]]
+        first, second = (each["data"]["text/plain"] for each in result.outputs if each["output_type"] == "display_data")
+        assert "Ada." in first
+        assert second == f"openai · test-model:\n{ADA}"
+        assert "one: The answer is not JSON." in result.stdout
+
+    def test_several_of_them_at_the_same_time(self, kernel: Kernel, server: LocalServer) -> None:
+        gate = threading.Event()
+        server.queue(
+            *[Answer(text=["Ada."])] * 2, Answer(text=[ADA], hold=gate, hold_after=0), Answer(text=[ADA], model="two")
+        )
+        running = kernel.start(f"{PERSON}\n%chat -m one,two --keep two -o answer --schema Person Who?")
+        running.wait_until(lambda result: ADA in str(result.outputs) and len(server.requests) == 4)
+        assert not running.done
+        gate.set()
+        assert running.wait().status == "ok"
+        assert evaluate(kernel, "[answer.model, answer.value.name]") == ["two", "Ada"]
+        assert evaluate(kernel, self.VERSIONS) == [["Ada.", "Ada.", ADA, ADA, 3]]
+
+    def test_one_that_does_not_fit_after_all_is_not_kept(self, kernel: Kernel, server: LocalServer) -> None:
+        server.queue(Answer(text=["Ada."]), Answer(text=[ADA], model="two"), Answer(text=["Still Ada."]))
+        result = kernel.run("answer = %chat -m one,two --json Who?")
+        assert "goes on with the answer of two" in result.stdout
+        assert evaluate(kernel, "answer.value") == json.loads(ADA)
+        assert evaluate(kernel, self.VERSIONS) == [["Ada.", ADA, "Still Ada.", 1]]
+
+    def test_if_none_fits_that_is_the_error(self, kernel: Kernel, server: LocalServer) -> None:
+        server.queue(*[Answer(text=["Ada."])] * 4)
+        result = kernel.run("%chat -m one,two --json Who?")
+        assert result.errors[0].ename == "AnswerFormatError"
+        assert len(server.requests) == 4
+
+    def test_a_server_without_structured_output_is_asked_without(self, kernel: Kernel, server: LocalServer) -> None:
+        refusal = Answer(status=400, raw=[b'{"error": {"message": "response_format is not supported"}}'])
+        server.queue(Answer(text=[ADA], model="one"), refusal, Answer(text=[ADA], model="two"))
+        result = kernel.run("answer = %chat -m one,two --keep two --json Who?")
+        assert result.status == "ok"
+        assert "response_format" not in server.requests[2].json
+        assert evaluate(kernel, "[answer.model, answer.value]") == ["two", json.loads(ADA)]
+
     def test_aside_or_quietly(self, kernel: Kernel, server: LocalServer) -> None:
         server.queue(Answer(text=["One."]), Answer(text=["Two."]))
         assert kernel.run("answer = %chat -q --no-history -m one,two --keep two Hello").outputs == []
