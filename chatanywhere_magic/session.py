@@ -68,16 +68,16 @@ class ChatSession(History):
     >>> chat.ask_sync("What is a median?")  # doctest: +SKIP
     """
 
+    names: Lookup | None = None
+    """The kernel's variables, cells and errors, while the extension is loaded: what `namespace` may be."""
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.names: Lookup | None = None
-        """The kernel's variables, cells and errors, while the extension is loaded: what `namespace` may be."""
-        self.models = Models(
+        self._models = Models(
             self._engine.submit,
             self._provider,
             lambda: {"proxy": self.proxy or None, "ca_bundle": self.ca_bundle},
         )
-        """Which models there are."""
 
     # --- asking -----------------------------------------------------------------------------------------------
 
@@ -466,6 +466,11 @@ class ChatSession(History):
         live.reply()
 
     # --- what is going on ---------------------------------------------------------------------------------------
+
+    @property
+    def models(self) -> Models:
+        """Which models there are."""
+        return self._models
 
     @property
     def tally(self) -> Tally:

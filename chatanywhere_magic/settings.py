@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any, Final, Literal, get_args
 
 import traitlets
@@ -78,6 +79,23 @@ class Settings(Configurable):
         help="In a terminal, show formatted Markdown, a block at a time, if the package rich is installed. Default: "
         "False, the text as it comes.",
     ).tag(config=True)
+
+    def __init__(self, **kwargs: Any) -> None:
+        for name in kwargs:
+            if not self.has_trait(name):
+                raise self._unknown(name)
+        super().__init__(**kwargs)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # An option that is misspelt would be a new attribute, which nobody ever reads.
+        if not name.startswith("_") and not hasattr(type(self), name):
+            raise self._unknown(name)
+        super().__setattr__(name, value)
+
+    def _unknown(self, name: str) -> ConfigurationError:
+        close = get_close_matches(name, self.trait_names(config=True), n=3)
+        hint = text("hint.did_you_mean", name=", ".join(close)) if close else ""
+        return ConfigurationError(text("error.session_option", name=name, hint=hint))
 
     @property
     def api_key(self) -> None:

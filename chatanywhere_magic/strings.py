@@ -896,6 +896,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         " Ответ сервера: «{words}»",
         "服务器说：“{words}”",
     ),
+    "error.session_option": (
+        "The session has no option {name!r}.{hint} All of them: %config ChatSession.",
+        "У сеанса нет параметра {name!r}.{hint} Все параметры: %config ChatSession.",
+        "会话没有选项 {name!r}。{hint}全部选项：%config ChatSession。",
+    ),
     "error.several_conversations": (
         "{count} conversations have an id that begins with {id!r}. Give more of it.",
         "С {id!r} начинаются идентификаторы нескольких бесед ({count}). Укажите больше знаков.",

@@ -1,4 +1,4 @@
-"""Presets: options that are set together."""
+"""Options: those there are, and presets, which set several together."""
 
 from __future__ import annotations
 
@@ -51,3 +51,27 @@ def test_one_that_cannot_be_is_refused_by_its_name_when_it_is_set(options: Any) 
     with pytest.raises(TraitError, match="'teacher'"):
         settings.presets = {"teacher": options}
     assert settings.presets == {"exact": {"temperature": 0.0}}
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("temprature", "temperature"), ("Model", "model"), ("max_token", "max_tokens"), ("idle_time", "idle_timeout")],
+)
+def test_an_option_that_there_is_not_is_refused_with_those_that_may_be_meant(name: str, meant: str) -> None:
+    settings = Settings()
+    for set_it in (lambda: setattr(settings, name, 1), lambda: Settings(**{name: 1})):
+        with pytest.raises(ConfigurationError, match=rf"'{name}'.*Did you mean .*{meant}"):
+            set_it()
+    assert not hasattr(settings, name)
+
+
+def test_where_nothing_is_near_nothing_is_suggested() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Settings().nope = 1
+    assert str(caught.value) == "The session has no option 'nope'. All of them: %config ChatSession."
+
+
+def test_every_option_can_be_set_by_its_name() -> None:
+    settings = Settings()
+    for name in settings.trait_names(config=True):
+        setattr(settings, name, getattr(settings, name))
