@@ -228,6 +228,14 @@ class Conversation:
         is_same = all(before is after for before, after in zip(self.turns, turns, strict=True))
         return self if is_same else replace(self, turns=turns)
 
+    def without_fingerprints(self) -> Conversation:
+        """Return the conversation with no answer that could be taken for that of an equal request."""
+        turns = tuple(
+            replace(turn, versions=tuple(replace(version, fingerprint="") for version in turn.versions))
+            for turn in self.turns
+        )
+        return replace(self, turns=turns)
+
     def sent_before(self, index: int) -> list[tuple[int, Turn]]:
         """Return the turns before `index` of which a model is sent question and answer, each with its index.
 

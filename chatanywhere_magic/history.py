@@ -390,7 +390,7 @@ class History(Settings):
 
         return export(self._open.snapshot(self.live).settled(), format)
 
-    def import_(self, document: str | bytes, format: str) -> int:  # noqa: A002 - as above
+    def import_(self, document: str | bytes, format: str, *, replay: bool = False) -> int:  # noqa: A002 - as above
         """Go on with the conversation that a document holds, as a new one.
 
         Parameters
@@ -399,6 +399,9 @@ class History(Settings):
             From anybody; nothing in it runs.
         format : str
             As for :meth:`export`, or the name of its file.
+        replay : bool, default False
+            True lets its answers be replayed, for a document that is trusted; otherwise none of them ever answers a
+            question of one's own.
 
         Returns
         -------
@@ -413,9 +416,10 @@ class History(Settings):
         from .export import read
 
         rebuilt = read(document, format)
+        conversation = rebuilt.conversation.settled()
 
         def enter() -> None:
-            self._enter(Dialogue(rebuilt.conversation.settled()))
+            self._enter(Dialogue(conversation if replay else conversation.without_fingerprints()))
             self._keeper.changed(self._open)
 
         self._engine.call(enter)

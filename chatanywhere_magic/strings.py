@@ -1126,6 +1126,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "вывести всю беседу в JSON",
         "以 JSON 输出整段对话",
     ),
+    "help.import_replay": (
+        "let its answers be replayed, as only your own are otherwise; for files that you trust",
+        "разрешить повтор её ответов — обычно повторяются только ваши; для файлов, которым вы доверяете",
+        "允许重放其中的回答（否则只重放您自己的）；仅用于可信的文件",
+    ),
     "help.json": (
         "have the answer as JSON, checked; it is the reply's value",
         "получить ответ в виде JSON с проверкой; значение — в reply.value",

@@ -76,7 +76,9 @@ _FORMAT: Final = Option(("-f", "--format"), "help.export_format", "md|json|ipynb
 _EXPORT: Final = Options(
     "chat_export", "about.chat_export", _FORMAT, Option(("--force",), "help.force"), words=("[FILE]",)
 )
-_IMPORT: Final = Options("chat_import", "about.chat_import", _FORMAT, words=("FILE",))
+_IMPORT: Final = Options(
+    "chat_import", "about.chat_import", _FORMAT, Option(("--replay",), "help.import_replay"), words=("FILE",)
+)
 _SEARCH: Final = Options("chat_search", "about.chat_search", words=("WORD", "[WORD …]"))
 
 
@@ -318,7 +320,7 @@ class ConversationMagics(Magics):
                 document = file.read(serial.MAX_DOCUMENT + 1)  # of which reading refuses the last
         except OSError as error:
             raise UsageError(text("error.file", path=name, reason=error.strerror or type(error).__name__)) from None
-        left_out = self.session.import_(document, given.format or name)
+        left_out = self.session.import_(document, given.format or name, replay=given.replay)
         _say(text("notice.imported", path=Path(name).name, count=len(self.session.conversation.visible)))
         if left_out:
             _say(text("notice.import_left_out", count=left_out))

@@ -106,14 +106,33 @@ def test_answers_outlive_the_session(chat: ChatSession, data: Path) -> None:
     assert list(data.glob("*.db"))
 
 
-def test_a_document_is_enough_to_replay_it(chat: ChatSession) -> None:
+def test_a_document_that_is_trusted_is_enough_to_replay_it(chat: ChatSession) -> None:
     chat.ask_sync("a", provider=Scripted.of("A"))
     document = chat.export("json")
     reader = ChatSession(replay="replay-only")
     try:
-        reader.import_(document, "json")
+        reader.import_(document, "json", replay=True)
         reader.new()
         assert reader.ask_sync("a", provider=Scripted) == "A"
+    finally:
+        reader.close()
+
+
+@pytest.mark.usefixtures("data")
+@pytest.mark.parametrize("ending", ["json", "ipynb", "md"])
+def test_what_somebody_else_wrote_answers_no_question_of_ones_own(chat: ChatSession, ending: str) -> None:
+    chat.ask_sync("a", provider=Scripted.of("A"))
+    hostile = chat.export(ending).replace('"A"', '"evil"')
+    reader = ChatSession(replay="replay-only")
+    reader.keep()
+    try:
+        reader.import_(hostile, ending)
+        reader.new()
+        with pytest.raises(NotRecordedError):
+            reader.ask_sync("a", provider=Scripted)
+        reader.close()  # and what it has kept by now does not either
+        with pytest.raises(NotRecordedError):
+            reader.ask_sync("a", provider=Scripted)
     finally:
         reader.close()
 
