@@ -130,7 +130,7 @@ class Interrupts:
         """
         self._turn = live
         if self._came:
-            raise ChatInterrupted(text("status.stopped"))
+            raise ChatInterrupted(text("status.stopped_unasked"))
 
     def __enter__(self) -> Self:
         # Python runs signal handlers on the main thread, and only there they can be set.
@@ -312,7 +312,7 @@ class LiveTurn:
         if self.error is not None:
             raise self.error
         if self.status != "complete":
-            raise ChatInterrupted(text("status.stopped"))
+            raise ChatInterrupted(text("status.stopped") if self.has_text else text("status.stopped_early"))
         version = self.version
         schema = self.request.schema if version.answer else None  # a call of a tool holds nothing to be read yet
         return Reply(

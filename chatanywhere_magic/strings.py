@@ -481,6 +481,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "{host} молчал {seconds:g} с, ожидание прекращено; полученное сохранено. Спросите ещё раз или увеличьте ChatSession.idle_timeout.",
         "{host} 静默了 {seconds:g} 秒，已停止等待；已收到的内容已保留。请重新提问，或调大 ChatSession.idle_timeout。",
     ),
+    "error.idle_timeout_early": (
+        "{host} was silent for {seconds:g} s without a word of an answer, so it was given up. Ask again, or raise ChatSession.idle_timeout.",
+        "{host} молчал {seconds:g} с, не начав отвечать, ожидание прекращено. Спросите ещё раз или увеличьте ChatSession.idle_timeout.",
+        "{host} 静默了 {seconds:g} 秒且尚未开始回答，已停止等待。请重新提问，或调大 ChatSession.idle_timeout。",
+    ),
     "error.incomplete": (
         "The answer from {host} ended before it was finished; what came is kept. Ask again.",
         "Ответ от {host} оборвался до завершения; полученное сохранено. Спросите ещё раз.",
@@ -940,6 +945,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "The answer from {host} was not finished within {seconds:g} s; what came is kept. Raise ChatSession.timeout.",
         "Ответ от {host} не завершился за {seconds:g} с; полученное сохранено. Увеличьте ChatSession.timeout.",
         "{host} 的回答未能在 {seconds:g} 秒内完成；已收到的内容已保留。请调大 ChatSession.timeout。",
+    ),
+    "error.total_timeout_early": (
+        "{host} gave no word of an answer within {seconds:g} s, the limit for all of it. Ask again, or raise ChatSession.timeout.",
+        "{host} не начал отвечать за {seconds:g} с — это предел для всего ответа. Спросите ещё раз или увеличьте ChatSession.timeout.",
+        "{host} 在 {seconds:g} 秒（整个回答的时限）内没有开始回答。请重新提问，或调大 ChatSession.timeout。",
     ),
     "error.unreachable": (
         "{host} cannot be reached: {reason}. Check the address and the network, or name another provider with -p.",
@@ -2255,6 +2265,16 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "The answer was stopped; the text so far is kept.",
         "Ответ остановлен; полученный текст сохранён.",
         "回答已停止；已收到的内容已保留。",
+    ),
+    "status.stopped_early": (
+        "The answer was stopped before its first word.",
+        "Ответ остановлен до первого слова.",
+        "回答在输出第一个字之前已停止。",
+    ),
+    "status.stopped_unasked": (
+        "Stopped before the question was asked.",
+        "Остановлено до того, как вопрос был задан.",
+        "在提问之前已停止。",
     ),
     "status.stopped_waiting": (
         "Stopped.",

@@ -89,12 +89,18 @@ class Patience:
 
     def _all(self, silence: float) -> list[tuple[float, str, float]]:
         limits = self._limits
+        # What came is kept; before the first word nothing has come.
+        total, idle = (
+            ("error.total_timeout", "error.idle_timeout")
+            if self.has_answer
+            else ("error.total_timeout_early", "error.idle_timeout_early")
+        )
         every = [
-            (limits.total.left(), "error.total_timeout", limits.total.seconds),
+            (limits.total.left(), total, limits.total.seconds),
             (self._last.left(), "error.idle_timeout", self._last.seconds),
         ]
         if self.has_answer or limits.first is None:
-            every.append((max(limits.idle - silence, 0.0), "error.idle_timeout", limits.idle))
+            every.append((max(limits.idle - silence, 0.0), idle, limits.idle))
         if not self.has_answer:
             every.append((self._first.left(), "error.first_timeout", self._first.seconds))
         return every

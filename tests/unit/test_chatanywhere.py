@@ -354,10 +354,12 @@ def test_the_page_of_another_site_is_no_answer(web: LocalServer) -> None:
 
 
 def test_the_time_limit_for_the_whole_answer(web: LocalServer) -> None:
-    web.queue(Answer(text=["slow"] * 100, delay=0.05))
+    web.queue(Answer(text=["slow"] * 100, delay=0.05), Answer(hold=threading.Event()))
     outcome = ask(ChatAnywhere, timeout=0.3)
     assert outcome.text.startswith("slowslow")
-    assert_for_people(outcome.error, TimeoutExceededError, "0.3 s")
+    assert_for_people(outcome.error, TimeoutExceededError, "0.3 s", "what came is kept")
+    outcome = ask(ChatAnywhere, timeout=0.3)
+    assert "what came" not in str(assert_for_people(outcome.error, TimeoutExceededError, "0.3 s"))
 
 
 @pytest.mark.parametrize("text", [[], ["one"]])
@@ -365,7 +367,8 @@ def test_the_time_limit_for_silence(web: LocalServer, text: list[str]) -> None:
     web.queue(Answer(text=text, hold=threading.Event()))
     outcome = ask(ChatAnywhere, idle_timeout=0.2)
     assert outcome.text == "".join(text)
-    assert_for_people(outcome.error, TimeoutExceededError, "silent for 0.2 s")
+    error = assert_for_people(outcome.error, TimeoutExceededError, "silent for 0.2 s")
+    assert ("what came is kept" in str(error)) == bool(text)
     assert web.requests[0].closed_by_client.wait(5)
 
 

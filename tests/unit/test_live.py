@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatanywhere_magic import ChatSession, Scripted
+from chatanywhere_magic import ChatInterrupted, ChatSession, Scripted
 from chatanywhere_magic.messages import Reasoning, Text
 
 if TYPE_CHECKING:
@@ -55,3 +56,21 @@ def test_the_reasoning_is_read_likewise() -> None:
     live.take(Reasoning("Let me"))
     live.take(Reasoning(" think."))
     assert live.reasoning_since(3) == (" me think.", 13)
+
+
+@pytest.mark.parametrize(
+    ("deltas", "said"),
+    [
+        ([], "The answer was stopped before its first word."),
+        ([Text("One")], "The answer was stopped; the text so far is kept."),
+        ([Reasoning("Let me")], "The answer was stopped; the text so far is kept."),
+    ],
+)
+def test_what_is_said_to_be_kept_is_there(deltas: list[Text | Reasoning], said: str) -> None:
+    live = live_turn()
+    for delta in deltas:
+        live.take(delta)
+    live.end("interrupted")
+    with pytest.raises(ChatInterrupted) as caught:
+        live.reply()
+    assert str(caught.value) == said
