@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from .errors import ConfigurationError, ContextLengthError
+from .errors import ContextLengthError
 from .messages import content_text
 from .strings import text
 from .summary import with_summary
-from .tokens import IMAGE_TOKENS, estimate_messages, total
+from .tokens import IMAGE_TOKENS, START_TOKENS, estimate_messages, total
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .conversation import Turn, Version
-    from .live import Request
+    from .live import Request, Who
     from .messages import Messages, Usage
 
 ANSWER_TOKENS: Final = 1_024
 """Room that is kept for an answer whose length nobody limited; a quarter of the whole if that is less."""
-START_TOKENS: Final = 30
-"""What a model's template puts around everything."""
 CLOSELY: Final = 300_000
 """So many characters of a conversation without a limit are looked at closely, which takes about 30 ms."""
 DOUBT: Final = 1.5
@@ -76,9 +73,6 @@ _LIMIT_FIRST: Final = re.compile(
 )
 _LIMIT_LAST: Final = re.compile(r"(?:>|\[\d+,)\s*(\d[\d,]{2,})(?: maximum|\])", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"\d[\d,]{2,}")
-
-Who = tuple[str, str, str]
-"""Provider, model and account: what a limit belongs to."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +142,7 @@ class Budget:
         setting : int, optional
             What the person wants to be the limit.
         """
-        learnt = self._learnt.get(_who(request))
+        learnt = self._learnt.get(request.who)
         if setting is not None and (learnt is None or setting < learnt.tokens):
             return Limit(setting, with_answer=False)
         return learnt or known_limit(request)
@@ -158,7 +152,7 @@ class Budget:
         return round(tokens * self._ratio(request, counted=counted))
 
     def _ratio(self, request: Request, *, counted: bool) -> float:
-        return self._ratios.get((_who(request), counted), 1.0)
+        return self._ratios.get((request.who, counted), 1.0)
 
     def check(self, request: Request, setting: int | None) -> None:
         """Refuse a question that does not fit by itself, before anything is sent or recorded.
@@ -171,7 +165,7 @@ class Budget:
         limit = self.limit(request, setting)
         if limit is None:
             return
-        tokens = self.corrected(_estimated(request.messages([])), request)
+        tokens = self.corrected(request.tokens, request)
         if tokens > limit.tokens * (1.0 if setting is not None else DOUBT):
             raise too_long(request, tokens, limit)
 
@@ -208,7 +202,7 @@ class Budget:
         """Return about what :meth:`fit` would, at once and by estimates alone."""
         limit = self.limit(request, setting)
         if limit is None:
-            tokens = _estimated(request.messages([])) + _about([turn.current for _, turn in earlier])
+            tokens = request.tokens + _about([turn.current for _, turn in earlier])
             return Prompt([], tuple(index for index, _ in earlier), tokens=tokens)
         return self._chosen(request, earlier, limit, limit.room(request), None)
 
@@ -220,7 +214,7 @@ class Budget:
         room: int,
         counts: tuple[int, dict[int, int]] | None,
     ) -> Prompt:
-        fixed, sizes = counts or (_estimated(request.messages([])), {})
+        fixed, sizes = counts or (request.tokens, {})
         counted = counts is not None
         pinned = [(index, turn) for index, turn in earlier if turn.pinned]
         tokens = fixed + sum(sizes.get(index) or turn.current.tokens for index, turn in pinned)
@@ -249,7 +243,7 @@ class Budget:
         """Take in what the provider counted for `prompt`."""
         if not usage.prompt_tokens or prompt.limit is None or prompt.tokens < 10 * START_TOKENS:
             return
-        place = _who(request), prompt.counted
+        place = request.who, prompt.counted
         ratio = min(HIGHEST_RATIO, max(LOWEST_RATIO, MARGIN * usage.prompt_tokens / prompt.tokens))
         if place in self._refused:
             ratio = max(ratio, self._ratios[place])
@@ -257,8 +251,8 @@ class Budget:
 
     def learn(self, request: Request, prompt: Prompt, refusal: ContextLengthError) -> Limit:
         """Take in that `prompt` was too long, and return the limit that was learnt from the refusal."""
-        place = _who(request), prompt.counted
-        tokens = prompt.tokens or _estimated(prompt.messages)
+        place = request.who, prompt.counted
+        tokens = prompt.tokens or START_TOKENS + estimate_messages(prompt.messages)
         words = refusal.server_message or str(refusal)
         said, used = numbers(words)
         if used:
@@ -271,7 +265,7 @@ class Budget:
             self._ratios[place] = min(HIGHEST_RATIO, 1.2 * limit.tokens / tokens)
         self._refused.add(place)
         self._ratios.setdefault(place, 1.0)
-        self._learnt[_who(request)] = limit
+        self._learnt[request.who] = limit
         return limit
 
 
@@ -308,13 +302,6 @@ def too_long(
     )
 
 
-def _who(request: Request) -> Who:
-    account = ""
-    with suppress(ConfigurationError):  # nobody there to ask, as when all answers are replayed
-        account = request.provider.account()
-    return request.provider.name, _model(request), account
-
-
 def _model(request: Request) -> str:
     return request.provider.model_for(request.model)
 
@@ -325,10 +312,6 @@ def _int(number: str) -> int:
 
 def _messages(turns: Sequence[tuple[int, Turn]]) -> Messages:
     return [message for _, turn in turns for message in turn.current.messages]
-
-
-def _estimated(messages: Messages) -> int:
-    return START_TOKENS + estimate_messages(messages)
 
 
 def _about(versions: Sequence[Version]) -> int:

@@ -12,6 +12,7 @@ import os
 import stat
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -29,6 +30,8 @@ PRECEDENCE: Final[tuple[Place, ...]] = ("session", "environment", "keyring", "fi
 """The first place that has a key is the one that counts."""
 SERVICE: Final = "chatanywhere_magic"
 """What the entries of the keyring are found under."""
+_DIRECTORY_VARIABLES: Final = ("XDG_CONFIG_HOME", "HOME", "APPDATA", "LOCALAPPDATA", "USERPROFILE")
+"""What can say where a person's settings are."""
 _PRIVATE_FILE: Final = 0o600
 _PRIVATE_DIRECTORY: Final = 0o700
 
@@ -200,6 +203,12 @@ def file_path() -> Path:
 
 def config_directory() -> Path:
     """Return the directory of this person's settings."""
+    return _directory(*map(os.environ.get, _DIRECTORY_VARIABLES))
+
+
+@cache
+def _directory(*_environment: str | None) -> Path:
+    """Found out once for an environment: every question asks for it several times."""
     from platformdirs import user_config_path  # with the first question, not with the extension
 
     return user_config_path(SERVICE, appauthor=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from .credentials import Secret
@@ -84,12 +85,17 @@ def secrets_of_environment() -> list[Secret]:
     found = []
     for name, value in os.environ.items():
         value = value.strip()  # noqa: PLW2901 - as keys are read
-        if len(value) >= LEAST_KEY and _KEY_VARIABLE.search(name) and not value.startswith(("/", "~", ".")):
+        if len(value) >= LEAST_KEY and _is_named_as_key(name) and not value.startswith(("/", "~", ".")):
             try:
                 found.append(Secret(value, name))
             except ConfigurationError:
                 continue  # with spaces in it: no key
     return found
+
+
+@cache
+def _is_named_as_key(variable: str) -> bool:
+    return _KEY_VARIABLE.search(variable) is not None
 
 
 def check_leaks(texts: Mapping[str, str], secrets: Iterable[Secret] = ()) -> None:

@@ -7,7 +7,9 @@ import signal
 import threading
 import time
 from bisect import bisect_right
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .conversation import Origin, Status, Timing, Version
@@ -33,6 +35,7 @@ from .messages import (
 )
 from .reply import Reply
 from .strings import text
+from .tokens import START_TOKENS, estimate_messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +45,10 @@ if TYPE_CHECKING:
     from .providers.base import Provider
     from .schema import Schema
     from .settings import Replay
+
+
+Who = tuple[str, str, str]
+"""Provider, model and account: what a limit belongs to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +83,19 @@ class Request:
     def providers(self) -> tuple[Provider, ...]:
         """Whose earlier answers are taken: the provider's own first."""
         return (self.provider, *self.alternatives)
+
+    @cached_property
+    def who(self) -> Who:
+        """Who is asked. Found out once, for an account's key may lie in a file."""
+        account = ""
+        with suppress(ConfigurationError):  # nobody there to ask, as when all answers are replayed
+            account = self.provider.account()
+        return self.provider.name, self.provider.model_for(self.model), account
+
+    @cached_property
+    def tokens(self) -> int:
+        """What is always sent, by an estimate: everything but the earlier turns."""
+        return START_TOKENS + estimate_messages(self.messages([]))
 
     @property
     def parameters(self) -> tuple[tuple[str, Any], ...]:

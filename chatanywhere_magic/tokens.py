@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from .messages import Content, Messages
 
+START_TOKENS: Final = 30
+"""What a model's template puts around everything."""
 MESSAGE_TOKENS: Final = 5
 """What a message costs beside its text: its role and the marks around it."""
 IMAGE_TOKENS: Final = 1_100

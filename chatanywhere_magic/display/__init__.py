@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from .metadata import METADATA_KEY, turn_metadata
-from .painting import FORMS, PAINT_SECONDS, Painter, follow, painter_for
+from .painting import FORMS, HEAD_START_SECONDS, PAINT_SECONDS, Painter, follow, painter_for, wait_for_text
 from .terminal import printable
 from .words import final_words, footer_words, state_line, waiting_words
 
 __all__ = [
     "FORMS",
+    "HEAD_START_SECONDS",
     "METADATA_KEY",
     "PAINT_SECONDS",
     "Painter",
@@ -19,5 +20,6 @@ __all__ = [
     "printable",
     "state_line",
     "turn_metadata",
+    "wait_for_text",
     "waiting_words",
 ]

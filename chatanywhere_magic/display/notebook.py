@@ -9,6 +9,7 @@ there the answer is a single output from the beginning, painted less often as it
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from IPython import get_ipython
@@ -47,9 +48,7 @@ class FinalPainter:
 
     def get_ready(self) -> None:
         """Load the Markdown renderer."""
-        renderer = IncrementalRenderer()
-        renderer.feed("a *b*\n\nc")
-        renderer.tail()
+        _render_once()
 
     def paint(self, live: LiveTurn) -> None:
         """Show nothing yet."""
@@ -170,7 +169,7 @@ class CellPainter(FinalPainter):
         html = answer + state_line(words)
         if html != self._shown:
             plain = self._plain or f"[{words}]"
-            _publish(self._last, {"text/html": html, "text/plain": plain}, update=bool(self._shown))
+            _publish(self._last, {"text/html": html, "text/plain": plain}, update=bool(self._shown), alone=True)
             self._shown = html
 
     def _leave_last(self, words: str) -> DisplayHandle:
@@ -219,6 +218,13 @@ class CellPainter(FinalPainter):
             _publish(self._details, {"text/html": self._reasoning(), "text/plain": plain}, update=True)
 
 
+@cache
+def _render_once() -> None:
+    renderer = IncrementalRenderer()
+    renderer.feed("a *b*\n\nc")
+    renderer.tail()
+
+
 def _words(live: LiveTurn) -> str:
     """Return what a turn that runs is doing."""
     version = live.outline
@@ -228,17 +234,23 @@ def _words(live: LiveTurn) -> str:
 
 
 def _publish(
-    handle: DisplayHandle, data: dict[str, str], metadata: dict[str, Any] | None = None, *, update: bool = False
+    handle: DisplayHandle,
+    data: dict[str, str],
+    metadata: dict[str, Any] | None = None,
+    *,
+    update: bool = False,
+    alone: bool = False,
 ) -> None:
-    if not update:
-        handle.display(data, raw=True, metadata=metadata or {})
-        return
-    if metadata:
+    """Show `data` as a new output or in place of one; `alone` says that the cell shows nothing else."""
+    if metadata or not (update or alone):
         # The last one goes IPython's way: whoever listens to what cells show hears of the answer.
-        handle.update(data, raw=True, metadata=metadata)
+        if update:
+            handle.update(data, raw=True, metadata=metadata or {})
+        else:
+            handle.display(data, raw=True, metadata=metadata or {})
         return
-    # Not by `handle.update`, which has the standard streams flushed first, at twice the price of the update itself: an
-    # output that is already there has its place, whatever else is shown.
+    # Not IPython's way, which has the standard streams flushed first, at twice the price of the output itself: one
+    # that is already there has its place, and beside one that is alone there is nothing to keep in order.
     kernel = get_ipython().kernel
-    content = {"data": data, "metadata": metadata or {}, "transient": {"display_id": handle.display_id}}
-    kernel.send_response(kernel.iopub_socket, "update_display_data", content)
+    content = {"data": data, "metadata": {}, "transient": {"display_id": handle.display_id}}
+    kernel.send_response(kernel.iopub_socket, "update_display_data" if update else "display_data", content)

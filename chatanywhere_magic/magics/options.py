@@ -22,7 +22,7 @@ import sys
 from argparse import Namespace
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import wraps
+from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from ..errors import UsageError
@@ -141,9 +141,9 @@ class Options:
         """
         if self.takes_prompt:
             options, prompt, is_quoted = self._split(line)
-            return self._parser().parse_args(options, Namespace(prompt=prompt, is_quoted=is_quoted))
+            return self._reader.parse_args(options, Namespace(prompt=prompt, is_quoted=is_quoted))
         options, words = self._sort(line)
-        given = self._parser().parse_args(options, Namespace(words=words))
+        given = self._reader.parse_args(options, Namespace(words=words))
         if not given.help:
             self._check_words(words)
         return given
@@ -266,6 +266,11 @@ class Options:
         if extra := words[len(self._words) :]:
             key = "error.words_extra" if self._words else "error.no_arguments"
             raise UsageError(text(key, magic=self.magic, line=" ".join(extra)))
+
+    @cached_property
+    def _reader(self) -> argparse.ArgumentParser:
+        """The parser for reading, whatever the language: to make one takes longer than all else before the question."""
+        return self._parser()
 
     def _parser(self) -> argparse.ArgumentParser:
         plain = " ".join([f"%{self.magic}", text("help.options"), *self._words])

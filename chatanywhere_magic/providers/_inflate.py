@@ -6,6 +6,7 @@ aiohttp does so too, but takes a gzip body that ends too early for a whole one.
 from __future__ import annotations
 
 import zlib
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,7 @@ _ZSTD: Final = ("compression.zstd", "backports.zstd", "zstandard")
 """The first is Python's own, from 3.14 on."""
 
 
+@cache
 def accepted_encodings() -> str:
     """Return the value of ``Accept-Encoding``: only what can be read here."""
     return f"gzip, deflate{', br' if _brotli() else ''}{', zstd' if _zstd() else ''}"
