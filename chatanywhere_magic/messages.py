@@ -118,7 +118,8 @@ def encodable(text: str) -> str:
 
     A cell can hold half of a surrogate pair, which neither JSON over UTF-8 nor a database can carry.
     """
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    # Hardly any text has one, and every piece of every answer comes through here.
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def user_content(question: str, attachments: Iterable[Attachment] = ()) -> Content:

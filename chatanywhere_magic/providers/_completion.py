@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ._sse import Event
 
 _DONE: Final = "[DONE]"
+_LONGEST_DONE: Final = 20
+"""Characters of it with quotes around it, and some more: an answer's chunks need not be looked at for it."""
 MAX_NAME_CHARACTERS: Final = 200
 MAX_ANSWER_CHARACTERS: Final = 16 * 1024 * 1024
 """More than any answer has: a few kilobytes can be compressed to gigabytes, and a server may never stop."""
@@ -102,11 +104,11 @@ class CompletionReader:
             raise api_error(_parsed(data), host=self.host, secret=self._secret)
         if not data:  # an event without data keeps the connection alive
             return
-        if data.strip('"').upper() == _DONE:
+        if len(data) < _LONGEST_DONE and data.strip('"').upper() == _DONE:
             self.done = True
             return
         try:
-            value = json.loads(event.data)
+            value = json.loads(data)
         except (ValueError, RecursionError):
             raise self.protocol_error("JSON", data) from None
         yield from self.read_value(value, data)
@@ -159,17 +161,19 @@ class CompletionReader:
             content = delta.get("content")
             if content is not None and not isinstance(content, str | list):  # 42 where "42" was meant, for example
                 raise self.protocol_error('content: "…"', data)
-            reasoning = delta.get("reasoning_content") or delta.get("reasoning") or _parts(content, "thinking")
+            # Most chunks hold text and nothing else.
+            words, thinking, refusal = (content, "", "") if isinstance(content, str) else _sorted_parts(content)
+            reasoning = delta.get("reasoning_content") or delta.get("reasoning") or thinking
             if isinstance(reasoning, str) and reasoning:
                 self.has_answer = True
                 self._count(reasoning)
                 if shown := self._reasoning.feed(encodable(reasoning)):
                     yield Reasoning(shown)
-            self._refusal += _parts(delta.get("refusal"), "text") + _parts(content, "refusal")
+            self._refusal += _parts(delta.get("refusal"), "text") + refusal
             self._take_tool_calls(delta.get("tool_calls"))
             if function := delta.get("function_call"):  # how it was before there were several
                 self._take_tool_calls([{"function": function}])
-            if words := self._whole(_parts(content, "text")):
+            if words := self._whole(words):
                 self._has_text = True
                 self._count(words)
                 if shown := self._answer.feed(words):
@@ -203,6 +207,8 @@ class CompletionReader:
 
     def _whole(self, words: str) -> str:
         """Return `words` in whole characters: servers that count in UTF-16 split an emoji between two chunks."""
+        if words.isascii() and not self._half:
+            return words
         words = self._half + words
         self._half = words[-1:] if "\ud800" <= words[-1:] <= "\udbff" else ""
         return encodable(words.removesuffix(self._half))
@@ -295,6 +301,11 @@ def _parts(content: object, kind: str) -> str:
     return "".join(_part_text(part) for part in content if _part_kind(part) == kind)
 
 
+def _sorted_parts(content: object) -> tuple[str, str, str]:
+    """Return the text, the thinking and the refusal that a delta's content holds."""
+    return _parts(content, "text"), _parts(content, "thinking"), _parts(content, "refusal")
+
+
 def _part_kind(part: object) -> str:
     if isinstance(part, str):
         return "text"
@@ -319,8 +330,7 @@ def _part_text(part: str | dict[str, Any]) -> str:
 def _usage(chunk: dict[str, Any]) -> Usage | None:
     """Return the token counts of a chunk, wherever servers put them."""
     choices = chunk.get("choices")
-    places = [chunk, chunk.get("x_groq"), choices[0] if isinstance(choices, list) and choices else None]
-    for place in places:
+    for place in (chunk, chunk.get("x_groq"), choices[0] if isinstance(choices, list) and choices else None):
         if isinstance(place, dict) and isinstance(usage := place.get("usage"), dict):
             return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
     return None

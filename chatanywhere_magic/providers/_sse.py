@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,8 +12,7 @@ if TYPE_CHECKING:
 _LINE_END: Final = re.compile("\r\n|\r|\n")
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """One event: its ``event:`` name (``message`` by default) and its ``data:`` lines joined by newlines."""
 
     name: str
@@ -63,24 +61,26 @@ class EventDecoder:
             line = "".join((*self._line, tail)) if self._line else tail
             self._line.clear()
             self._line_size = 0
-            yield from self._end_line(line)
+            if (event := self._end_line(line)) is not None:
+                yield event
         if rest:
             self._line.append(rest)
             self._line_size += len(rest)
         if final:
             if self._line:
-                yield from self._end_line("".join(self._line))
+                self._end_line("".join(self._line))  # no blank one, so no event ends with it
                 self._line.clear()
-            yield from self._end_line("")
+            if (event := self._end_line("")) is not None:
+                yield event
 
-    def _end_line(self, line: str) -> Iterator[Event]:
+    def _end_line(self, line: str) -> Event | None:
+        """Take in a line that has ended; return the event that a blank one completes."""
         if not line:
+            event = Event(self._name or "message", "\n".join(self._data)) if self._data else None
             self._data_size = 0
-            if self._data:
-                yield Event(self._name or "message", "\n".join(self._data))
             self._data.clear()
             self._name = ""
-            return
+            return event
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if field == "data":
@@ -88,3 +88,4 @@ class EventDecoder:
             self._data_size += len(value)
         elif field == "event":
             self._name = value
+        return None
