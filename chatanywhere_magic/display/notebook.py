@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from IPython import get_ipython
 from IPython.display import DisplayHandle, clear_output
 
-from ..markdown import IncrementalRenderer, page
+from ..markdown import IncrementalRenderer, page, to_html
 from ..strings import text
 from .metadata import METADATA_KEY, turn_metadata
 from .words import final_words, footer_words, reasoning_details, state_line, waiting_words
 
 if TYPE_CHECKING:
+    from ..conversation import Version
     from ..live import LiveTurn
 
 JOIN_SIZE: Final = 400
@@ -45,6 +46,11 @@ class FinalPainter:
         self._thoughts = IncrementalRenderer()
         self._reasoned = 0
         self._shows_reasoning = reasoning
+
+    @property
+    def place(self) -> DisplayHandle | None:
+        """The output that shows the turn when it is over, if it can be changed later."""
+        return None
 
     def get_ready(self) -> None:
         """Load the Markdown renderer."""
@@ -78,21 +84,11 @@ class FinalPainter:
         self._read_reasoning(live)
         self._read(live)
         self._renderer.finish()
-        state = final_words(version)
-        words = [*state, *(footer_words(version) if self._footer else ())]
         answer = page(*self._renderer.pieces) if version.answer else ""
-        line = state_line(" · ".join(words)) if words else ""
-        # The plain form must not be empty: nbclient and text front ends show it.
-        plain = version.answer or f"[{' · '.join(state)}]"
         metadata = turn_metadata(
             version, conversation=getattr(live.dialogue, "id", ""), turn=live.index, number=live.at
         )
-        if self._form != "markdown" and version.answer:
-            from .forms import formed  # loaded where a form is asked for
-
-            answer, plain = formed(version.answer, self._form)
-            metadata["answer"] = version.answer  # for what stands beside it may be a part of it
-        return {"text/html": self._reasoning() + answer + line, "text/plain": plain}, {METADATA_KEY: metadata}
+        return _whole(version, self._reasoning(), answer, metadata, footer=self._footer, form=self._form)
 
 
 class OutputPainter(FinalPainter):
@@ -104,6 +100,11 @@ class OutputPainter(FinalPainter):
         self._shown = ""
         self._size = 0
         self._fresh = 0
+
+    @property
+    def place(self) -> DisplayHandle:
+        """The output that shows the turn."""
+        return self._handle
 
     def paint(self, live: LiveTurn) -> None:
         """Show the text so far; before there is any, what is being waited for."""
@@ -144,6 +145,11 @@ class CellPainter(FinalPainter):
         self._kept = 0
         self._details: DisplayHandle | None = None
         self._details_size = 0
+
+    @property
+    def place(self) -> DisplayHandle:
+        """The output that shows the turn when it is over."""
+        return self._last
 
     def paint(self, live: LiveTurn) -> None:
         """Show the text so far; before there is any, what is being waited for."""
@@ -223,6 +229,38 @@ def _render_once() -> None:
     renderer = IncrementalRenderer()
     renderer.feed("a *b*\n\nc")
     renderer.tail()
+
+
+def repaint(
+    place: DisplayHandle, version: Version, metadata: dict[str, Any], *, footer: bool, reasoning: bool, form: str
+) -> None:
+    """Show another version of a turn in the output that shows it.
+
+    Parameters
+    ----------
+    metadata : dict
+        What :func:`turn_metadata` makes of the version.
+    """
+    thoughts = reasoning_details(to_html(version.reasoning)) if reasoning and version.reasoning else ""
+    answer = to_html(version.answer) if version.answer else ""
+    _publish(place, *_whole(version, thoughts, answer, metadata, footer=footer, form=form), update=True)
+
+
+def _whole(
+    version: Version, thoughts: str, answer: str, about: dict[str, Any], *, footer: bool, form: str
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return data and metadata of the output of a turn that is over."""
+    state = final_words(version)
+    words = [*state, *(footer_words(version) if footer else ())]
+    line = state_line(" · ".join(words)) if words else ""
+    # The plain form must not be empty: nbclient and text front ends show it.
+    plain = version.answer or f"[{' · '.join(state)}]"
+    if form != "markdown" and version.answer:
+        from .forms import formed  # loaded where a form is asked for
+
+        answer, plain = formed(version.answer, form)
+        about = {**about, "answer": version.answer}  # for what stands beside it may be a part of it
+    return {"text/html": thoughts + answer + line, "text/plain": plain}, {METADATA_KEY: about}
 
 
 def _words(live: LiveTurn) -> str:

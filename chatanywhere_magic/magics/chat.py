@@ -23,12 +23,14 @@ from ..settings import MAX_TEMPERATURE, REPLAY_MODES
 from ..strings import text
 from .cells import code_for_cell, fill_cell
 from .options import Namespace, Option, Options, one_of, takes
+from .outputs import note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
+    from ..display import Painter
     from ..display.columns import Columns
     from ..live import LiveTurn
     from ..places import Cell
@@ -154,7 +156,7 @@ class ChatMagics(Magics):
             while following is not None:
                 live = following
                 interrupts.stop(live)
-                show_turn(
+                painter = show_turn(
                     self._shell,
                     self.session,
                     live,
@@ -162,6 +164,7 @@ class ChatMagics(Magics):
                     alone=self._is_untouched,
                     form=given.format or "markdown",
                 )
+                note(live, painter, given.format or "markdown")
                 self._is_untouched = self._is_untouched and given.quiet
                 following = self.session.correction(live)
                 if following is not None and not given.quiet:
@@ -286,8 +289,8 @@ def show_turn(
     quiet: bool = False,
     alone: bool = False,
     form: str = "markdown",
-) -> None:
-    """Ask what was prepared and show the answer as it comes, until it is over.
+) -> Painter | None:
+    """Ask what was prepared and show the answer as it comes, until it is over; return what has shown it.
 
     Parameters
     ----------
@@ -299,7 +302,7 @@ def show_turn(
     if quiet:
         session.start(live)
         live.wait()
-        return
+        return None
     changed = threading.Event()
     live.listen(lambda _: changed.set())
     session.start(live)  # first of all: what painting needs is loaded while it is on its way
@@ -309,6 +312,7 @@ def show_turn(
     )
     follow(live, painter, changed)
     painter.finish(live)
+    return painter
 
 
 def _is_good(live: LiveTurn) -> bool:

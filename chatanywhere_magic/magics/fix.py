@@ -19,6 +19,7 @@ from .cells import code_for_cell, fill_cell
 from .chat import show_turn
 from .namespace import KernelNames
 from .options import Namespace, Option, Options, takes
+from .outputs import note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +79,7 @@ class FixMagics(Magics):
                 attachments=sent,
             )
             interrupts.stop(live)
-            show_turn(self._shell, self.session, live, quiet=given.quiet)
+            note(live, show_turn(self._shell, self.session, live, quiet=given.quiet))
         self._offer(given, source, live.reply())
 
     def _offer(self, given: Namespace, source: str, reply: Reply) -> None:

@@ -95,3 +95,15 @@ def test_answers_stand_side_by_side(notebook_page: OpenNotebook, server: LocalSe
     assert abs(left["y"] - right["y"]) < 2
     assert left["x"] + left["width"] <= right["x"]
     assert abs(left["width"] - right["width"]) < 2
+
+
+def test_the_cell_that_asked_shows_the_answer_of_a_retry(notebook_page: OpenNotebook, server: LocalServer) -> None:
+    long = [f"Paragraph {number} of the first answer.\n\n" for number in range(200)]
+    server.queue(Answer(text=long, delay=0.003), Answer(text=["**Another** answer."]))
+    notebook = open_with(notebook_page, server, "%chat Hello", "%chat_retry", "%chat_versions --select 1")
+    for cell, shown in ((1, "Paragraph 199"), (2, "Another answer."), (3, "Paragraph 199")):
+        notebook.run_cell(cell)
+        notebook.wait_idle()
+        expect(notebook.output(1)).to_contain_text(shown)
+        expect(notebook.output(1)).to_have_count(1)
+    expect(notebook.output(2).locator("strong")).to_have_text("Another")

@@ -155,6 +155,54 @@ def test_retry_streams_another_answer_in_the_same_place(kernel: Kernel, server: 
     assert evaluate(kernel, "[len(turn.versions) for turn in chat.conversation.turns]") == [2, 1]
 
 
+@pytest.mark.parametrize("first", [["*One*."], ["A paragraph of *some* words.\n\n"] * 100])
+def test_the_cell_that_asked_shows_the_version_that_is_sent(
+    kernel: Kernel, server: LocalServer, first: list[str]
+) -> None:
+    server.queue(Answer(text=first, delay=0.005), Answer(text=["*Two*."], reasoning=["Hm."]))
+    cell = kernel.run("%chat Hello")
+    (before,) = cell.outputs
+    before = dict(before)
+    again = the_answer(kernel.run("%chat_retry"))
+    (shown,) = cell.outputs
+    assert shown["data"] == again.data
+    assert shown["metadata"] == again.metadata
+    assert shown["metadata"]["chatanywhere"]["number"] == 1
+    kernel.run("%chat_versions --select 1")
+    (shown,) = cell.outputs
+    assert (shown["data"], shown["metadata"]) == (before["data"], before["metadata"])
+
+
+def test_it_keeps_what_it_shows_where_the_new_version_is_no_answer_to_its_question(
+    kernel: Kernel, server: LocalServer
+) -> None:
+    server.queue(Answer(text=["One."]), Answer(status=400, raw=[b"{}"]), Answer(text=["Two."]))
+    cell = kernel.run("%chat Hello")
+    assert kernel.run("%chat_retry").status == "error"
+    kernel.run("live = chat.revise(0, 'Another question'); chat.start(live).result(5)")
+    kernel.run("%chat_versions --select 3")
+    (shown,) = cell.outputs
+    assert shown["data"]["text/plain"] == "One."
+
+
+def test_it_shows_of_the_new_version_what_was_to_be_left_of_the_first(kernel: Kernel, server: LocalServer) -> None:
+    server.queue(Answer(text=["```\n1\n```"]), Answer(text=["Words.\n\n```\n2\n```"]))
+    cell = kernel.run("x = %chat -f code Hello")
+    kernel.run("%chat_retry")
+    (shown,) = cell.outputs
+    assert shown["data"]["text/plain"] == "2"
+    assert shown["metadata"]["chatanywhere"]["answer"].startswith("Words.")
+
+
+def test_where_no_cell_has_shown_the_turn_the_retry_is_where_it_is_shown(kernel: Kernel, server: LocalServer) -> None:
+    server.queue(Answer(text=["One."]), Answer(text=["Two."]), Answer(text=["Three."]))
+    kernel.run("chat.ask_sync('Hello')")
+    retry = kernel.run("%chat_retry")
+    kernel.run("%chat_retry")
+    (shown,) = retry.outputs
+    assert shown["data"]["text/plain"] == "Three."
+
+
 def test_versions_are_compared_and_chosen(kernel: Kernel, server: LocalServer) -> None:
     server.queue(Answer(text=["first"]), Answer(text=["second"]))
     ask(kernel, "a")

@@ -1,0 +1,50 @@
+"""Which output of the page shows which turn, so that another version of it can be shown there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from ..display import turn_metadata
+
+if TYPE_CHECKING:
+    from ..display import Painter
+    from ..live import LiveTurn
+    from ..session import ChatSession
+
+
+@dataclass(frozen=True)
+class _Place:
+    handle: Any
+    """IPython's handle of the output."""
+    question: str
+    form: str
+
+
+_places: Final[dict[tuple[str, int], _Place]] = {}
+"""By conversation and turn."""
+
+
+def note(live: LiveTurn, painter: Painter | None, form: str = "markdown") -> None:
+    """Remember where a turn that is over was shown."""
+    handle = getattr(painter, "place", None)
+    if handle is not None and live.index is not None:
+        _places[getattr(live.dialogue, "id", ""), live.index] = _Place(handle, live.version.question, form)
+
+
+def show_anew(session: ChatSession, index: int) -> bool:
+    """Show the selected version of a turn where the turn was shown in this kernel; tell whether it was.
+
+    Only an answer to the question that stands there, and one that is sent: a failure leaves what is shown.
+    """
+    place = _places.get((session.conversation_id, index))
+    if place is None:
+        return False
+    turn = session.turn(index)
+    version = turn.current
+    if version.is_sent and version.question == place.question:
+        from ..display.notebook import repaint  # where there is an output, there is a notebook
+
+        about = turn_metadata(version, conversation=session.conversation_id, turn=index, number=turn.selected)
+        repaint(place.handle, version, about, footer=session.footer, reasoning=session.reasoning, form=place.form)
+    return True
