@@ -16,7 +16,7 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from playwright.sync_api import sync_playwright
 
@@ -50,13 +50,7 @@ text = answer(SIZE)
 pieces = [text[at : at + 20] for at in range(0, len(text), 20)]
 chat.provider = Scripted.of(Script(pieces, delay=SECONDS / len(pieces)))
 """
-# Tasks that held the page up, and how long the log was in coming.
-WATCH = """() => {
-  window.longTasks = [];
-  new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) window.longTasks.push(entry.duration);
-  }).observe({ type: "longtask", buffered: false });
-}"""
+# How long the log was in coming.
 OPENED = """([selector, words]) => {
   const began = performance.now();
   return new Promise((resolve) => {
@@ -76,7 +70,9 @@ class Cost(NamedTuple):
     opening: float
     """Seconds from the command to the last turn on the page."""
     longest: float
-    """Milliseconds of the longest task while the answer grew."""
+    """Milliseconds of the page's longest task while the answer grew."""
+    longest_cpu: float
+    """The same without the time for which other processes had its core."""
     long_tasks: int
     """Of more than 50 ms."""
     busy: float
@@ -86,17 +82,37 @@ class Cost(NamedTuple):
 
 
 class Meter:
-    """Counts what comes over a page's WebSockets."""
+    """Counts what comes over a page's WebSockets, and what the page does meanwhile."""
 
     def __init__(self, page: Page) -> None:
         self.bytes = 0
         self._page = page
+        self._begun = 0.0, 0
         self._session = page.context.new_cdp_session(page)
         self._session.send("Network.enable")
         self._session.send("Performance.enable")
         self._session.on("Network.webSocketFrameReceived", self._count)
 
-    def busy(self) -> float:
+    def begin(self) -> None:
+        """Begin to count."""
+        self._begun = self._busy(), self.bytes
+        self._browser.start_tracing(page=self._page, categories=["toplevel"])
+
+    def cost(self, opening: float) -> Cost:
+        """Return what there was since :meth:`begin`."""
+        busy, came = self._begun
+        cost = self._busy() - busy, self.bytes - came
+        tasks = _tasks(json.loads(self._browser.stop_tracing())["traceEvents"])
+        longest, cpu = (max(each) for each in zip(*tasks, strict=True))
+        return Cost(opening / 1000, longest, cpu, sum(wall > 50 for wall, _ in tasks), *cost)
+
+    @property
+    def _browser(self) -> Browser:
+        browser = self._page.context.browser
+        assert browser is not None  # noqa: S101 - it was launched below
+        return browser
+
+    def _busy(self) -> float:
         metrics = self._session.send("Performance.getMetrics")["metrics"]
         return float(next(each["value"] for each in metrics if each["name"] == "TaskDuration"))
 
@@ -109,6 +125,21 @@ class Meter:
 
     def _count(self, event: dict[str, dict[str, str]]) -> None:
         self.bytes += len(event["response"]["payloadData"])
+
+
+def _tasks(events: list[dict[str, Any]]) -> list[tuple[float, float]]:
+    """Return the tasks of the page's main thread, each with its milliseconds by the clock and of the processor."""
+    threads = {
+        (event["pid"], event["tid"])
+        for event in events
+        if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
+    }
+    found: dict[tuple[int, int], list[tuple[float, float]]] = {thread: [] for thread in threads}
+    for event in events:
+        thread = event["pid"], event["tid"]
+        if event["name"] == "ThreadControllerImpl::RunTask" and thread in threads and "dur" in event:
+            found[thread].append((event["dur"] / 1000, event.get("tdur", event["dur"]) / 1000))
+    return max(found.values(), key=len)
 
 
 def of_the_panel(browser: Browser, turns: int, size: int, seconds: float) -> Cost:
@@ -125,24 +156,18 @@ def of_the_panel(browser: Browser, turns: int, size: int, seconds: float) -> Cos
         opening = page.evaluate(OPENED, [".chatanywhere-turn", f"Question {turns - 1}?"]) if turns else 0.0
         meter = Meter(page)
         meter.wait_until_quiet()
-        page.evaluate(WATCH)
         page.click(".chatanywhere-box")
         page.keyboard.type("Write.")
-        busy, came = meter.busy(), meter.bytes
+        meter.begin()
         page.keyboard.press("Enter")
         page.wait_for_function(
             f"document.querySelector('[data-turn=\"{turns}\"]')?.dataset.status === 'complete'",
             timeout=seconds * 10_000,
         )
         page.wait_for_timeout(500)
-        return _cost(page, meter, opening, busy, came)
-
-
-def _cost(page: Page, meter: Meter, opening: float, busy: float, came: int) -> Cost:
-    tasks = page.evaluate("window.longTasks")
-    cost = Cost(opening / 1000, max(tasks, default=0.0), len(tasks), meter.busy() - busy, meter.bytes - came)
-    page.context.close()
-    return cost
+        cost = meter.cost(opening)
+        page.context.close()
+        return cost
 
 
 # Panel's own server, which is how its ChatInterface is shown at its best: outside of a notebook.
@@ -176,14 +201,15 @@ def of_the_peer(browser: Browser, turns: int, size: int, seconds: float) -> Cost
         page.evaluate(_PEER_OPENED, f"Question {turns - 1}?")
         opening = 1000 * (time.monotonic() - began)
         page.wait_for_timeout(3000)
-        page.evaluate(WATCH)
         box = page.locator(".chat-interface-input-widget textarea, textarea").first
         box.click()
         page.keyboard.type("Write.")
-        busy, came = meter.busy(), meter.bytes
+        meter.begin()
         page.keyboard.press("Enter")
         page.wait_for_timeout(seconds * 1000 * 1.3 + 3000)
-        return _cost(page, meter, opening, busy, came)
+        cost = meter.cost(opening)
+        page.context.close()
+        return cost
 
 
 # Every message is in a shadow root of its own.
@@ -245,14 +271,18 @@ def main() -> None:
     parser.add_argument("--peer-turns", type=int, default=50, help="as --turns, for the peer (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print JSON, a line for each measurement")
     options = parser.parse_args()
-    print(f"{'':24}{'text':>9}{'opening':>10}{'longest task':>14}{'long tasks':>12}{'busy':>8}{'bytes':>12}{'×':>7}")
+    head = f"{'':24}{'text':>9}{'opening':>10}{'longest task':>14}{'of CPU':>10}{'> 50 ms':>9}{'busy':>8}{'bytes':>12}"
+    print(f"{head}{'/ text':>9}{'/ half':>9}")
+    half = 0
     for name, size, cost in rows(options):
+        growth = f"{cost.bytes / half:.2f}" if half and size == options.size else ""
+        half = cost.bytes
         if options.json:
             print(json.dumps({"name": name, "size": size, **cost._asdict()}), flush=True)
             continue
         print(
-            f"{name:24}{size:>9,}{cost.opening:>8.2f} s{cost.longest:>11.0f} ms{cost.long_tasks:>12}"
-            f"{cost.busy:>6.1f} s{cost.bytes:>12,}{cost.bytes / size:>7.1f}",
+            f"{name:24}{size:>9,}{cost.opening:>8.2f} s{cost.longest:>11.0f} ms{cost.longest_cpu:>7.0f} ms"
+            f"{cost.long_tasks:>9}{cost.busy:>6.1f} s{cost.bytes:>12,}{cost.bytes / size:>9.1f}{growth:>9}",
             flush=True,
         )
 
