@@ -23,9 +23,10 @@ MAX_FORMATTED: Final = 20_000
 a page with the panel would stand still for it; text costs nothing."""
 
 # The first rule hides the transcript beside a living panel; the second one the words that stand for a dead widget.
+# By children alone: with descendants the browser looks through the panel at every change in it.
 _STYLE: Final = """<style>
-.jp-OutputArea:has(.chatanywhere-panel) > .jp-OutputArea-child:has(.chatanywhere-transcript) { display: none; }
-.jp-OutputArea-child:has(.chatanywhere-transcript) + .jp-OutputArea-child > .jupyter-widgets:not(:has(*)) {
+.jp-OutputArea:has(> * > * > .chatanywhere-panel) > .jp-OutputArea-child:has(> * > .chatanywhere-transcript),
+.jp-OutputArea-child:has(> * > .chatanywhere-transcript) + .jp-OutputArea-child > .jupyter-widgets:not(:has(> *)) {
   display: none;
 }
 </style>"""
