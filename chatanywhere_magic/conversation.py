@@ -271,3 +271,5 @@ class Listed:
     updated: float
     model: str
     turns: int
+    notebook: str = ""
+    """The path of the notebook in which it was held, as that was called then; ``""`` where nobody said."""

@@ -310,7 +310,7 @@ class Store:
                 conditions.append("c.notebook = ?")
                 parameters.append(encodable(notebook))
             rows = file.connection.execute(
-                "SELECT c.id, c.name, c.started, c.updated, c.model, c.turns FROM conversations c"
+                "SELECT c.id, c.name, c.started, c.updated, c.model, c.turns, c.notebook FROM conversations c"
                 f" WHERE {' AND '.join(conditions)} ORDER BY c.updated DESC LIMIT ?",
                 (*parameters, limit + len(self._unsaved)),
             )

@@ -10,37 +10,15 @@ import nbformat
 from chatanywhere_magic.export import from_notebook
 from tests.kernel.conftest import LOAD, environment
 from tests.kernel.seen import evaluate, turns
-from tests.support.notebooks import execute, notebook_of
+from tests.support.notebooks import execute, notebook_of, saved
 from tests.support.server import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.support.kernels import Kernel, Result
+    from tests.support.kernels import Kernel
     from tests.support.server import LocalServer
-
-
-def saved(*cells: tuple[str, Result]) -> str:
-    """Return the notebook that a front end saves: each cell's id, and what it shows."""
-    return json.dumps(
-        {
-            "cells": [
-                {
-                    "cell_type": "code",
-                    "id": name,
-                    "metadata": {},
-                    "execution_count": 1,
-                    "source": "",
-                    "outputs": [{k: v for k, v in each.items() if k != "transient"} for each in result.outputs],
-                }
-                for name, result in cells
-            ],
-            "metadata": {},
-            "nbformat": 4,
-            "nbformat_minor": 5,
-        }
-    )
 
 
 def spoken(document: str) -> list[tuple[str, str, str]]:

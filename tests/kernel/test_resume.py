@@ -14,6 +14,7 @@ from chatanywhere_magic.testing.server import Answer
 from tests.kernel.conftest import LOAD, environment
 from tests.kernel.seen import assert_nothing_left_open, evaluate, turns
 from tests.support.kernels import Kernel
+from tests.support.notebooks import saved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,6 +82,44 @@ def test_another_notebook_is_offered_nothing(start: Callable[..., Kernel]) -> No
     first.run("%chat hello")
     first.shutdown()
     assert start(JPY_SESSION_NAME="/home/ada/other.ipynb").run(LOAD).stdout == ""
+
+
+@pytest.fixture
+def asked_in(start: Callable[..., Kernel], tmp_path: Path) -> Callable[[str], Path]:
+    """Ask in a notebook of this name, save it, and end its kernel; return the file."""
+
+    def ask(name: str) -> Path:
+        path = tmp_path / name
+        kernel = start(JPY_SESSION_NAME=str(path))
+        kernel.run(LOAD)
+        path.write_text(saved(("cell-1", kernel.run(f"%chat asked in {name}", cell_id="cell-1"))), encoding="utf-8")
+        kernel.shutdown()
+        return path
+
+    return ask
+
+
+def test_a_notebook_that_was_renamed_is_known_by_what_stands_in_it(
+    start: Callable[..., Kernel], asked_in: Callable[[str], Path], tmp_path: Path
+) -> None:
+    asked_in("other.ipynb")
+    renamed = asked_in("Untitled.ipynb").rename(tmp_path / "analysis.ipynb")
+    kernel = start(JPY_SESSION_NAME=str(renamed))
+    said = kernel.run(LOAD).stdout
+    assert "“asked in Untitled.ipynb”" in said
+    kernel.run(f"chat.switch({said.split()[-1]!r})")
+    kernel.run("%chat Go on", cell_id="cell-2")
+    kernel.restart()
+    renamed.unlink()  # from now on it is known by its path
+    assert "turns: 2" in kernel.run(LOAD).stdout
+
+
+def test_a_copy_is_offered_nothing_of_the_notebook_that_was_copied(
+    start: Callable[..., Kernel], asked_in: Callable[[str], Path], tmp_path: Path
+) -> None:
+    copied = tmp_path / "copy.ipynb"
+    copied.write_bytes(asked_in("Untitled.ipynb").read_bytes())
+    assert start(JPY_SESSION_NAME=str(copied)).run(LOAD).stdout == ""
 
 
 def test_it_can_be_gone_on_with_always_or_never(start: Callable[..., Kernel]) -> None:

@@ -1,7 +1,8 @@
-"""Notebooks executed by nbclient's command, as a person or a pipeline executes them."""
+"""Notebooks as they are saved, and executed by nbclient's command, as a person or a pipeline executes them."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from tests.support.kernels import manager_options
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from tests.support.kernels import Result
 
 Notebook = Any
 _nbformat: Any = nbformat  # it is untyped
@@ -45,3 +48,25 @@ def execute(notebook: Notebook, directory: Path, *, env: Mapping[str, str] | Non
         check=True,
     )
     return _nbformat.read(file, as_version=4)
+
+
+def saved(*cells: tuple[str, Result]) -> str:
+    """Return the notebook that a front end saves: each cell's id, and what it shows."""
+    return json.dumps(
+        {
+            "cells": [
+                {
+                    "cell_type": "code",
+                    "id": name,
+                    "metadata": {},
+                    "execution_count": 1,
+                    "source": "",
+                    "outputs": [{k: v for k, v in each.items() if k != "transient"} for each in result.outputs],
+                }
+                for name, result in cells
+            ],
+            "metadata": {},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
+    )
