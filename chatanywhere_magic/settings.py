@@ -13,8 +13,16 @@ from .strings import set_language, text
 
 Replay = Literal["off", "record", "replay", "replay-only"]
 MAX_TEMPERATURE: Final = 2.0
+SHOWN_LENGTH: Final = 60
 PRESET_OPTIONS: Final = ("system", "temperature", "max_tokens", "budget", "provider", "model")
 REPLAY_MODES: Final[tuple[Replay, ...]] = get_args(Replay)
+
+
+class OptionError(traitlets.TraitError):
+    """An option cannot have that value: what traitlets raises, in one line and in the person's language."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
 
 
 class Settings(Configurable):
@@ -90,7 +98,18 @@ class Settings(Configurable):
         # An option that is misspelt would be a new attribute, which nobody ever reads.
         if not name.startswith("_") and not hasattr(type(self), name):
             raise self._unknown(name)
-        super().__setattr__(name, value)
+        problem = ""
+        try:
+            super().__setattr__(name, value)
+        except traitlets.TraitError as caught:
+            shown = repr(value) if len(repr(value)) <= SHOWN_LENGTH else type(value).__name__
+            about = self.traits()[name].help
+            # What presets cannot be is told in our words already.
+            problem = (
+                str(caught) if name == "presets" else text("error.session_value", name=name, value=shown, help=about)
+            )
+        if problem:
+            raise OptionError(problem)
 
     def _unknown(self, name: str) -> ConfigurationError:
         close = get_close_matches(name, self.trait_names(config=True), n=3)

@@ -906,6 +906,11 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "У сеанса нет параметра {name!r}.{hint} Все параметры: %config ChatSession.",
         "会话没有选项 {name!r}。{hint}全部选项：%config ChatSession。",
     ),
+    "error.session_value": (
+        "{name} cannot be {value}. {help}",
+        "{name} не может быть {value}. {help}",
+        "{name} 不能是 {value}。{help}",
+    ),
     "error.several_conversations": (
         "{count} conversations have an id that begins with {id!r}. Give more of it.",
         "С {id!r} начинаются идентификаторы нескольких бесед ({count}). Укажите больше знаков.",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from IPython.core.getipython import get_ipython
 
 from ..strings import text
+from .names import is_free
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +46,7 @@ _SETTERS: Final = tuple(
 _ABBREVIATED: Final = re.compile(r"\.{3}|…|\*{3}|<")
 """What stands in the place of a key in instructions, as in ``sk-…``; no key has these."""
 _OURS: Final = re.compile(r"^\s*%%?chat|=\s*%chat")
+_CELL: Final = re.compile(r"\s*%%(chat(?:anywhere)?)(?!\w)")
 _LOGIN: Final = re.compile(rf"^\s*%chat_login\s+(?:-\S+\s+)*(?P<key>\S{{{_MIN_KEY},}})")
 _ALLOWED: Final = "--allow-secrets"
 _OPTION: Final = re.compile(rf"(?<!\S)--?{_NAME}(?:=|\s+){_VALUE}", re.IGNORECASE)
@@ -123,6 +125,8 @@ class KeyGuard:
     def __call__(self, lines: list[str]) -> list[str]:
         """Return `lines`, or, where a key stands in them, the refusal."""
         self._release()
+        if _is_theirs(lines):
+            return lines
         found = without_keys("".join(lines).removesuffix("\n"))
         if found is None:
             return lines
@@ -165,6 +169,13 @@ class KeyGuard:
             history = _history()
             history.db_cache_size = self._cache_size
             self._cache_size = None
+
+
+def _is_theirs(lines: list[str]) -> bool:
+    """Whether the cell is somebody else's, who has the name of our magic here."""
+    match = _CELL.match("".join(lines))
+    shell = get_ipython()
+    return match is not None and shell is not None and not is_free(shell, match[1])
 
 
 def _history() -> Any:

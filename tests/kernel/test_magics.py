@@ -637,6 +637,9 @@ class TestLoading:
         assert said == "Another extension has %%chat, %chat; here it is %%chatanywhere, %chatanywhere.\n"
         assert kernel.run("%%chat\nWhat is this?").stdout == "theirs: What is this?\n\n"
         assert "`%chat` not found" in kernel.run("%chat Hello").stderr
+        key = "sk-Abc123dEf456gHi789jKl012"
+        assert kernel.run(f"%%chat --api-key {key}\n{key}").stdout == f"theirs: {key}\n\n"
+        assert "Nothing was run" in kernel.run(f"%%chatanywhere\n{key}").stderr
         assert server.requests == []
         kernel.run("%%chatanywhere -q\n>>> What?")
         kernel.run("answer = %chatanywhere {x} Why?")

@@ -75,3 +75,22 @@ def test_every_option_can_be_set_by_its_name() -> None:
     settings = Settings()
     for name in settings.trait_names(config=True):
         setattr(settings, name, getattr(settings, name))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("temperature", 9, "temperature cannot be 9. Sampling temperature, 0 to 2."),
+        ("language", "xx", "language cannot be 'xx'. Language of everything shown: en, ru or zh."),
+        ("max_tokens", "many", "max_tokens cannot be 'many'. Most tokens of an answer."),
+        ("persist", ["x" * 100], "persist cannot be list. Keep conversations on disk"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_in_one_line_that_says_what_can(name: str, value: Any, says: str) -> None:
+    settings = Settings()
+    before = getattr(settings, name)
+    with pytest.raises(TraitError) as caught:
+        setattr(settings, name, value)
+    assert str(caught.value).startswith(says)
+    assert caught.value.__context__ is None
+    assert getattr(settings, name) == before
