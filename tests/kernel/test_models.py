@@ -113,7 +113,8 @@ class TestShortNames:
         assert answer.metadata["chatanywhere"]["model"].startswith("SmolLM2")
 
     def test_an_alias_is_a_name(self, kernel: Kernel) -> None:
-        assert "must be a unicode string" in kernel.run("%config ChatSession.aliases = {'fast': 3}").stderr
+        said = kernel.run("%config ChatSession.aliases = {'fast': 3}").stderr
+        assert "aliases cannot be {'fast': 3}. Short names for -m" in said
 
     def test_aliases(self, kernel: Kernel, server: LocalServer) -> None:
         kernel.run("%config ChatSession.aliases = {'fast': 'gpt-4o', 'old': 'chatanywhere-web/gpt-3.5-turbo'}")
