@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+import pytest
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
 
     from tests.support.lab import NotebookPage
+
+needs_subshells = pytest.mark.skipif(
+    int(version("ipykernel").partition(".")[0]) < 7,
+    reason="before ipykernel 7 what a panel says waits until the cell ends",
+)
 
 
 class PanelPage:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.panel_page import PanelPage
+from tests.browser.panel_page import PanelPage, needs_subshells
 from tests.support.server import Answer
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def test_a_question_in_the_panel_streams_there_and_the_next_cell_knows_of_it(
     ]
 
 
+@needs_subshells
 def test_the_panel_asks_streams_and_stops_while_a_cell_runs(
     open_panel: OpenPanel, server: LocalServer, lab: Lab
 ) -> None:

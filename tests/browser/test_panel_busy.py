@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.panel_page import PanelPage
+from tests.browser.panel_page import PanelPage, needs_subshells
 from tests.support.server import Answer
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def test_stop_during_run_all_ends_the_run(notebook_page: OpenNotebook, server: L
     assert "behind" not in notebook.cell_output_text(2)
 
 
+@needs_subshells
 def test_questions_asked_during_a_cell_queue_and_can_be_taken_back(
     notebook_page: OpenNotebook, server: LocalServer, lab: Lab
 ) -> None:
