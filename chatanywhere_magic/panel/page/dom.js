@@ -83,6 +83,7 @@ export function iconButton(name, label, click, attributes = {}) {
  * @property {string} label
  * @property {string} [detail] shown smaller, behind the label
  * @property {boolean} [checked] makes it one of a group of which one is chosen
+ * @property {boolean} [apart] whether a line stands above it
  * @property {() => void} choose
  */
 
@@ -131,7 +132,7 @@ export function openMenu(anchor, label, items, options = {}) {
           role: item.checked === undefined ? "menuitem" : "menuitemradio",
           "aria-checked": item.checked === undefined ? null : String(item.checked),
           tabindex: -1,
-          class: "chatanywhere-menu-item",
+          class: `chatanywhere-menu-item${item.apart ? " chatanywhere-menu-apart" : ""}`,
           click: () => {
             close();
             item.choose();

@@ -128,8 +128,9 @@ export class HeaderView {
       const answer = await app.ask("conversations", { search: words }, 5000);
       /** @type {{id: string, title: string, detail: string, open: boolean}[]} */
       const found = answer.ok ? answer.data : [];
-      const items = found.map((each) => ({
+      const items = found.map((each, at) => ({
         label: each.title || app.say("panel.untitled"),
+        apart: !words && at === 0,
         detail: each.detail,
         checked: each.open,
         choose: () => void app.act("switch", { conversation: each.id }),
@@ -253,8 +254,8 @@ export class HeaderView {
       { label: app.say("panel.undo"), choose: () => void app.act("undo", {}) },
       { label: app.say("panel.redo"), choose: () => void app.act("restore", {}) },
       { label: app.say("panel.clear"), choose: () => void app.clear() },
-      ...EXPORTS.map(([format, key]) => ({ label: app.say(key), choose: () => void app.export(format) })),
-      { label: app.say("panel.usage_label"), detail: usage, choose: () => app.tell(usage) },
+      ...EXPORTS.map(([format, key], at) => ({ label: app.say(key), apart: at === 0, choose: () => void app.export(format) })),
+      { label: app.say("panel.usage_label"), detail: usage, apart: true, choose: () => app.tell(usage) },
     ]);
   }
 }

@@ -51,7 +51,7 @@ export class Log {
     );
     this.jump = element(
       "button",
-      { type: "button", class: "chatanywhere-jump", hidden: true, click: () => this.toEnd() },
+      { type: "button", class: "chatanywhere-jump", "aria-label": app.say("panel.latest"), hidden: true, click: () => this.toEnd() },
       icon("down"),
       element("span", { text: app.say("panel.latest") }),
     );
