@@ -29,7 +29,7 @@ from chatanywhere_magic.testing.server import Answer, LocalServer
 from tests.unit.helpers import ask, assert_for_people
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 KEY = "sk-0123456789-do-not-show-me"
@@ -219,13 +219,23 @@ def test_several_frames_of_zstandard_are_one_body(web: LocalServer) -> None:
         assert ask(ChatAnywhere).text == SAID * 3
 
 
-def test_they_are_asked_for_where_their_libraries_are(web: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def looked_for_anew() -> Iterator[Callable[[], None]]:
+    """Have the libraries looked for again, which is done once otherwise."""
+    yield _inflate.accepted_encodings.cache_clear
+    _inflate.accepted_encodings.cache_clear()
+
+
+def test_they_are_asked_for_where_their_libraries_are(
+    web: LocalServer, monkeypatch: pytest.MonkeyPatch, looked_for_anew: Callable[[], None]
+) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", web.api_url)
     ask(OpenAI)
     assert web.requests[-1].headers["Accept-Encoding"] == "gzip, deflate, br, zstd"
     # Import machinery's own way to say that a module is not there.
     for module in (*_inflate._BROTLI, *_inflate._ZSTD):
         monkeypatch.setitem(sys.modules, module, None)
+    looked_for_anew()
     ask(OpenAI)
     assert web.requests[-1].headers["Accept-Encoding"] == "gzip, deflate"
     web.queue(Answer(raw=[brotli.compress(EVENTS)], headers={"Content-Encoding": "br"}))
