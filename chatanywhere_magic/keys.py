@@ -30,7 +30,7 @@ PRECEDENCE: Final[tuple[Place, ...]] = ("session", "environment", "keyring", "fi
 """The first place that has a key is the one that counts."""
 SERVICE: Final = "chatanywhere_magic"
 """What the entries of the keyring are found under."""
-_DIRECTORY_VARIABLES: Final = ("XDG_CONFIG_HOME", "HOME", "APPDATA", "LOCALAPPDATA", "USERPROFILE")
+_DIRECTORY_VARIABLES: Final = ("XDG_CONFIG_HOME", "HOME") if os.name == "posix" else ("APPDATA", "LOCALAPPDATA")
 """What can say where a person's settings are."""
 _PRIVATE_FILE: Final = 0o600
 _PRIVATE_DIRECTORY: Final = 0o700
@@ -198,20 +198,20 @@ def _asked(action: str, *arguments: str | Secret) -> str | None:
 
 def file_path() -> Path:
     """Return the file that notes which keys are kept where."""
-    return config_directory() / "keys.json"
+    return _file_path(*map(os.environ.get, _DIRECTORY_VARIABLES))
 
 
 def config_directory() -> Path:
     """Return the directory of this person's settings."""
-    return _directory(*map(os.environ.get, _DIRECTORY_VARIABLES))
+    return file_path().parent
 
 
 @cache
-def _directory(*_environment: str | None) -> Path:
+def _file_path(*_environment: str | None) -> Path:
     """Found out once for an environment: every question asks for it several times."""
     from platformdirs import user_config_path  # with the first question, not with the extension
 
-    return user_config_path(SERVICE, appauthor=False)
+    return user_config_path(SERVICE, appauthor=False) / "keys.json"
 
 
 def _notes() -> dict[str, _Note]:

@@ -83,9 +83,9 @@ def _is_placeholder(secret: str, kind: str) -> bool:
 def secrets_of_environment() -> list[Secret]:
     """Return the values of the environment's variables that are called keys, tokens or passwords."""
     found = []
-    for name, value in os.environ.items():
-        value = value.strip()  # noqa: PLW2901 - as keys are read
-        if len(value) >= LEAST_KEY and _is_named_as_key(name) and not value.startswith(("/", "~", ".")):
+    for name in filter(_is_named_as_key, os.environ):
+        value = os.environ.get(name, "").strip()  # as keys are read
+        if len(value) >= LEAST_KEY and not value.startswith(("/", "~", ".")):
             try:
                 found.append(Secret(value, name))
             except ConfigurationError:

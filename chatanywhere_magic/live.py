@@ -227,6 +227,8 @@ class LiveTurn:
         self.sent: Messages = []
         """What the provider was sent."""
         self.notice = ""
+        self.begun = threading.Event()
+        """Set when the first text has come, of the answer or of the reasoning, and when the turn ends without any."""
         self.done = threading.Event()
         self._version = Version(
             request.prompt,
@@ -364,8 +366,10 @@ class LiveTurn:
                 elapsed = time.monotonic() - self._clock
                 self.change(timing=replace(self._version.timing, first_text=elapsed))
             self._answer.add(delta.text)
+            self._begin_text()
         elif isinstance(delta, Reasoning):
             self._reasoning.add(delta.text)
+            self._begin_text()
         elif isinstance(delta, ToolCall):
             self.change(tool_calls=(*self._version.tool_calls, delta))
         elif isinstance(delta, Usage):
@@ -376,6 +380,10 @@ class LiveTurn:
             self.notice = delta.text
         elif isinstance(delta, Finish):
             self.change(finish_reason=delta.reason)
+
+    def _begin_text(self) -> None:
+        if not self.begun.is_set() and self.has_text:
+            self.begun.set()
 
     def change(self, **fields: Any) -> None:
         """Replace fields of the version, other than its text."""
@@ -393,3 +401,4 @@ class LiveTurn:
             error=str(error) if error else "",
             timing=replace(self._version.timing, total=elapsed),
         )
+        self.begun.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .metadata import METADATA_KEY, turn_metadata
-from .painting import FORMS, HEAD_START_SECONDS, PAINT_SECONDS, Painter, follow, painter_for, wait_for_text
+from .painting import FORMS, HEAD_START_SECONDS, PAINT_SECONDS, Painter, follow, painter_for
 from .terminal import printable
 from .words import final_words, footer_words, state_line, waiting_words
 
@@ -20,6 +20,5 @@ __all__ = [
     "printable",
     "state_line",
     "turn_metadata",
-    "wait_for_text",
     "waiting_words",
 ]

@@ -18,7 +18,7 @@ FORMS: Final = ("markdown", "text", "code", "json", "html-source")
 """What can be left of an answer when it is over."""
 PAINT_SECONDS: Final = 0.098
 """Between two paints. Painting by clock keeps a fast answer from costing more than a slow one."""
-HEAD_START_SECONDS: Final = 0.001
+HEAD_START_SECONDS: Final = 0.002
 """That long the engine has the interpreter to itself, until the question is out."""
 UNSHOWN_SECONDS: Final = 0.1
 """That long nothing says what is waited for: to show it would hold up the answer that may be just about to come."""
@@ -89,7 +89,7 @@ def follow(live: LiveTurn, painter: Painter, changed: threading.Event) -> None:
     """
     begun = time.monotonic()
     painter.get_ready()
-    wait_for_text(live, changed, begun + UNSHOWN_SECONDS)
+    live.begun.wait(begun + UNSHOWN_SECONDS - time.monotonic())
     while not live.is_over:
         painted = time.monotonic()
         painter.paint(live)
@@ -97,11 +97,4 @@ def follow(live: LiveTurn, painter: Painter, changed: threading.Event) -> None:
             live.done.wait(max(0.0, painted + PAINT_SECONDS - time.monotonic()))
         # Once a second at least, for the seconds waited.
         changed.wait(1.0)
-        changed.clear()
-
-
-def wait_for_text(live: LiveTurn, changed: threading.Event, until: float) -> None:
-    """Wait for the first text, or the end, and at most until the monotonic clock says `until`."""
-    while not (live.is_over or live.has_text) and (left := until - time.monotonic()) > 0:
-        changed.wait(left)
         changed.clear()

@@ -6,7 +6,6 @@ import re
 import signal
 import sys
 import threading
-import time
 from difflib import get_close_matches
 from keyword import iskeyword
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
 from .. import places
-from ..display import FORMS, HEAD_START_SECONDS, follow, painter_for, printable, wait_for_text
+from ..display import FORMS, HEAD_START_SECONDS, follow, painter_for, printable
 from ..errors import ChatError, ChatInterrupted, LeakError, UsageError
 from ..live import Interrupts
 from ..schema import Schema
@@ -306,7 +305,7 @@ def show_turn(
     changed = threading.Event()
     live.listen(lambda _: changed.set())
     session.start(live)  # first of all: what painting needs is loaded while it is on its way
-    wait_for_text(live, changed, time.monotonic() + HEAD_START_SECONDS)
+    live.begun.wait(HEAD_START_SECONDS)
     painter = painter_for(
         shell, footer=session.footer, reasoning=session.reasoning, rich=session.rich, alone=alone, form=form
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Final
 from urllib.parse import SplitResult, urlsplit, urlunsplit
@@ -19,6 +20,7 @@ PLAIN_HTTP_VARIABLE: Final = "CHATANYWHERE_PLAIN_HTTP"
 _FORBIDDEN: Final = re.compile(r"[\s\\#<>\"{}|^`]")
 
 
+@lru_cache
 def check_url(url: str, source: str, key: str = "error.url") -> str:
     """Return `url` without a trailing slash, or raise ``ConfigurationError`` if it is no http(s) URL."""
     url = url.strip()
@@ -46,6 +48,7 @@ def without_password(url: str) -> str:
     return re.sub(r"//[^/]*@", "//***@", url)
 
 
+@lru_cache
 def host_of(url: str) -> str:
     """Return host and port of `url`, without the user and password that may stand before them."""
     return urlsplit(url).netloc.rpartition("@")[2]
@@ -56,6 +59,7 @@ def has_password(url: str) -> bool:
     return "@" in urlsplit(url).netloc
 
 
+@lru_cache
 def is_loopback(url: str) -> bool:
     """Whether what is sent to `url` stays on this machine."""
     host = urlsplit(url).hostname or ""
