@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import time
 from contextlib import aclosing
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -15,7 +16,7 @@ from ..messages import DeltaGenerator, Notice, Reasoning, Text, ToolCall
 from ..strings import text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from ._limits import Deadline
 
@@ -104,5 +105,14 @@ async def with_retries(
         else:
             return
         why = text("why.rate_limit" if before.kind == "rate_limit" else "why.failed")
-        yield Notice(text("notice.retrying", why=why, seconds=f"{pause:.0f}"))
-        await asyncio.sleep(pause)
+        async with aclosing(_counted_down(why, pause)) as notices:
+            async for notice in notices:
+                yield notice
+
+
+async def _counted_down(why: str, pause: float) -> AsyncGenerator[Notice, None]:
+    """Wait for `pause` seconds, and say each second how many are left."""
+    until = time.monotonic() + pause
+    while (left := until - time.monotonic()) > 0:
+        yield Notice(text("notice.retrying", why=why, seconds=math.ceil(left)))
+        await asyncio.sleep(min(left, 1.0))

@@ -115,13 +115,18 @@ def test_the_limit_that_was_reached_is_the_one_that_is_named(
     assert "silent for 1 s" in str(error)
 
 
-def test_the_person_sees_that_it_is_tried_again(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_person_sees_how_long_it_is_until_it_is_tried_again(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CHATANYWHERE_API_KEY", "sk-made-up")
     monkeypatch.setenv("CHATANYWHERE_BASE_URL", server.api_url)
-    server.queue(Answer(status=429, headers={"retry-after-ms": "1"}), Answer(text=["Yes."]))
+    server.queue(Answer(status=429, headers={"retry-after-ms": "1400"}), Answer(text=["Yes."]))
     outcome = ask(ChatAnywhereAPI, max_retries=1)
     assert outcome.text == "Yes."
-    assert [notice.text for notice in outcome.of(Notice)] == ["Too many requests; asking again in 0 s …"]
+    assert [notice.text for notice in outcome.of(Notice)] == [
+        "Too many requests; asking again in 2 s …",
+        "Too many requests; asking again in 1 s …",
+    ]
 
 
 def test_the_other_host_is_tried_if_the_person_gave_the_key_for_it(
