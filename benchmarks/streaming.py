@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -82,25 +82,30 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True)
 class Stream:
-    """An answer of so many chunks of so many characters; at `rate` chunks a second, or as fast as they come."""
+    """An answer of so many chunks of so many characters; at `rate` chunks a second, or as fast as they come.
+
+    The first comes after `wait` seconds.
+    """
 
     chunks: int
     size: int
     rate: float = 0.0
+    wait: float = 0.0
 
     @property
     def prompt(self) -> str:
         """The question to which the test server answers with it."""
-        return f"stream {self.chunks}x{self.size}" + (f"@{self.rate:g}" if self.rate else "")
+        rate = f"@{self.rate:g}" if self.rate else ""
+        return f"stream {self.chunks}x{self.size}{rate}" + (f" after {self.wait:g}" if self.wait else "")
 
     @property
     def doubled(self) -> Stream:
         """An answer of twice the length."""
-        return Stream(2 * self.chunks, self.size, self.rate)
+        return replace(self, chunks=2 * self.chunks)
 
     def __str__(self) -> str:
         speed = f"{self.rate:g}/s" if self.rate else "full speed"
-        return f"{self.chunks:,} × {self.size} at {speed}"
+        return f"{self.chunks:,} × {self.size} at {speed}" + (f", after {self.wait:g} s" if self.wait else "")
 
 
 class Reader:
@@ -133,8 +138,7 @@ class Reader:
             raise RuntimeError(result.errors[0].evalue)
         told = json.loads(self._kernel.run("print(json.dumps(measured))").stdout)
         shown = [at for at, kind in result.sent if kind in _SHOWN]
-        # By hand, the first thing that is shown is nothing.
-        first = told.get("first") or shown[way in BY_HAND]
+        first = told.get("first") or result.first_text
         return Cost(first - told["start"], told["end"] - told["start"], told["cpu"], len(shown), result.bytes)
 
 

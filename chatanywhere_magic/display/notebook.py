@@ -9,7 +9,7 @@ there the answer is a single output from the beginning, painted less often as it
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from IPython import get_ipython
@@ -43,7 +43,6 @@ class FinalPainter:
         self._form = form
         self._renderer = IncrementalRenderer()
         self._answered = 0
-        self._thoughts = IncrementalRenderer()
         self._reasoned = 0
         self._shows_reasoning = reasoning
 
@@ -51,6 +50,10 @@ class FinalPainter:
     def place(self) -> DisplayHandle | None:
         """The output that shows the turn when it is over, if it can be changed later."""
         return None
+
+    @cached_property
+    def _thoughts(self) -> IncrementalRenderer:
+        return IncrementalRenderer()
 
     def get_ready(self) -> None:
         """Load the Markdown renderer."""
@@ -139,7 +142,7 @@ class CellPainter(FinalPainter):
         self._gathered: list[str] = []
         """HTML of what is finished of it."""
         self._groups = 0
-        self._group = DisplayHandle()
+        self._group = self._last
         self._group_html: list[str] = []
         self._group_plain = ""
         self._kept = 0
@@ -153,11 +156,11 @@ class CellPainter(FinalPainter):
 
     def paint(self, live: LiveTurn) -> None:
         """Show the text so far; before there is any, what is being waited for."""
-        if not self._shown:
-            self._paint_last(_words(live))  # the place of everything that follows
         fresh, finished = self._read(live)
         self._plain += fresh
         self._gathered += finished
+        if not self._shown:
+            self._paint_last(_words(live))  # the place of everything that follows
         self._paint_reasoning(live)
         self._keep_gathered(live)
         self._paint_last(_words(live))

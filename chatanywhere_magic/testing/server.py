@@ -4,7 +4,8 @@ Tests queue what it answers, in the protocol or byte for byte, and look at what 
 
     python -m chatanywhere_magic.testing.server --port 8000 --rate 100
 
-A prompt of the form ``stream 4000x4@100`` is answered with 4,000 chunks of 4 characters at 100 a second.
+A prompt of the form ``stream 4000x4@100 after 0.5`` is answered with 4,000 chunks of 4 characters at 100 a second, half
+a second after it came; without ``@`` as fast as they go, without ``after`` at once.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ MODELS_PATH: Final = "/v1/models"
 START_SECONDS: Final = 10.0
 _TICK_SECONDS: Final = 0.002
 
-_STREAM_PROMPT: Final = re.compile(r"stream (\d+)x(\d+)(?:@(\d+(?:\.\d+)?))?")
+_STREAM_PROMPT: Final = re.compile(r"stream (\d+)x(\d+)(?:@(\d+(?:\.\d+)?))?(?: after (\d+(?:\.\d+)?))?")
 _PROSE: Final = (
     "A **median** is the value in the middle: half of the numbers are smaller, half are larger. "
     "Unlike the mean it does not move when one number is very far from the others.\n\n"
@@ -70,6 +71,8 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     raw: Sequence[bytes] | None = None
 
+    wait: float = 0.0
+    """Seconds before the first piece, as of a model that reads the prompt."""
     delay: float = 0.0
     """Seconds from one piece to the next."""
     hold: threading.Event | None = None
@@ -313,6 +316,7 @@ class LocalServer:
         for head in body.begin:
             await response.write(head)
         hold_after = len(body.pieces) if answer.hold_after is None else answer.hold_after
+        await asyncio.sleep(answer.wait)
         # By the clock, so that the rate holds however long the writing takes.
         due = time.monotonic()
         for number, piece in enumerate(body.pieces):
@@ -353,6 +357,7 @@ class LocalServer:
             count, size, rate = int(match[1]), int(match[2]), float(match[3] or 0)
             return Answer(
                 text=list(itertools.islice(_prose(size), count)),
+                wait=float(match[4] or 0),
                 delay=1 / rate if rate else 0.0,
                 usage=(1, count),
             )

@@ -68,6 +68,8 @@ class Result:
     """``time.perf_counter()`` and type of each IOPub message."""
     sent: list[tuple[float, str]] = field(default_factory=list)
     """When the kernel made each IOPub message, in seconds since the epoch, and its type."""
+    first_text: float | None = None
+    """The same for the first output that shows text: a state, such as ``[waiting …]``, is none."""
     payload: list[dict[str, Any]] = field(default_factory=list)
     """What the reply asks the front end to do, such as opening the pager with a help text."""
     idle: bool = False
@@ -338,7 +340,12 @@ class Kernel:
         result = self._results.get(message["parent_header"].get("msg_id", ""), self.orphans)
         result.bytes += size
         result.arrivals.append((time.perf_counter(), kind))
-        result.sent.append((message["header"]["date"].timestamp(), kind))
+        sent = message["header"]["date"].timestamp()
+        result.sent.append((sent, kind))
+        if result.first_text is None and kind in {"display_data", "update_display_data"}:
+            words = content["data"].get("text/plain", "")
+            shown = content["data"].get("text/markdown", words)  # by hand, whose plain form is an object's name
+            result.first_text = sent if shown.strip() and not shown.startswith("[") else None
         if kind == "status":
             result.idle = content["execution_state"] == "idle"
         elif kind == "clear_output":
