@@ -87,6 +87,12 @@ class History(Settings):
             raise ConfigurationError(text("error.no_turn", number=index + 1))
         return turns[index]
 
+    def shown_turn(self, conversation_id: str, index: int) -> Turn | None:
+        """Return the turn at `index` of a conversation; None if that is not open, or the turn is hidden."""
+        dialogue = self._open  # once, since another thread may open another one
+        turn = dialogue.conversation.turns[index] if dialogue.id == conversation_id else None
+        return None if turn is None or turn.hidden else turn
+
     def listen(self, listener: Callable[[Change, LiveTurn | None], None]) -> Callable[[], None]:
         """Have `listener` called on the engine's thread when the conversation changes; return how to end that."""
         self._listeners.append(listener)
@@ -177,6 +183,18 @@ class History(Settings):
             return self._change_turn(index, selected=version)
 
         return self._engine.call(choose)
+
+    def choose(self, live: LiveTurn) -> None:
+        """Have its turn show and send the version that `live` became, unless the turn is not shown any more."""
+
+        def choose() -> None:
+            if live.index is None or live.dialogue is not self._open:
+                return
+            turn = self.shown_turn(self._open.id, live.index)
+            if turn is not None and turn.selected != live.at:
+                self._change_turn(live.index, selected=live.at)
+
+        self._engine.call(choose)
 
     def pin(self, index: int, pinned: bool = True) -> Turn:  # noqa: FBT001, FBT002 - pin(3, False) reads well
         """Have the turn at `index` never left out of what is sent.

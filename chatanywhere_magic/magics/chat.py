@@ -198,8 +198,7 @@ class ChatMagics(Magics):
         chosen = lives[models.index(wanted)]
         # One that failed is not kept where another one is good.
         kept = next((live for live in (chosen, *lives) if _is_good(live)), chosen)
-        if kept.index is not None and kept.at != self.session.turn(kept.index).selected:
-            self.session.select(kept.index, kept.at)
+        self.session.choose(kept)
         for columns in shown:
             if columns is not None and kept in columns.lives and kept.status == "complete":
                 columns.finish(kept)

@@ -16,7 +16,7 @@ from ..strings import text
 from .chat import show_turn
 from .notebook import SHORT_ID, date, described, notebook_path
 from .options import Namespace, Option, Options, takes
-from .outputs import note, show_anew
+from .outputs import conversation_of, note, show_anew
 from .tables import show_table
 from .transcript import shortened, show_found, show_history, show_versions
 from .writing import write_whole
@@ -223,7 +223,7 @@ class ConversationMagics(Magics):
             live = self.session.retry(index, provider=given.provider, model=given.model or "")
             interrupts.stop(live)
             painter = show_turn(self._shell, self.session, live)
-        if live.index is not None and not show_anew(self.session, live.index):
+        if live.index is not None and not show_anew(self.session, conversation_of(live), live.index):
             note(live, painter)
         live.reply()
 
@@ -280,7 +280,7 @@ class ConversationMagics(Magics):
         index = _number(given.words[0]) if given.words else self._last()
         if given.select is not None:
             self.session.select(index, given.select)
-            show_anew(self.session, index)
+            show_anew(self.session, self.session.conversation_id, index)
         show_versions(index, self.session.turn(index))
 
     @no_var_expand

@@ -25,26 +25,32 @@ _places: Final[dict[tuple[str, int], _Place]] = {}
 """By conversation and turn."""
 
 
+def conversation_of(live: LiveTurn) -> str:
+    """Return the id of the conversation in which a turn has its place."""
+    return getattr(live.dialogue, "id", "")
+
+
 def note(live: LiveTurn, painter: Painter | None, form: str = "markdown") -> None:
     """Remember where a turn that is over was shown."""
     handle = getattr(painter, "place", None)
     if handle is not None and live.index is not None:
-        _places[getattr(live.dialogue, "id", ""), live.index] = _Place(handle, live.version.question, form)
+        _places[conversation_of(live), live.index] = _Place(handle, live.version.question, form)
 
 
-def show_anew(session: ChatSession, index: int) -> bool:
+def show_anew(session: ChatSession, conversation_id: str, index: int) -> bool:
     """Show the selected version of a turn where the turn was shown in this kernel; tell whether it was.
 
-    Only an answer to the question that stands there, and one that is sent: a failure leaves what is shown.
+    Only an answer to the question that stands there, and one that is sent: a failure leaves what is shown. So does a
+    turn that was hidden meanwhile, or whose conversation is not the open one any more.
     """
-    place = _places.get((session.conversation_id, index))
+    place = _places.get((conversation_id, index))
     if place is None:
         return False
-    turn = session.turn(index)
-    version = turn.current
-    if version.is_sent and version.question == place.question:
+    turn = session.shown_turn(conversation_id, index)
+    if turn is not None and turn.current.is_sent and turn.current.question == place.question:
         from ..display.notebook import repaint  # where there is an output, there is a notebook
 
-        about = turn_metadata(version, conversation=session.conversation_id, turn=index, number=turn.selected)
+        version = turn.current
+        about = turn_metadata(version, conversation=conversation_id, turn=index, number=turn.selected)
         repaint(place.handle, version, about, footer=session.footer, reasoning=session.reasoning, form=place.form)
     return True

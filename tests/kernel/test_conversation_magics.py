@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -200,6 +201,17 @@ def test_where_no_cell_has_shown_the_turn_the_retry_is_where_it_is_shown(kernel:
     retry = kernel.run("%chat_retry")
     kernel.run("%chat_retry")
     (shown,) = retry.outputs
+    assert shown["data"]["text/plain"] == "Three."
+
+
+def test_a_turn_that_is_deleted_while_it_is_retried_was_interrupted(kernel: Kernel, server: LocalServer) -> None:
+    server.queue(Answer(text=["One."]), Answer(text=["Two "], hold=threading.Event()), Answer(text=["Three."]))
+    cell = kernel.run("%chat Hello")
+    running = kernel.start("chat.listen(lambda _, live: live and live.version.answer and chat.delete(0))\n%chat_retry")
+    assert running.wait().errors[0].ename == "ChatInterrupted"
+    kernel.run("%chat_undo --back")
+    kernel.run("%chat_retry")
+    (shown,) = cell.outputs
     assert shown["data"]["text/plain"] == "Three."
 
 
