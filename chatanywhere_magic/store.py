@@ -254,8 +254,7 @@ class Store:
 
         if not self._attempt(remove, writing=True):
             return False
-        for each in (conversation_id, name):
-            self._names.pop(each, None)
+        # Its name in the file stays as it is: of a conversation that became two, the other one is still there.
         self._known.pop(conversation_id, None)
         self._unsaved.pop(conversation_id, None)
         return True

@@ -443,6 +443,33 @@ def test_of_a_conversation_that_became_two_the_one_that_is_meant_is_forgotten(st
     assert len(store.search("theirs")) == 1
 
 
+def test_after_the_other_one_was_forgotten_ours_is_still_one_and_the_same(store: Store, directory: Path) -> None:
+    store.save("shared", conversation("first"))
+    other_kernel(directory, "shared", "theirs")
+    ours = conversation("first", RARE)
+    store.save("shared", ours)
+    (theirs,) = {listed.id for listed in store.conversations()} - {"shared"}
+    assert store.forget(theirs)
+    assert store.load("shared") == ours
+    store.save("shared", ours.appended(said("again")))
+    assert [(listed.id, listed.turns) for listed in store.conversations()] == [("shared", 3)]
+    assert store.forget("shared")
+    assert traces(directory) == []
+
+
+def test_ours_asked_anew_after_it_was_forgotten_is_none_of_the_other_one(store: Store, directory: Path) -> None:
+    store.save("shared", conversation("first"))
+    other_kernel(directory, "shared", "theirs")
+    store.save("shared", conversation("first", "ours"))
+    assert store.forget("shared")
+    assert store.load("shared") is None
+    store.save("shared", conversation(RARE))
+    assert sorted(listed.turns for listed in store.conversations()) == [1, 2]
+    assert store.forget("shared")
+    assert traces(directory) == []
+    assert len(store.search("theirs")) == 1
+
+
 def test_what_cannot_be_removed_is_still_there(filled: Path) -> None:
     store = Store.open(filled)
     store._opened().connection.execute("PRAGMA busy_timeout = 50")
