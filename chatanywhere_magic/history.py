@@ -37,6 +37,7 @@ class History(Settings):
         self._open = Dialogue()
         self._dialogues = {self._open.id: self._open}
         """The conversations of this kernel, by id."""
+        self._claimed: set[str] = set()
         self._listeners: list[Callable[[Change, LiveTurn | None], None]] = []
         self._keeper = Keeper(self._engine, self, lambda dialogue: dialogue.snapshot(self._asker.live))
         self._asker = Asker(self, self._keeper, told=self._turn_changed, earlier_answer=self._earlier_answer)
@@ -344,7 +345,13 @@ class History(Settings):
                 raise ConfigurationError(text("error.no_conversation", id=conversation_id))
             dialogue = Dialogue(conversation.settled(), meant)
         entered = dialogue
-        self._engine.call(lambda: self._enter(entered))
+
+        def enter() -> None:
+            self._enter(entered)
+            if meant in self._claimed:
+                self._keeper.changed(entered)
+
+        self._engine.call(enter)
 
     def forget(self, conversation_id: str, *, current: bool = False) -> None:
         """Remove a conversation for good, here and from the disk; nothing takes that back.
@@ -460,6 +467,13 @@ class History(Settings):
             The path of the notebook to which they belong.
         """
         self._keeper.begin(notebook)
+
+    def claim(self, conversation_id: str) -> None:
+        """Have a conversation belong to this kernel's notebook as soon as it is gone on with, not with its next turn.
+
+        For that of a notebook that had another path, at which something else may stand now.
+        """
+        self._claimed.add(conversation_id)
 
     @property
     def has_kept(self) -> bool:

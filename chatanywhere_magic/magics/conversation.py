@@ -14,7 +14,7 @@ from ..errors import UsageError
 from ..live import Interrupts
 from ..strings import text
 from .chat import show_turn
-from .notebook import SHORT_ID, date, described, notebook_path
+from .notebook import ALL, SHORT_ID, date, described, notebook_path
 from .options import Namespace, Option, Options, takes
 from .outputs import conversation_of, note, show_anew
 from .tables import show_table
@@ -31,8 +31,6 @@ FIRST_SCREEN: Final = 10
 """Turns that are shown of a conversation that is gone on with."""
 MAX_ROW_DIGITS: Final = 4
 """Digits up to which a number is a row of the list, not the beginning of an id."""
-ALL: Final = sys.maxsize >> 1
-"""More conversations than there are."""
 
 
 def _number(word: str) -> int:

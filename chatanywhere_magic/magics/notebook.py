@@ -21,6 +21,8 @@ SHORT_ID: Final = 8
 """Characters of an id that are enough to name a conversation."""
 MAX_READ: Final = 50_000_000
 """Bytes of a notebook in which ids are looked for."""
+ALL: Final = sys.maxsize >> 1
+"""More conversations than there are."""
 _CONVERSATION: Final = re.compile(rb'"conversation":\s*"([0-9a-f]{32})"')
 """An id in the metadata of an output, as :func:`turn_metadata` writes it."""
 
@@ -42,34 +44,48 @@ def take_up(session: ChatSession, notebook: str) -> None:
     """Say that the notebook has an earlier conversation, or go on with it, as the session's option says."""
     if not notebook or session.resume == "never" or session.conversation.turns or not session.has_kept:
         return
-    earlier = session.conversations(limit=1, notebook=notebook) or _held_elsewhere(session, notebook)
-    if not earlier:
+    named = _ids(notebook)
+    earlier = _earlier(session, notebook, named or set())
+    if earlier is None:
         return
-    if session.resume == "always":
-        session.switch(earlier[0].id)
-        sys.stdout.write(text("notice.resumed", **described(earlier[0])) + "\n")
+    if earlier.notebook != notebook:
+        session.claim(earlier.id)
+    # A notebook in which no answer stands may be another one, under a name that became free: that is asked.
+    is_certain = named is None or earlier.id in named
+    if session.resume == "always" and is_certain:
+        session.switch(earlier.id)
+        sys.stdout.write(text("notice.resumed", **described(earlier)) + "\n")
     else:
-        sys.stdout.write(text("notice.can_resume", **described(earlier[0])) + "\n")
+        sys.stdout.write(text("notice.can_resume", **described(earlier)) + "\n")
 
 
-def _held_elsewhere(session: ChatSession, notebook: str) -> list[Listed]:
-    """Return the conversations of which the notebook's outputs are, and whose own notebook is no longer there.
+def _earlier(session: ChatSession, notebook: str, named: set[str]) -> Listed | None:
+    """Return the notebook's last conversation: by its path, unless all that its outputs name is held elsewhere.
 
     A notebook that was renamed or moved is known by what stands in it. A copy is not: the conversation is that of the
     notebook that was copied.
     """
+    found = session.conversations(limit=ALL, notebook=notebook)
+    if named.isdisjoint(listed.id for listed in found):
+        everything = session.conversations(limit=ALL) if named else []
+        moved = [listed for listed in everything if listed.id in named and not _stands_there(listed)]
+        found = [*moved, *found]
+    return found[0] if found else None
+
+
+def _stands_there(listed: Listed) -> bool:
+    """Whether the notebook of a conversation is still where it was, and no other under its name."""
+    named = _ids(listed.notebook)
+    return os.path.lexists(listed.notebook) if named is None else listed.id in named
+
+
+def _ids(notebook: str) -> set[str] | None:
+    """Return the conversations of which the outputs in a saved notebook are; None if it cannot be read."""
     try:
         with Path(notebook).open("rb") as file:
-            ids = {found.decode() for found in _CONVERSATION.findall(file.read(MAX_READ))}
+            return {found.decode() for found in _CONVERSATION.findall(file.read(MAX_READ))}
     except OSError:
-        return []
-    if not ids:
-        return []
-    return [
-        listed
-        for listed in session.conversations(limit=sys.maxsize >> 1)
-        if listed.id in ids and not (listed.notebook and os.path.lexists(listed.notebook))
-    ]
+        return None
 
 
 def described(listed: Listed) -> dict[str, object]:

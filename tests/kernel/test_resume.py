@@ -114,6 +114,53 @@ def test_a_notebook_that_was_renamed_is_known_by_what_stands_in_it(
     assert "turns: 2" in kernel.run(LOAD).stdout
 
 
+@pytest.fixture
+def empty(tmp_path: Path) -> Callable[[str], Path]:
+    """Make a new notebook of this name, as JupyterLab does."""
+
+    def make(name: str) -> Path:
+        (tmp_path / name).write_text(saved(), encoding="utf-8")
+        return tmp_path / name
+
+    return make
+
+
+def test_it_is_known_also_when_a_new_notebook_has_its_old_name(
+    start: Callable[..., Kernel], asked_in: Callable[[str], Path], empty: Callable[[str], Path], tmp_path: Path
+) -> None:
+    renamed = asked_in("Untitled.ipynb").rename(tmp_path / "analysis.ipynb")
+    new = empty("Untitled.ipynb")
+    kernel = start(JPY_SESSION_NAME=str(renamed))
+    said = kernel.run(LOAD).stdout
+    assert "“asked in Untitled.ipynb”" in said
+    kernel.run(f"chat.switch({said.split()[-1]!r})")
+    kernel.shutdown()
+    assert start(JPY_SESSION_NAME=str(new)).run(LOAD).stdout == ""
+
+
+def test_a_notebook_without_answers_is_asked_also_where_it_would_always_go_on(
+    start: Callable[..., Kernel], asked_in: Callable[[str], Path], empty: Callable[[str], Path], tmp_path: Path
+) -> None:
+    renamed = asked_in("Untitled.ipynb").rename(tmp_path / "analysis.ipynb")
+    for path, expected in ((empty("Untitled.ipynb"), []), (renamed, ["asked in Untitled.ipynb"])):
+        kernel = start(JPY_SESSION_NAME=str(path))
+        kernel.run("get_ipython().config.ChatSession.resume = 'always'")
+        assert "“asked in Untitled.ipynb”" in kernel.run(LOAD).stdout
+        assert questions(kernel) == expected
+        kernel.shutdown()
+
+
+def test_a_notebook_under_anothers_old_name_goes_on_with_what_stands_in_it(
+    start: Callable[..., Kernel], asked_in: Callable[[str], Path], tmp_path: Path
+) -> None:
+    other = asked_in("other.ipynb")
+    asked_in("Untitled.ipynb").rename(tmp_path / "analysis.ipynb")
+    kernel = start(JPY_SESSION_NAME=str(other.rename(tmp_path / "Untitled.ipynb")))
+    kernel.run("get_ipython().config.ChatSession.resume = 'always'")
+    kernel.run(LOAD)
+    assert questions(kernel) == ["asked in other.ipynb"]
+
+
 def test_a_copy_is_offered_nothing_of_the_notebook_that_was_copied(
     start: Callable[..., Kernel], asked_in: Callable[[str], Path], tmp_path: Path
 ) -> None:
