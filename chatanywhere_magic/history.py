@@ -376,18 +376,25 @@ class History(Settings):
         was_private = dialogue is not None and dialogue.private
 
         def let_go() -> None:
+            if dialogue is not None:
+                dialogue.private = True  # what comes in it from now on must not be written after all
+                self._keeper.leave(dialogue)
+
+        def take_back() -> None:
+            if dialogue is not None:
+                dialogue.private = was_private
+                self._keeper.changed(dialogue)  # what was waiting is written when that works again
+
+        def drop() -> None:
             if dialogue is self._open:
                 self._enter(Dialogue())
-            if dialogue is not None:
-                dialogue.private = True  # what is stopped in it now must not be written after all
-                self._keeper.leave(dialogue)
+            self._dialogues.pop(meant, None)
 
         self._engine.call(let_go)
         if not self._keeper.forget(meant):
-            if dialogue is not None:
-                dialogue.private = was_private
+            self._engine.call(take_back)
             raise ConfigurationError(text("error.not_forgotten", reason=self._keeper.problem))
-        self._engine.call(lambda: self._dialogues.pop(meant, None))
+        self._engine.call(drop)
 
     def _meant(self, conversation_id: str) -> str:
         """Return the id that is meant by how it begins."""

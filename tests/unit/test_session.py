@@ -395,6 +395,19 @@ def test_what_cannot_be_forgotten_is_kept_and_said(chat: ChatSession, data: Path
     assert names(chat) == ["a"]
 
 
+def test_what_could_not_be_forgotten_goes_on_and_what_waited_is_written(chat: ChatSession, data: Path) -> None:
+    ask(chat, "a")
+    open_one = chat.conversation_id
+    with closing(sqlite3.connect(data / "chat.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        chat.rename("Statistics")
+        with pytest.raises(ConfigurationError, match="still there"):
+            chat.forget(open_one, current=True)
+    assert (chat.conversation_id, shown(chat), chat.is_private) == (open_one, ["a"], False)
+    chat.close()
+    assert names_on_disk() == ["Statistics"]
+
+
 def test_without_a_disk_a_conversation_is_forgotten_as_well(chat: ChatSession) -> None:
     ask(chat, "a")
     chat.forget(chat.conversation_id, current=True)
