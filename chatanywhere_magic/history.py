@@ -283,7 +283,9 @@ class History(Settings):
 
         return self._engine.call(copy)
 
-    def conversations(self, search: str = "", limit: int = 50, *, notebook: str | None = None) -> list[Listed]:
+    def conversations(
+        self, search: str = "", limit: int = 50, *, notebook: str | None = None, to_forget: bool = False
+    ) -> list[Listed]:
         """Return the conversations there are, those that were changed last first.
 
         Parameters
@@ -294,9 +296,11 @@ class History(Settings):
             Most of them.
         notebook : str, optional
             Only those of the notebook at this path.
+        to_forget : bool, default False
+            True looks on the disk also where `persist` is off: what was kept before can still be removed.
         """
         behind = self._behind()
-        listed_there = self._keeper.conversations(search, limit, notebook=notebook)
+        listed_there = self._keeper.conversations(search, limit, notebook=notebook, to_forget=to_forget)
         kept = {listed.id: listed for listed in listed_there if listed.id not in behind}
         words = search.split()
         if notebook in {None, self._keeper.notebook}:
@@ -369,7 +373,7 @@ class History(Settings):
             If there is none of that id, or more than one; if it is the open one and that was not said; if it could
             not be removed from the disk.
         """
-        meant = self._meant(conversation_id)
+        meant = self._meant(conversation_id, to_forget=True)
         if meant == self._open.id and not current:
             raise ConfigurationError(text("error.forget_current"))
         dialogue = self._dialogues.get(meant)
@@ -396,11 +400,11 @@ class History(Settings):
             raise ConfigurationError(text("error.not_forgotten", reason=self._keeper.problem))
         self._engine.call(drop)
 
-    def _meant(self, conversation_id: str) -> str:
+    def _meant(self, conversation_id: str, *, to_forget: bool = False) -> str:
         """Return the id that is meant by how it begins."""
         if conversation_id in self._dialogues:
             return conversation_id
-        ids = [listed.id for listed in self.conversations(limit=MOST_LISTED)]
+        ids = [listed.id for listed in self.conversations(limit=MOST_LISTED, to_forget=to_forget)]
         meant = [each for each in ids if each.startswith(conversation_id)] if conversation_id else []
         if not meant:
             raise ConfigurationError(text("error.no_conversation", id=conversation_id))

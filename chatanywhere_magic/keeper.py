@@ -137,9 +137,15 @@ class Keeper:
 
     # --- reading, from any thread ----------------------------------------------------------------------------------
 
-    def conversations(self, search: str = "", limit: int = 50, *, notebook: str | None = None) -> list[Listed]:
-        """Return what :meth:`Store.conversations` does."""
-        return self._read(lambda store: store.conversations(search, limit, notebook=notebook), [])
+    def conversations(
+        self, search: str = "", limit: int = 50, *, notebook: str | None = None, to_forget: bool = False
+    ) -> list[Listed]:
+        """Return what :meth:`Store.conversations` does; `to_forget`, also where nothing new is kept any more."""
+        return self._read(
+            lambda store: store.conversations(search, limit, notebook=notebook),
+            [],
+            is_on=self.is_on or (to_forget and self._begun and _is_there()),
+        )
 
     def search(self, words: str, limit: int = 50) -> list[Found]:
         """Return what :meth:`Store.search` does."""
@@ -184,8 +190,8 @@ class Keeper:
         self._writing = False
         return [self._draft(dialogue) for dialogue in dialogues if self._may_keep(dialogue)]
 
-    def _read(self, action: Callable[[Store], T], otherwise: T) -> T:
-        if not self.is_on:
+    def _read(self, action: Callable[[Store], T], otherwise: T, *, is_on: bool | None = None) -> T:
+        if not (self.is_on if is_on is None else is_on):
             return otherwise
         return self._engine.aside(lambda: self._attempt(action, otherwise)).result()
 

@@ -147,12 +147,13 @@ class ConversationMagics(Magics):
                 raise UsageError(text("error.words_extra", magic="chat_forget", line=which))
             self._forget_current()
         elif not which or (_is_row(which) and not self._rows):
-            self._list(self.session.conversations(), text("notice.forget_how"))
+            self._list(self.session.conversations(to_forget=True), text("notice.forget_how"))
         elif len(named := self._named(which)) == 1:
             self.session.forget(named[0].id)
             _say(text("notice.forgotten", **described(named[0])))
         else:  # words that stand in one are not enough to lose it by
-            self._list(named or self._found(which), text("notice.forget_which"))
+            found = named or self.session.conversations(which, to_forget=True) or _not_there(which)
+            self._list(found, text("notice.forget_which"))
 
     def _forget_current(self) -> None:
         conversation, own_id = self.session.conversation, self.session.conversation_id
@@ -165,7 +166,7 @@ class ConversationMagics(Magics):
 
     def _named(self, which: str) -> list[Listed]:
         """Return the conversations that a number in the list, a title, or an id as the list shows it names."""
-        everything = self.session.conversations(limit=ALL)
+        everything = self.session.conversations(limit=ALL, to_forget=True)
         if _is_row(which):
             return self._in_row(which, self._rows, everything)
         named = [listed for listed in everything if listed.title.casefold() == which.casefold()]

@@ -334,6 +334,19 @@ def test_a_number_before_there_was_a_list_forgets_nothing(new_kernel: Callable[.
     assert "“Garden”" in kernel.run("%chat_forget 1").stdout
 
 
+def test_one_can_be_forgotten_where_nothing_is_kept_any_more(new_kernel: Callable[..., Kernel]) -> None:
+    kernel = new_kernel()
+    kernel.run(LOAD)
+    three_conversations(kernel)
+    kernel.restart()
+    kernel.run(LOAD)
+    kernel.run("chat.persist = False")
+    assert "Garden" in page(kernel.run("%chat_forget"))
+    assert "“Garden”" in kernel.run("%chat_forget Garden").stdout
+    kernel.run("chat.persist = True")
+    assert titles(kernel) == {"Statistics", "Italian verbs"}
+
+
 def test_the_open_conversation_is_forgotten_only_if_that_is_said(kernel: Kernel) -> None:
     three_conversations(kernel)
     assert "--current" in the_error_line(kernel.run("%chat_forget Garden"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -249,8 +249,8 @@ def test_every_change_is_told(chat: ChatSession) -> None:
 # --- the store ------------------------------------------------------------------------------------------------
 
 
-def kept(notebook: str = "") -> ChatSession:
-    session = ChatSession()
+def kept(notebook: str = "", **options: Any) -> ChatSession:
+    session = ChatSession(**options)
     session.keep(notebook)
     return session
 
@@ -383,6 +383,28 @@ def test_what_was_kept_is_forgotten_even_if_nothing_is_kept_any_more(chat: ChatS
     chat.forget(chat.conversation_id, current=True)
     chat.close()
     assert names_on_disk() == []
+
+
+@pytest.mark.usefixtures("data")
+def test_where_nothing_is_kept_any_more_earlier_ones_are_found_to_forget_them_alone() -> None:
+    earlier = kept()
+    ask(earlier, "a")
+    earlier.close()
+    chat = kept(persist=False)
+    assert (names(chat), chat.search("a")) == ([], [])
+    (found,) = chat.conversations(to_forget=True)
+    with pytest.raises(ConfigurationError, match="no conversation"):
+        chat.switch(found.id)
+    chat.forget(found.id[:12])
+    chat.close()
+    assert names_on_disk() == []
+
+
+def test_looking_for_what_to_forget_begins_no_file(data: Path) -> None:
+    chat = kept(persist=False)
+    assert chat.conversations(to_forget=True) == []
+    chat.close()
+    assert not data.exists()
 
 
 def test_what_cannot_be_forgotten_is_kept_and_said(chat: ChatSession, data: Path) -> None:
