@@ -517,9 +517,9 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "无法把密钥保存到 {path}：{reason}。可用 --session 仅用于本次会话。",
     ),
     "error.key_in_cell": (
-        "Nothing was run: a key stands in this cell, where it would be saved in the notebook and the history. It was taken out of the history. Run %chat_login {provider} and type it into the hidden prompt; take it out of the cell, and if the notebook was shared with it, get a new key.",
-        "Ничего не выполнено: в ячейке записан ключ, он сохранился бы в блокноте и в истории. Из истории он убран. Выполните %chat_login {provider} и введите его в скрытое поле; уберите его из ячейки, а если блокнот уже кому-то показан, получите новый ключ.",
-        "未运行任何内容：此单元格中写有密钥，会保存到笔记本和历史记录中。已从历史记录中移除。请运行 %chat_login {provider} 并在隐藏输入框中输入；请从单元格中删除它，若笔记本已分享，请换一个新密钥。",
+        "Nothing was run: a key stands in this cell, where it would be saved in the notebook and the history. It was taken out of the history. Run %{login} {provider} and type it into the hidden prompt; take it out of the cell, and if the notebook was shared with it, get a new key.",
+        "Ничего не выполнено: в ячейке записан ключ, он сохранился бы в блокноте и в истории. Из истории он убран. Выполните %{login} {provider} и введите его в скрытое поле; уберите его из ячейки, а если блокнот уже кому-то показан, получите новый ключ.",
+        "未运行任何内容：此单元格中写有密钥，会保存到笔记本和历史记录中。已从历史记录中移除。请运行 %{login} {provider} 并在隐藏输入框中输入；请从单元格中删除它，若笔记本已分享，请换一个新密钥。",
     ),
     "error.key_option": (
         "No option takes a key: it would be saved in the notebook. Run %chat_login, or set the environment variable before the kernel starts.",
@@ -537,9 +537,9 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "发往 {url} 的密钥会未经加密地通过代理 {proxy}，因此没有发送。访问本机地址时请不要使用代理。",
     ),
     "error.key_typed": (
-        "A key has no place on this line: it would be saved in the notebook and the history. Run %chat_login with the provider's name alone; a hidden prompt asks for the key.",
-        "Ключу не место в этой строке: он сохранится в блокноте и в истории. Выполните %chat_login только с именем источника; ключ спросит скрытое поле.",
-        "密钥不应写在这一行：它会保存到笔记本和历史记录中。请只用服务名运行 %chat_login，密钥在隐藏输入框中输入。",
+        "A key has no place on this line: it would be saved in the notebook and the history. Run %{login} with the provider's name alone; a hidden prompt asks for the key.",
+        "Ключу не место в этой строке: он сохранится в блокноте и в истории. Выполните %{login} только с именем источника; ключ спросит скрытое поле.",
+        "密钥不应写在这一行：它会保存到笔记本和历史记录中。请只用服务名运行 %{login}，密钥在隐藏输入框中输入。",
     ),
     "error.keyring_empty": (
         "The keyring has no key for {provider} any more. Run %chat_login {provider} again.",

@@ -15,6 +15,7 @@ from IPython.core.getipython import get_ipython
 
 from ..strings import text
 from .names import is_free
+from .transform import RUNNERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,10 +34,12 @@ _NAME: Final = r"(?:api[-_]?)?(?:key|token|secret)"
 _KEY: Final = re.compile(r"(?<![\w-])(?P<key>sk-[A-Za-z0-9_-]{16,})")
 # What a variable holds is not typed: `$key` and `{key}` are left alone.
 _VALUE: Final = r"""["']?(?P<key>[^\s"'${][^\s"']*)"""
+_RUN: Final = rf"(?:%%?(?:{RUNNERS})\s[^%]*)*"
+"""Magics that run what stands behind them: what is refused only there has been saved, and what is around it run."""
 _SETTERS: Final = tuple(
     re.compile(pattern)
     for pattern in (
-        rf"^\s*%(?:set_)?env\s+{_VARIABLE}(?:\s*=\s*|\s+){_VALUE}",
+        rf"^\s*{_RUN}%(?:set_)?env\s+{_VARIABLE}(?:\s*=\s*|\s+){_VALUE}",
         rf"""\benviron\[\s*["']{_VARIABLE}["']\s*\]\s*=\s*[rbuRBU]?["'](?P<key>[^"']+)""",
         rf"""\b(?:setdefault|putenv)\(\s*["']{_VARIABLE}["']\s*,\s*[rbuRBU]?["'](?P<key>[^"']+)""",
         rf"\b(?:export|set)\s+{_VARIABLE}={_VALUE}",
@@ -45,9 +48,9 @@ _SETTERS: Final = tuple(
 """Lines that set a variable which we read."""
 _ABBREVIATED: Final = re.compile(r"\.{3}|…|\*{3}|<")
 """What stands in the place of a key in instructions, as in ``sk-…``; no key has these."""
-_OURS: Final = re.compile(r"^\s*%%?chat|=\s*%chat")
+_OURS: Final = re.compile(rf"(?:^\s*|=\s*){_RUN}%%?chat")
 _CELL: Final = re.compile(r"\s*%%(chat(?:anywhere)?)(?!\w)")
-_LOGIN: Final = re.compile(rf"^\s*%chat_login\s+(?:-\S+\s+)*(?P<key>\S{{{_MIN_KEY},}})")
+_LOGIN: Final = re.compile(rf"^\s*{_RUN}%chat(?:anywhere)?_login\s(?P<words>.*)")
 _ALLOWED: Final = "--allow-secrets"
 _OPTION: Final = re.compile(rf"(?<!\S)--?{_NAME}(?:=|\s+){_VALUE}", re.IGNORECASE)
 _ASSIGNED: Final = re.compile(rf"""\b(?:ChatSession|chat)\.{_NAME}\s*=\s*["'](?P<key>[^"']+)""", re.IGNORECASE)
@@ -59,10 +62,15 @@ def looks_like_key(word: str) -> bool:
     return len(word) >= _MIN_KEY and len(set(word)) >= _MIN_KINDS and any(c.isdigit() for c in word)
 
 
-def without_keys(source: str) -> tuple[str, str] | None:
+def without_keys(source: str, login: str = "chat_login") -> tuple[str, str] | None:
     """Return a cell without the keys that are typed in it, and for which provider they are; None if there is none.
 
     Only where they are meant for us: in our magics and prompts, in what sets our variables, on our session.
+
+    Parameters
+    ----------
+    login : str, optional
+        What the magic is called that stands in the place of a line that sets a key.
     """
     lines = source.split("\n")
     if any(_OURS.search(line) and _ALLOWED in line for line in lines):
@@ -78,10 +86,10 @@ def without_keys(source: str) -> tuple[str, str] | None:
                 provider = _PROVIDERS[match["variable"]]
                 keys.add(match["key"])
                 # A question that shows such a line stays a question.
-                lines[row] = line if is_ours else f"{line[: len(line) - len(line.lstrip())]}%chat_login {provider}"
+                lines[row] = line if is_ours else f"{line[: len(line) - len(line.lstrip())]}%{login} {provider}"
         keys.update(_in_our_line(line) if is_ours else _in_python(line))
         if _LOGIN.match(line) and keys:
-            lines[row] = "%chat_login"
+            lines[row] = f"%{login}"
     if not keys:
         return None
     clean = "\n".join(lines)
@@ -91,8 +99,8 @@ def without_keys(source: str) -> tuple[str, str] | None:
 
 
 def _in_our_line(line: str) -> Iterator[str]:
-    if (match := _LOGIN.match(line)) and looks_like_key(match["key"]):
-        yield match["key"]
+    if match := _LOGIN.match(line):
+        yield from filter(looks_like_key, match["words"].split())
     if _OURS.search(line):
         yield from (match["key"] for match in _OPTION.finditer(line))
     yield from (match["key"] for match in _KEY.finditer(line) if looks_like_key(match["key"]))
@@ -108,7 +116,7 @@ def refuse(shell: InteractiveShell, clean: str, provider: str) -> None:
 
     It ends well, since a page puts the offered cell in place only then.
     """
-    sys.stderr.write(text("error.key_in_cell", provider=provider).replace("  ", " ") + "\n")
+    sys.stderr.write(text("error.key_in_cell", login=_login(shell), provider=provider).replace("  ", " ") + "\n")
     shell.set_next_input(clean, replace=True)
 
 
@@ -127,7 +135,8 @@ class KeyGuard:
         self._release()
         if _is_theirs(lines):
             return lines
-        found = without_keys("".join(lines).removesuffix("\n"))
+        shell = get_ipython()
+        found = without_keys("".join(lines).removesuffix("\n"), _login(shell) if shell else "chat_login")
         if found is None:
             return lines
         self._clean, provider = found
@@ -169,6 +178,11 @@ class KeyGuard:
             history = _history()
             history.db_cache_size = self._cache_size
             self._cache_size = None
+
+
+def _login(shell: InteractiveShell) -> str:
+    """Return what the magic that asks for a key is called here."""
+    return "chat_login" if is_free(shell, "chat_login") else "chatanywhere_login"
 
 
 def _is_theirs(lines: list[str]) -> bool:

@@ -121,7 +121,7 @@ class LoginMagics(Magics):
         """Return the provider that is named, and whom its key is for."""
         name = words[0] if words else ""
         if looks_like_key(name):
-            raise UsageError(text("error.key_typed"))
+            raise UsageError(text("error.key_typed", login=_LOGIN.magic))
         provider = get_provider(name) if name else self._usual()
         owner = getattr(provider, "key_owner", None)
         if owner is None:

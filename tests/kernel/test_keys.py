@@ -201,6 +201,7 @@ TYPED = [
     f"%chat --api-key {KEY} Hello",
     f"answer = %chat --key={KEY} Hello",
     f"%chat My key is {KEY}, is that right?",
+    f"before = 1\n%time %chat My key is {KEY}, is that right?\nafter = 1",
     f"%%chat\nMy key is\n{KEY}",
     f"%config ChatSession.api_key = '{KEY}'",
     f"chat.api_key = '{KEY}'",
@@ -221,6 +222,7 @@ class TestTyped:
         assert KEY not in str(result)
         assert evaluate(kernel, "__import__('os').environ.get('OPENAI_API_KEY')") is None
         assert not server.requests
+        assert evaluate(kernel, "'before' in globals()") is False
         assert evaluate(kernel, f"any({KEY[3:]!r} in line for line in [*In[:-1], _i])") is False
 
     def test_what_comes_from_a_variable_is_refused_too(self, kernel: Kernel, server: LocalServer) -> None:

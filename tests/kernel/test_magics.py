@@ -651,6 +651,17 @@ class TestLoading:
         assert "--model" in kernel.complete("%%chatanywhere --mo", 19)["matches"]
         assert "--model" not in kernel.complete("%%chat --mo", 11)["matches"]
 
+    def test_a_key_has_no_place_behind_the_other_name_either(self, new_kernel: Callable[..., Kernel]) -> None:
+        kernel = new_kernel()
+        kernel.run(THEIRS.format(kind="line", name="chat_login"))
+        assert "%chatanywhere_login" in kernel.run(LOAD).stdout
+        key = "Abc123dEf456gHi789jKl012"
+        refused = kernel.run(f"%chatanywhere_login {key}")
+        assert "Run %chatanywhere_login and" in refused.stderr
+        assert refused.payload[0]["text"] == "%chatanywhere_login"
+        by_code = the_error_line(kernel.run(f"get_ipython().run_line_magic('chatanywhere_login', {key!r})"))
+        assert "Run %chatanywhere_login with" in by_code
+
     def test_unloading_leaves_theirs_and_loading_again_without_them_is_chat(
         self, new_kernel: Callable[..., Kernel]
     ) -> None:

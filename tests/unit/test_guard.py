@@ -28,6 +28,15 @@ KEY = "sk-Abc123dEf456gHi789jKl012"
         ("x = %chat --key={key} Hello", "x = %chat --key=*** Hello"),
         ("%chat My key is {key}.", "%chat My key is ***."),
         ("%%chat -q\nWhat is wrong\nwith {key}?", "%%chat -q\nWhat is wrong\nwith ***?"),
+        ("x = 1\n%time %chat Is {key} good?\ny = 2", "x = 1\n%time %chat Is *** good?\ny = 2"),
+        ("%prun -q answer = %chat --key={key} Hello", "%prun -q answer = %chat --key=*** Hello"),
+        ("answer = %time %chat Is {key} good?", "answer = %time %chat Is *** good?"),
+        ("%time %prun -q %chat Is {key} good?", "%time %prun -q %chat Is *** good?"),
+        ("%%timeit -n 1\n%chat Is {key} good?", "%%timeit -n 1\n%chat Is *** good?"),
+        ("%%timeit x = %chat Is {key} good?\npass", "%%timeit x = %chat Is *** good?\npass"),
+        ("%time %env OPENAI_API_KEY={key}", "%chat_login openai"),
+        ("%time %chat_login {key}", "%chat_login"),
+        ("%chatanywhere_login {key}", "%chat_login"),
         ("%config ChatSession.api_key = '{key}'", "%config ChatSession.api_key = '***'"),
         ("chat.api_key='{key}'", "chat.api_key='***'"),
         ("await chat.ask('Hello', api_key='{key}')", "await chat.ask('Hello', api_key='***')"),
@@ -37,6 +46,16 @@ def test_a_key_is_found_and_taken_out(cell: str, clean: str) -> None:
     found = without_keys(cell.format(key=KEY))
     assert found is not None
     assert found[0] == clean
+
+
+@pytest.mark.parametrize("line", ["%chat_login {key}", "%chat_login openai --file {key}", "%chatanywhere_login {key}"])
+def test_where_a_key_is_asked_for_it_need_not_begin_like_one(line: str) -> None:
+    assert without_keys(line.format(key=KEY[3:])) == ("%chat_login", "")
+
+
+def test_what_stands_in_its_place_is_called_as_it_is_here() -> None:
+    assert without_keys(f"%env OPENAI_API_KEY={KEY}", "chatanywhere_login") == ("%chatanywhere_login openai", "openai")
+    assert without_keys(f"%chatanywhere_login {KEY}", "chatanywhere_login") == ("%chatanywhere_login", "")
 
 
 @pytest.mark.parametrize("value", ["hunter2", "lm-studio", "0" * 30])
@@ -54,6 +73,8 @@ def test_for_our_variables_every_value_is_a_key(value: str) -> None:
         "%env OPENAI_API_KEY=sk-...",
         "%chat What does os.environ['OPENAI_API_KEY'] = 'sk-…' do?",
         f"%env ANOTHER_KEY={KEY}",
+        f"%time x = '{KEY}'",
+        f"%time client = connect('{KEY}', chat=True)",
         "os.environ['OPENAI_API_KEY'] = getpass()",
         "os.environ['OPENAI_API_KEY'] == 'x'",
         "key = os.environ.get('OPENAI_API_KEY', '')",
