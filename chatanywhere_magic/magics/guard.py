@@ -186,10 +186,10 @@ def _login(shell: InteractiveShell) -> str:
 
 
 def _is_theirs(lines: list[str]) -> bool:
-    """Whether the cell is somebody else's, who has the name of our magic here."""
+    """Whether the cell is somebody else's, who has the name of our magic here: as a cell magic, or it is nobody's."""
     match = _CELL.match("".join(lines))
     shell = get_ipython()
-    return match is not None and shell is not None and not is_free(shell, match[1])
+    return match is not None and shell is not None and not is_free(shell, match[1], ["cell"])
 
 
 def _history() -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ..errors import ConfigurationError
 from ..strings import text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.core.magic import Magics
@@ -54,10 +54,7 @@ def take_away(shell: InteractiveShell, magics: Iterable[Magics]) -> None:
                 function.options.magic = name.replace(_OTHER, _OWN, 1)
 
 
-def is_free(shell: InteractiveShell, name: str) -> bool:
-    """Whether no one else has a magic of that name: it is ours, or none."""
-    return all(hasattr(function, "options") for function in _called(shell, name))
-
-
-def _called(shell: InteractiveShell, name: str) -> Iterator[Any]:
-    return (functions[name] for functions in shell.magics_manager.magics.values() if name in functions)
+def is_free(shell: InteractiveShell, name: str, kinds: Iterable[str] = ("line", "cell")) -> bool:
+    """Whether no one else has a magic of that name, be it of one of `kinds`: it is ours, or none."""
+    called = (shell.magics_manager.magics[kind].get(name) for kind in kinds)
+    return all(hasattr(function, "options") for function in called if function is not None)

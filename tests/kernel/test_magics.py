@@ -651,6 +651,14 @@ class TestLoading:
         assert "--model" in kernel.complete("%%chatanywhere --mo", 19)["matches"]
         assert "--model" not in kernel.complete("%%chat --mo", 11)["matches"]
 
+    def test_a_key_in_a_cell_that_is_nobodys_is_not_remembered(self, new_kernel: Callable[..., Kernel]) -> None:
+        kernel = new_kernel()
+        kernel.run(THEIRS.format(kind="line", name="chat"))
+        kernel.run(LOAD)
+        key = "sk-Abc123dEf456gHi789jKl012"
+        assert "Nothing was run" in kernel.run(f"%%chat\n{key}").stderr
+        assert evaluate(kernel, f"any({key!r} in line for line in In[:-1])") is False
+
     def test_a_key_has_no_place_behind_the_other_name_either(self, new_kernel: Callable[..., Kernel]) -> None:
         kernel = new_kernel()
         kernel.run(THEIRS.format(kind="line", name="chat_login"))
