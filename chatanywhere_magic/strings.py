@@ -1603,7 +1603,7 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
     ),
     "notice.renamed_magics": (
         "Another extension has {theirs}; here it is {ours}.",
-        "{theirs} уже заняты другим расширением; здесь вместо них {ours}.",
+        "Другое расширение уже использует {theirs}; здесь вместо этого {ours}.",
         "{theirs} 已被另一个扩展占用；这里请用 {ours}。",
     ),
     "notice.restored": (

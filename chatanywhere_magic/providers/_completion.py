@@ -166,7 +166,7 @@ class CompletionReader:
             reasoning = delta.get("reasoning_content") or delta.get("reasoning") or thinking
             if isinstance(reasoning, str) and reasoning:
                 self.has_answer = True
-                self._count(reasoning)
+                self._limit(reasoning)
                 if shown := self._reasoning.feed(encodable(reasoning)):
                     yield Reasoning(shown)
             self._refusal += _parts(delta.get("refusal"), "text") + refusal
@@ -175,7 +175,7 @@ class CompletionReader:
                 self._take_tool_calls([{"function": function}])
             if words := self._whole(words):
                 self._has_text = True
-                self._count(words)
+                self._limit(words)
                 if shown := self._answer.feed(words):
                     yield Text(shown)
         if isinstance(reason := choice.get("finish_reason"), str) and reason:
@@ -197,10 +197,10 @@ class CompletionReader:
                 self._tool_calls.append(known)
             for field, value in known.items():
                 if isinstance(piece := fields.get(field), str) and piece:
-                    self._count(piece)
+                    self._limit(piece)
                     known[field] = value + piece if field == "arguments" else piece
 
-    def _count(self, words: str) -> None:
+    def _limit(self, words: str) -> None:
         self._size += len(words)
         if self._size > MAX_ANSWER_CHARACTERS:
             raise endless_answer(self.host)
