@@ -71,6 +71,21 @@ def test_where_nothing_is_near_nothing_is_suggested() -> None:
     assert str(caught.value) == "The session has no option 'nope'. All of them: %config ChatSession."
 
 
+def test_a_subclass_has_the_attributes_of_its_class_body() -> None:
+    class Mine(Settings):
+        extra: int | None = None
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.extra = self._hidden = 1
+
+    mine = Mine()
+    mine.extra = 2
+    assert (mine.extra, mine._hidden) == (2, 1)
+    with pytest.raises(ConfigurationError, match="'exta'"):
+        mine.exta = 3
+
+
 def test_every_option_can_be_set_by_its_name() -> None:
     settings = Settings()
     for name in settings.trait_names(config=True):
