@@ -6,13 +6,22 @@ import errno
 import os
 import stat
 from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_NOT_HERE: Final = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV, errno.EINVAL, errno.ENOTSUP}
+)
+"""No file can be made beside this one, take its place (it is mounted), or have its owner."""
 
 
 def write_whole(path: Path, document: str, *, replace: bool = False) -> None:
-    """Write `document` into the file at `path`. Whatever goes wrong half way, what was there before is there still.
+    """Write `document` into the file at `path`. Whatever goes wrong half way, what was before is there still.
 
-    A link stays one, and a file keeps its rights.
+    A symbolic link stays one, and a file keeps its rights, owner and group. Where no other can take its place with all
+    that, or at all, as in a directory that may not be written, the file itself is written, from its beginning.
 
     Parameters
     ----------
@@ -26,16 +35,27 @@ def write_whole(path: Path, document: str, *, replace: bool = False) -> None:
     OSError
         If the file cannot be written.
     """
-    target = Path(os.path.realpath(path)) if replace else path
+    target = type(path)(os.path.realpath(path)) if replace else path
     before = _status(target)
-    if before is not None and not replace:
+    if before is None:
+        _put(target, document, reserve=not replace)
+    elif not replace:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-    if before is not None and not stat.S_ISREG(before.st_mode):
-        with target.open("w", encoding="utf-8", newline="\n") as file:  # a pipe, a device: nothing to put in its place
-            file.write(document)
-        return
-    if before is not None and not os.access(target, os.W_OK):
+    elif not stat.S_ISREG(before.st_mode):
+        _write_into(target, document)  # a pipe, a device: nothing to put in its place
+    elif not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    else:
+        try:
+            _put(target, document, before=before)
+        except OSError as error:
+            if error.errno not in _NOT_HERE:
+                raise
+            _write_into(target, document)
+
+
+def _put(target: Path, document: str, *, before: os.stat_result | None = None, reserve: bool = False) -> None:
+    """Write a new file, and put it in the place of the one that was there, or of none."""
     # Beside it, for only there the one can take the other's place in one step.
     new = target.with_name(f".chat-{os.urandom(8).hex()}.tmp")
     try:
@@ -45,11 +65,24 @@ def write_whole(path: Path, document: str, *, replace: bool = False) -> None:
             os.fsync(file.fileno())
         if before is not None:
             _take_over(new, before)
-        elif not replace:
+        if reserve:
             target.open("x").close()  # if somebody was quicker, theirs stays
-        new.replace(target)
+        try:
+            new.replace(target)
+        except OSError:
+            if reserve:
+                target.unlink()
+            raise
     finally:
-        new.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be made, nothing can be removed
+            new.unlink(missing_ok=True)
+
+
+def _write_into(target: Path, document: str) -> None:
+    # Not to be made: a directory that all share may refuse even the opening of another's file in that way.
+    there = os.open(target, os.O_WRONLY | os.O_TRUNC | getattr(os, "O_BINARY", 0))
+    with os.fdopen(there, "w", encoding="utf-8", newline="\n") as file:
+        file.write(document)
 
 
 def _status(path: Path) -> os.stat_result | None:
@@ -60,8 +93,14 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _take_over(path: Path, before: os.stat_result) -> None:
-    """Give a file the owner, as far as that is allowed, and the rights of the one whose place it takes."""
-    if hasattr(os, "chown"):
-        with suppress(OSError):
-            os.chown(path, before.st_uid, before.st_gid)
+    """Give a file the owner, the group and the rights of the one whose place it takes.
+
+    Raises
+    ------
+    OSError
+        If it may not have them.
+    """
+    now = path.stat()
+    if (now.st_uid, now.st_gid) != (before.st_uid, before.st_gid):
+        os.chown(path, before.st_uid, before.st_gid)
     path.chmod(stat.S_IMODE(before.st_mode))

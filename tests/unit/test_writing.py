@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import stat
-from typing import TYPE_CHECKING
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,8 +16,8 @@ from chatanywhere_magic.magics.writing import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+NOBODY = 65534
 LONG = "word " * 100_000
 
 
@@ -25,6 +29,43 @@ def no_room() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def not_root() -> Iterator[Path]:
+    """Be somebody without privileges, who has a directory; return it."""
+    if os.name != "posix":
+        pytest.skip("other systems have other rights")
+    directory = Path(tempfile.mkdtemp())
+    was_root = os.geteuid() == 0
+    if was_root:
+        os.chown(directory, NOBODY, NOBODY)
+        groups = os.getgroups()
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, 0)
+        os.setresuid(NOBODY, NOBODY, 0)
+    yield directory
+    if was_root:
+        os.setresuid(0, 0, 0)
+        os.setresgid(0, 0, 0)
+        os.setgroups(groups)
+    directory.chmod(0o700)
+    shutil.rmtree(directory)
+
+
+class Unmovable(type(Path())):  # type: ignore[misc] - the class of this system's paths
+    """A path from which no file can be moved, and why."""
+
+    reason = errno.EIO
+
+    def replace(self, target: Any) -> Any:
+        raise OSError(self.reason, os.strerror(self.reason), str(target))
+
+
+class Mounted(Unmovable):
+    """A path below which the files are mounted."""
+
+    reason = errno.EBUSY
 
 
 def names(directory: Path) -> list[str]:
@@ -104,14 +145,52 @@ def test_a_new_file_has_the_rights_that_new_files_have_here(tmp_path: Path) -> N
     assert (tmp_path / "talk.md").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everything")
-def test_a_file_that_may_not_be_written_is_not(tmp_path: Path) -> None:
-    path = tmp_path / "talk.md"
+def test_a_file_that_may_not_be_written_is_not(not_root: Path) -> None:
+    path = not_root / "talk.md"
     path.write_text("before", encoding="utf-8")
     path.chmod(0o444)
     with pytest.raises(PermissionError):
         write_whole(path, "after", replace=True)
     assert path.read_text(encoding="utf-8") == "before"
+
+
+def test_a_file_in_a_directory_that_may_not_be_written_is_written_itself(not_root: Path) -> None:
+    path = not_root / "talk.md"
+    path.write_text("before, and longer", encoding="utf-8")
+    not_root.chmod(0o555)
+    write_whole(path, "after", replace=True)
+    assert path.read_text(encoding="utf-8") == "after"
+    with pytest.raises(PermissionError):
+        write_whole(not_root / "new.md", "after", replace=True)
+
+
+def test_a_file_whose_place_cannot_be_taken_is_written_itself(tmp_path: Path) -> None:
+    path = Mounted(tmp_path / "talk.md")
+    path.write_text("before, and longer", encoding="utf-8")
+    write_whole(path, "after", replace=True)
+    assert path.read_text(encoding="utf-8") == "after"
+    assert names(tmp_path) == ["talk.md"]
+
+
+def test_no_empty_file_is_left_where_a_new_one_could_not_get_its_place(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        write_whole(Unmovable(tmp_path / "talk.md"), "after")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can make another's file")
+@pytest.mark.parametrize(("owner", "group"), [(0, NOBODY), (NOBODY, 0)])
+def test_the_file_of_a_colleague_stays_theirs_and_their_groups(not_root: Path, owner: int, group: int) -> None:
+    path = not_root / "talk.md"
+    path.write_text("before, and longer", encoding="utf-8")
+    path.chmod(0o664)
+    os.setresuid(0, 0, 0)
+    os.chown(path, owner, group)
+    os.setresuid(NOBODY, NOBODY, 0)
+    write_whole(path, "after", replace=True)
+    status = path.stat()
+    assert path.read_text(encoding="utf-8") == "after"
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (owner, group, 0o664)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
