@@ -105,5 +105,5 @@ def test_the_cell_that_asked_shows_the_answer_of_a_retry(notebook_page: OpenNote
         notebook.run_cell(cell)
         notebook.wait_idle()
         expect(notebook.output(1)).to_contain_text(shown)
-        expect(notebook.output(1)).to_have_count(1)
+        expect(notebook.output(1).locator(".jp-OutputArea-child")).to_have_count(1)
     expect(notebook.output(2).locator("strong")).to_have_text("Another")
