@@ -75,19 +75,21 @@ def without_keys(source: str, login: str = "chat_login") -> tuple[str, str] | No
     lines = source.split("\n")
     if any(_OURS.search(line) and _ALLOWED in line for line in lines):
         return None  # the person says that what looks like a key is to go to the model
-    is_prompt = False
+    is_prompt = source.lstrip().startswith("%%chat")
     keys: set[str] = set()
-    provider = ""
+    provider = begun = ""
     for row, line in enumerate(lines):
-        is_prompt = is_prompt or (row == 0 and line.lstrip().startswith("%%chat"))
-        is_ours = is_prompt or _OURS.search(line) is not None
+        whole = begun + line
+        is_ours = is_prompt or _OURS.search(whole) is not None
+        # A line of ours that ends in a backslash goes on in the next one.
+        begun = f"{whole[:-1]} " if is_ours and not is_prompt and line.endswith("\\") else ""
         for match in filter(None, (pattern.search(line) for pattern in _SETTERS)):
             if not _ABBREVIATED.search(match["key"]):
                 provider = _PROVIDERS[match["variable"]]
                 keys.add(match["key"])
                 # A question that shows such a line stays a question.
                 lines[row] = line if is_ours else f"{line[: len(line) - len(line.lstrip())]}%{login} {provider}"
-        keys.update(_in_our_line(line) if is_ours else _in_python(line))
+        keys.update(_in_our_line(whole) if is_ours else _in_python(line))
         if _LOGIN.match(line) and keys:
             lines[row] = f"%{login}"
     if not keys:

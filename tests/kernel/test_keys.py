@@ -203,6 +203,8 @@ TYPED = [
     f"%chat My key is {KEY}, is that right?",
     f"before = 1\n%time %chat My key is {KEY}, is that right?\nafter = 1",
     f"%%chat\nMy key is\n{KEY}",
+    f"\n%%chat\n{KEY}",
+    f"%chat My key is \\\n{KEY}",
     f"%config ChatSession.api_key = '{KEY}'",
     f"chat.api_key = '{KEY}'",
     f"chat.ask_sync('Hello', api_key='{KEY}')",
