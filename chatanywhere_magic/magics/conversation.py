@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -304,7 +306,7 @@ class ConversationMagics(Magics):
             return
         document = self.session.export(given.format or name)
         try:
-            write_whole(Path(name).expanduser(), document, replace=given.force)
+            write_whole(_file(name), document, replace=given.force)
         except FileExistsError:
             raise UsageError(text("error.file_exists", path=name)) from None
         except OSError as error:
@@ -319,7 +321,7 @@ class ConversationMagics(Magics):
         if name == "this" and not (name := notebook_path(self._shell)):
             raise UsageError(text("error.no_notebook"))
         try:
-            with Path(name).expanduser().open("rb") as file:
+            with _file(name).open("rb") as file:
                 document = file.read(serial.MAX_DOCUMENT + 1)  # of which reading refuses the last
         except OSError as error:
             raise UsageError(text("error.file", path=name, reason=error.strerror or type(error).__name__)) from None
@@ -332,6 +334,13 @@ class ConversationMagics(Magics):
     def _last(self) -> int:
         visible = self.session.conversation.visible
         return visible[-1][0] if visible else 0
+
+
+def _file(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # the home of somebody who is not known here
+        raise UsageError(text("error.file", path=name, reason=os.strerror(errno.ENOENT))) from None
 
 
 def _is_row(which: str) -> bool:

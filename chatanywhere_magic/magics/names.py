@@ -46,10 +46,10 @@ def rename(magics: Iterable[Magics], renamed: dict[str, str]) -> None:
 
 def take_away(shell: InteractiveShell, magics: Iterable[Magics]) -> None:
     """Remove magics from `shell`, whatever they are called, and nobody else's."""
-    ours = set(magics)
+    ours = {id(each) for each in magics}  # others' methods may be of objects that cannot be hashed or compared
     for functions in shell.magics_manager.magics.values():
         for name, function in list(functions.items()):
-            if getattr(function, "__self__", None) in ours:
+            if id(getattr(function, "__self__", None)) in ours:
                 del functions[name]
                 function.options.magic = name.replace(_OTHER, _OWN, 1)
 

@@ -429,6 +429,8 @@ def test_without_a_file_the_conversation_is_printed(kernel: Kernel) -> None:
         ("%chat_export talk.docx", "docx"),
         ("%chat_export no/such/directory/talk.md", "no/such/directory"),
         ("%chat_import missing.json", "missing.json"),
+        ("%chat_export ~nobodyxyz/talk.md", "~nobodyxyz"),
+        ("%chat_import ~nobodyxyz/talk.md", "~nobodyxyz"),
         ("%chat_import this", "%chat_import FILE.ipynb"),
     ],
 )

@@ -682,6 +682,15 @@ class TestLoading:
         assert kernel.run(LOAD).stdout == ""
         assert "usage: %chat [options]" in kernel.run("%chat --help").stdout
 
+    def test_unloading_leaves_magics_of_whatever_object(self, new_kernel: Callable[..., Kernel]) -> None:
+        kernel = new_kernel()
+        kernel.run("class Lines(list):\n    def add(self, line):\n        self.append(line)\n        print(self)")
+        kernel.run("get_ipython().register_magic_function(Lines().add, 'line', 'note')")
+        before = evaluate(kernel, self.STATE)
+        assert kernel.run(f"{LOAD}\n%unload_ext chatanywhere_magic").status == "ok"
+        assert evaluate(kernel, self.STATE) == before
+        assert kernel.run("%note this").stdout == "['this']\n"
+
     def test_a_name_that_is_taken_later_is_theirs_from_then_on(self, new_kernel: Callable[..., Kernel]) -> None:
         kernel = new_kernel()
         kernel.run(LOAD)
