@@ -19,7 +19,7 @@ REPLAY_MODES: Final[tuple[Replay, ...]] = get_args(Replay)
 
 
 class OptionError(traitlets.TraitError):
-    """An option cannot have that value: what traitlets raises, in one line and in the person's language."""
+    """An option cannot have that value: what traitlets raises, in one line that says what the option is for."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]
@@ -101,13 +101,15 @@ class Settings(Configurable):
         problem = ""
         try:
             super().__setattr__(name, value)
-        except traitlets.TraitError as caught:
-            shown = repr(value) if len(repr(value)) <= SHOWN_LENGTH else type(value).__name__
+        except OptionError as caught:  # of a preset: in our words already
+            problem = str(caught)
+        except Exception as caught:
+            # What is refused is asked for its repr, which may raise anything.
+            is_refused = isinstance(caught, traitlets.TraitError) or (self.has_trait(name) and not _in_a_line(value))
+            if not is_refused:
+                raise
             about = self.traits()[name].help
-            # What presets cannot be is told in our words already.
-            problem = (
-                str(caught) if name == "presets" else text("error.session_value", name=name, value=shown, help=about)
-            )
+            problem = text("error.session_value", name=name, value=_shown(value), help=about)
         if problem:
             raise OptionError(problem)
 
@@ -192,15 +194,15 @@ class Settings(Configurable):
     def _presets_checked(self, proposal: dict[str, Any]) -> dict[str, dict[str, Any]]:
         for name, options in proposal["value"].items():
             if not isinstance(name, str) or not isinstance(options, dict) or not options:
-                raise traitlets.TraitError(text("error.preset", name=name, options=", ".join(PRESET_OPTIONS)))
+                raise OptionError(text("error.preset", name=name, options=", ".join(PRESET_OPTIONS)))
             for option, value in options.items():
                 if option not in PRESET_OPTIONS or not self._takes(option, value):
-                    raise traitlets.TraitError(
+                    raise OptionError(
                         text(
                             "error.preset_option",
                             name=name,
                             option=option,
-                            value=value,
+                            value=_shown(value),
                             options=", ".join(PRESET_OPTIONS),
                         )
                     )
@@ -218,3 +220,19 @@ class Settings(Configurable):
     @traitlets.observe("language")
     def _language_changed(self, change: dict[str, Any]) -> None:
         set_language(change["new"])
+
+
+def _shown(value: object) -> str:
+    """Return a value as an error names it: in one short line, without keys."""
+    from .leaks import redacted  # when something is wrong, not with the extension
+
+    shown = redacted(_in_a_line(value))
+    return shown if 0 < len(shown) <= SHOWN_LENGTH else type(value).__name__
+
+
+def _in_a_line(value: object) -> str:
+    """Return what a value says of itself; ``""`` if that raises."""
+    try:
+        return " ".join(repr(value).split())
+    except Exception:  # noqa: BLE001 - it is anybody's method
+        return ""

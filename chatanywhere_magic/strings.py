@@ -767,9 +767,9 @@ TABLE: Final[dict[str, tuple[str, str, str]]] = {
         "预设 {name!r} 应为名称加选项（{options}），例如 {{'temperature': 0.2}}。",
     ),
     "error.preset_option": (
-        "The preset {name!r} cannot set {option} to {value!r}. It can set {options}, each to what that option takes.",
-        "Набор настроек {name!r} не может задать {option} = {value!r}. Можно задать {options}, каждому своё допустимое значение.",
-        "预设 {name!r} 不能把 {option} 设为 {value!r}。可设置的选项：{options}，取值须为各选项允许的值。",
+        "The preset {name!r} cannot set {option} to {value}. It can set {options}, each to what that option takes.",
+        "Набор настроек {name!r} не может задать {option} = {value}. Можно задать {options}, каждому своё допустимое значение.",
+        "预设 {name!r} 不能把 {option} 设为 {value}。可设置的选项：{options}，取值须为各选项允许的值。",
     ),
     "error.preset_unknown": (
         "There is no preset {name!r}. There are: {known}. Add one with %config ChatSession.presets.",

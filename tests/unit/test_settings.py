@@ -10,6 +10,8 @@ from traitlets import TraitError
 from chatanywhere_magic import ConfigurationError
 from chatanywhere_magic.settings import Settings
 
+KEY = "sk-Abc123dEf456gHi789jKl012"
+
 
 def test_a_preset_sets_what_it_names_and_nothing_else() -> None:
     settings = Settings(temperature=1.5, max_tokens=7)
@@ -109,3 +111,37 @@ def test_a_value_that_cannot_be_is_refused_in_one_line_that_says_what_can(name: 
     assert str(caught.value).startswith(says)
     assert caught.value.__context__ is None
     assert getattr(settings, name) == before
+
+
+class Shy:
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+class Tall:
+    def __repr__(self) -> str:
+        return "one\n   two"
+
+
+@pytest.mark.parametrize(("value", "says"), [(Tall(), "cannot be one two. "), (Shy(), "cannot be Shy. ")])
+@pytest.mark.parametrize("name", ["model", "presets"])
+def test_whatever_a_value_says_of_itself_it_is_refused_in_one_line(name: str, value: Any, says: str) -> None:
+    with pytest.raises(TraitError) as caught:
+        setattr(Settings(), name, value)
+    assert str(caught.value).startswith(f"{name} {says}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("aliases", {"a": KEY, "b": 3}),
+        ("temperature", KEY),
+        ("presets", {"p": {"temperature": KEY}}),
+        ("presets", [KEY]),
+    ],
+)
+def test_a_key_in_a_value_that_cannot_be_is_not_repeated(name: str, value: Any) -> None:
+    with pytest.raises(TraitError, match=r"\*\*\*") as caught:
+        setattr(Settings(), name, value)
+    assert KEY not in str(caught.value)
