@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class _Place:
     handle: Any
     """IPython's handle of the output."""
-    question: str
+    question: int
+    """The hash of what was asked: of a conversation that is forgotten no text stays here."""
     form: str
 
 
@@ -34,7 +35,7 @@ def note(live: LiveTurn, painter: Painter | None, form: str = "markdown") -> Non
     """Remember where a turn that is over was shown."""
     handle = getattr(painter, "place", None)
     if handle is not None and live.index is not None:
-        _places[conversation_of(live), live.index] = _Place(handle, live.version.question, form)
+        _places[conversation_of(live), live.index] = _Place(handle, hash(live.version.question), form)
 
 
 def show_anew(session: ChatSession, conversation_id: str, index: int) -> bool:
@@ -47,7 +48,7 @@ def show_anew(session: ChatSession, conversation_id: str, index: int) -> bool:
     if place is None:
         return False
     turn = session.shown_turn(conversation_id, index)
-    if turn is not None and turn.current.is_sent and turn.current.question == place.question:
+    if turn is not None and turn.current.is_sent and hash(turn.current.question) == place.question:
         from ..display.notebook import repaint  # where there is an output, there is a notebook
 
         version = turn.current

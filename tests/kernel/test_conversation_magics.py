@@ -334,6 +334,14 @@ def test_a_number_before_there_was_a_list_forgets_nothing(new_kernel: Callable[.
     assert "“Garden”" in kernel.run("%chat_forget 1").stdout
 
 
+def test_where_a_turn_was_shown_is_known_without_what_was_asked(kernel: Kernel) -> None:
+    ask(kernel, "what is a median")
+    kernel.run("from chatanywhere_magic.magics import outputs")
+    assert evaluate(kernel, "'_Place' in str(vars(outputs))")
+    kernel.run("%chat_forget --current")
+    assert not evaluate(kernel, "'what is a median' in str(vars(outputs))")
+
+
 def test_one_can_be_forgotten_where_nothing_is_kept_any_more(new_kernel: Callable[..., Kernel]) -> None:
     kernel = new_kernel()
     kernel.run(LOAD)
