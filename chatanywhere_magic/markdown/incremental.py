@@ -21,6 +21,18 @@ _WINDOW: Final = 3_000
 
 _LOOK_AGAIN: Final = 300
 """After so many characters without an empty line finished blocks are looked for all the same."""
+_ENDING: Final = frozenset(
+    {
+        "blockquote_open",
+        "bullet_list_open",
+        "heading_open",
+        "hr",
+        "ordered_list_open",
+        "paragraph_open",
+        "table_open",
+    }
+)
+"""Blocks that are over where an empty line comes and then a letter that is not indented."""
 
 
 class IncrementalRenderer:
@@ -34,9 +46,9 @@ class IncrementalRenderer:
     --------
     >>> renderer = IncrementalRenderer()
     >>> renderer.feed("One **paragraph**.\n\nAnd an")
-    []
+    ['<p dir="auto">One <strong>paragraph</strong>.</p>\n']
     >>> renderer.feed("other.\n\nThe *la")
-    ['<p dir="auto">One <strong>paragraph</strong>.</p>\n', '<p dir="auto">And another.</p>\n']
+    ['<p dir="auto">And another.</p>\n']
     >>> renderer.tail()
     '<p dir="auto">The <em>la</em></p>\n'
     """
@@ -54,6 +66,8 @@ class IncrementalRenderer:
         """A carriage return at the end: whether a newline follows is not known yet."""
         self._scanned = 0
         """How much of the open text has been looked through for finished blocks."""
+        self._begun = 0
+        """Where the line began that was last taken for a new block's."""
         self._tail = ""
         self._tail_size = 0
         """Of how many characters the last tail was made."""
@@ -77,6 +91,7 @@ class IncrementalRenderer:
         text = text.removesuffix(self._held)
         self._open += text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
         known = len(self._frozen)
+        self._look_where_one_begins()
         grown = len(self._open) - self._scanned
         # Mostly it is an empty line that ends a block. If it is something else, it is seen a little later.
         if _has_grown(len(self._open), self._scanned) and (
@@ -84,6 +99,15 @@ class IncrementalRenderer:
         ):
             self._freeze_finished()
         return [piece.html for piece in self._frozen[known:]]
+
+    def _look_where_one_begins(self) -> None:
+        """Look again at what stands before an empty line, once the line behind it has begun and shows what it is.
+
+        Most paragraphs are a single line: until that ends, the block before would be rendered again at every paint.
+        """
+        at = self._scanned
+        if at != self._begun and self._open[max(0, at - 2) : at] == "\n\n" and self._open[at : at + 1].isalpha():
+            self._begun, self._scanned = at, 0
 
     def tail(self) -> str:
         """Return the HTML of what is not finished, looking as if it was: no half of a mark is seen."""
@@ -122,7 +146,7 @@ class IncrementalRenderer:
             if end > window:
                 end = self._open.rfind("\n", 0, window) + 1 or self._open.index("\n", window) + 1
             source = self._open[:end]
-            finished, cut = self._freeze_blocks(source)
+            finished, cut = self._freeze_blocks(source, self._open[end : end + 1])
             kept = source[finished:]
             self._scanned = len(kept)
             if cut:
@@ -134,7 +158,7 @@ class IncrementalRenderer:
             self._open = kept + self._open[end:]
             window = _WINDOW if finished or cut else 2 * window
 
-    def _freeze_blocks(self, source: str) -> tuple[int, Cut | None]:
+    def _freeze_blocks(self, source: str, behind: str) -> tuple[int, Cut | None]:
         """Freeze what is finished of `source`; return how much that is, and how the next block is cut if it is long."""
         defined: dict[str, Any] = {}
         blocks = list(_blocks(_parse(source, defined)))
@@ -151,7 +175,9 @@ class IncrementalRenderer:
             if cut:
                 end = begin
                 break
-            if at == len(blocks) - 1:
+            if at == len(blocks) - 1 and not (
+                source.endswith("\n\n") and behind.isalpha() and block[0].type in _ENDING
+            ):
                 break
             finished.append((block, own))
             end = following

@@ -97,6 +97,21 @@ def test_an_open_block_is_not_finished(line: str) -> None:
     assert renderer.feed("more\n") == []
 
 
+@pytest.mark.parametrize("block", ["Text.", "# Head", "- a\n- b", "1. a\n\n   b", "> c", "| a |\n|---|\n| b |", "---"])
+def test_a_block_is_finished_as_soon_as_the_next_one_begins(block: str) -> None:
+    renderer = IncrementalRenderer()
+    assert renderer.feed(f"{block}\n\n") == []
+    assert len(renderer.feed("М")) == 1  # not only once its line has ended: most paragraphs are a single one
+
+
+@pytest.mark.parametrize("block", ["```\ncode", "$$\nx", "- a", "[^1]: a note"])
+@pytest.mark.parametrize("behind", ["- b", "  c", "\n", "1"])
+def test_but_not_where_it_may_go_on(block: str, behind: str) -> None:
+    renderer = IncrementalRenderer()
+    renderer.feed(f"{block}\n\n")
+    assert renderer.feed(behind) == []
+
+
 ANSWER = """\
 # The *median*
 
