@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 WATCH_SECONDS: Final = 0.5
 """Between two looks at whether a silent connection is still there."""
-GATHER_SECONDS: Final = 0.08
+GATHER_SECONDS: Final = 0.09
 TRICKLE_BYTES: Final = 2048
 TRICKLE_AFTER_SECONDS: Final = 0.5
 """An answer that still comes in chunks as small as this after so long is written word by word."""
