@@ -127,7 +127,7 @@ def _as_it_is(value: Any) -> Any:
 def _from_file(path: Path) -> Any:
     try:
         schema = json.loads(path.expanduser().read_text(encoding="utf-8"))
-    except (OSError, ValueError) as caught:
+    except (OSError, ValueError, RuntimeError) as caught:  # RuntimeError: no such user's home
         reason = getattr(caught, "strerror", None) or caught
         raise ConfigurationError(text("error.schema_file", path=path, reason=reason)) from None
     if not isinstance(schema, dict):

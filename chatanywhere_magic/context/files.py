@@ -60,8 +60,8 @@ def read_file(path: str, name: str, *, supports_images: bool = False) -> Attachm
     ConfigurationError
         If it is missing, no file, too large, or nothing that a model can read.
     """
-    file = Path(path).expanduser()
     try:
+        file = Path(path).expanduser()
         if file.is_dir():
             raise ConfigurationError(text("error.file_directory", path=path))
         if not file.exists():
@@ -72,7 +72,7 @@ def read_file(path: str, name: str, *, supports_images: bool = False) -> Attachm
         if size > MAX_BINARY_BYTES:
             raise _too_large(path, size, MAX_BINARY_BYTES)
         data = file.read_bytes()
-    except (OSError, ValueError) as caught:  # ValueError: a null byte in the path
+    except (OSError, ValueError, RuntimeError) as caught:  # a null byte in the path, or no such user's home
         reason = getattr(caught, "strerror", None) or caught
         raise ConfigurationError(text("error.file_unreadable", path=path, reason=reason)) from None
     if media_type := _picture_type(data):

@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import threading
+from contextlib import suppress
 from difflib import get_close_matches
 from keyword import iskeyword
 from pathlib import Path
@@ -265,8 +266,9 @@ class ChatMagics(Magics):
             return True if given.json else None
         if given.schema in self._shell.user_ns:
             return Schema(self._shell.user_ns[given.schema], given.schema)
-        if Path(given.schema).expanduser().is_file():
-            return Schema(Path(given.schema))
+        with suppress(RuntimeError):  # the home of somebody who is not known here
+            if Path(given.schema).expanduser().is_file():
+                return Schema(Path(given.schema))
         close = get_close_matches(given.schema, self._shell.user_ns, n=1)
         hint = text("hint.did_you_mean", name=close[0]) if close else ""
         raise UsageError(text("error.no_such_schema", name=given.schema, hint=hint))

@@ -59,7 +59,9 @@ def _put(target: Path, document: str, *, before: os.stat_result | None = None, r
     # Beside it, for only there the one can take the other's place in one step.
     new = target.with_name(f".chat-{os.urandom(8).hex()}.tmp")
     try:
-        with new.open("x", encoding="utf-8", newline="\n") as file:
+        # What was private is, from the first word on.
+        new.touch(mode=0o666 if before is None else 0o600, exist_ok=False)
+        with new.open("w", encoding="utf-8", newline="\n") as file:
             file.write(document)
             file.flush()
             os.fsync(file.fileno())

@@ -92,6 +92,10 @@ class TestKept:
         assert kernel.run("%chat -o answer Hello").status == "error"
         assert kept(kernel, "answer") == ["str", "mine"]
 
+    def test_a_schema_in_the_home_of_nobody(self, kernel: Kernel) -> None:
+        line = the_error_line(kernel.run("%chat --schema ~nobody-is-called-so/a.json Hello"))
+        assert "~nobody-is-called-so/a.json" in line
+
     @pytest.mark.parametrize("name", ["2", "a-b", "class", "a.b"])
     def test_a_name_that_is_none(self, kernel: Kernel, server: LocalServer, name: str) -> None:
         assert f"'{name}' cannot be a variable's name" in the_error_line(kernel.run(f"%chat -o {name} Hello"))

@@ -97,6 +97,9 @@ class TestRefusals:
         assert "Did you mean data.csv?" in self.refused(tmp_path / "dat.csv")
         assert "There is no file" in self.refused(tmp_path / "no" / "such" / "directory")
 
+    def test_in_the_home_of_nobody(self) -> None:
+        assert "~nobody-is-called-so" in self.refused("~nobody-is-called-so/data.csv")
+
     def test_a_directory(self, tmp_path: Path) -> None:
         assert "is a directory" in self.refused(tmp_path)
 

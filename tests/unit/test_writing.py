@@ -8,7 +8,7 @@ import shutil
 import stat
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -68,6 +68,17 @@ class Mounted(Unmovable):
     reason = errno.EBUSY
 
 
+class Watched(type(Path())):  # type: ignore[misc] - as above
+    """A path whose files tell who might read them when they are written."""
+
+    rights: ClassVar[list[int]] = []
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        if self.exists():
+            self.rights.append(stat.S_IMODE(self.stat().st_mode))
+        return super().open(*args, **kwargs)
+
+
 def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
@@ -87,6 +98,15 @@ def test_of_a_new_file_no_half_is_left(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="large"):
         write_whole(tmp_path / "talk.md", LONG)
     assert names(tmp_path) == []
+
+
+def test_what_was_private_is_so_from_the_first_word_on(tmp_path: Path) -> None:
+    path = Watched(tmp_path / "talk.md")
+    path.write_text("before", encoding="utf-8")
+    path.chmod(0o600)
+    Watched.rights.clear()
+    write_whole(path, "after", replace=True)
+    assert Watched.rights == [0o600]
 
 
 def test_whoever_reads_the_old_file_goes_on_reading_it(tmp_path: Path) -> None:
