@@ -111,8 +111,12 @@ async def with_retries(
 
 
 async def _counted_down(why: str, pause: float) -> AsyncGenerator[Notice, None]:
-    """Wait for `pause` seconds, and say each second how many are left."""
+    """Wait for `pause` seconds, and say each second how many are left; also where there are none, that it is tried."""
     until = time.monotonic() + pause
-    while (left := until - time.monotonic()) > 0:
+    left = pause
+    while True:
         yield Notice(text("notice.retrying", why=why, seconds=math.ceil(left)))
         await asyncio.sleep(min(left, 1.0))
+        left = until - time.monotonic()
+        if left <= 0:
+            return
