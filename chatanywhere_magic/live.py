@@ -256,6 +256,11 @@ class LiveTurn:
         self.listeners: list[Callable[[LiveTurn], None]] = []
 
     @property
+    def conversation_id(self) -> str:
+        """The id of the conversation in which it has its place; ``""`` while it has none."""
+        return getattr(self.dialogue, "id", "")
+
+    @property
     def version(self) -> Version:
         """The version as it stands, with the text so far."""
         version = replace(self._version, answer=str(self._answer), reasoning=str(self._reasoning))

@@ -103,9 +103,7 @@ class Columns:
         """Leave them all, with the one that is kept marked and in the output's metadata."""
         metadata: dict[str, Any] = {}
         if kept is not None:
-            about = turn_metadata(
-                kept.version, conversation=getattr(kept.dialogue, "id", ""), turn=kept.index, number=kept.at
-            )
+            about = turn_metadata(kept.version, conversation=kept.conversation_id, turn=kept.index, number=kept.at)
             # What stands beside it is more than its answer.
             metadata[METADATA_KEY] = {**about, "answer": kept.version.answer}
         self._publish(metadata, kept)

@@ -88,9 +88,7 @@ class FinalPainter:
         self._read(live)
         self._renderer.finish()
         answer = page(*self._renderer.pieces) if version.answer else ""
-        metadata = turn_metadata(
-            version, conversation=getattr(live.dialogue, "id", ""), turn=live.index, number=live.at
-        )
+        metadata = turn_metadata(version, conversation=live.conversation_id, turn=live.index, number=live.at)
         return _whole(version, self._reasoning(), answer, metadata, footer=self._footer, form=self._form)
 
 
@@ -142,7 +140,8 @@ class CellPainter(FinalPainter):
         self._gathered: list[str] = []
         """HTML of what is finished of it."""
         self._groups = 0
-        self._group = self._last
+        self._group: DisplayHandle
+        """The one that is being filled, once there is any."""
         self._group_html: list[str] = []
         self._group_plain = ""
         self._kept = 0

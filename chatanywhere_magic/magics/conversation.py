@@ -18,7 +18,7 @@ from ..strings import text
 from .chat import show_turn
 from .notebook import ALL, SHORT_ID, date, described, notebook_path
 from .options import Namespace, Option, Options, takes
-from .outputs import conversation_of, note, show_anew
+from .outputs import note, show_anew
 from .tables import show_table
 from .transcript import shortened, show_found, show_history, show_versions
 from .writing import write_whole
@@ -224,7 +224,7 @@ class ConversationMagics(Magics):
             live = self.session.retry(index, provider=given.provider, model=given.model or "")
             interrupts.stop(live)
             painter = show_turn(self._shell, self.session, live)
-        if live.index is not None and not show_anew(self.session, conversation_of(live), live.index):
+        if live.index is not None and not show_anew(self.session, live.conversation_id, live.index):
             note(live, painter)
         live.reply()
 

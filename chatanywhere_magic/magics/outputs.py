@@ -26,16 +26,11 @@ _places: Final[dict[tuple[str, int], _Place]] = {}
 """By conversation and turn."""
 
 
-def conversation_of(live: LiveTurn) -> str:
-    """Return the id of the conversation in which a turn has its place."""
-    return getattr(live.dialogue, "id", "")
-
-
 def note(live: LiveTurn, painter: Painter | None, form: str = "markdown") -> None:
     """Remember where a turn that is over was shown."""
     handle = getattr(painter, "place", None)
     if handle is not None and live.index is not None:
-        _places[conversation_of(live), live.index] = _Place(handle, hash(live.version.question), form)
+        _places[live.conversation_id, live.index] = _Place(handle, hash(live.version.question), form)
 
 
 def show_anew(session: ChatSession, conversation_id: str, index: int) -> bool:

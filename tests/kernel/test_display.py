@@ -40,6 +40,18 @@ class TestGrowing:
         assert answer.data["text/plain"] == "".join(LONG)
         assert answer.data["text/html"].count("<p ") == 100
 
+    def test_the_first_output_shows_the_first_text(self, kernel: Kernel) -> None:
+        kernel.run(
+            "from chatanywhere_magic import Scripted, chat\n"
+            "from chatanywhere_magic.display.notebook import CellPainter\n"
+            "from chatanywhere_magic.messages import Text\n"
+            "live = chat.prepare('Hello', provider=Scripted)\n"
+            "live.take(Text('Hi *there*'))"
+        )
+        result = kernel.run("CellPainter(footer=True, reasoning=True).paint(live)")
+        assert result.updates == 0  # not only a state, in whose place the text comes
+        assert "Hi <em>there</em>" in result.outputs[0]["data"]["text/html"]
+
     def test_a_long_answer_never_has_more_outputs_than_are_shown(self, kernel: Kernel, server: LocalServer) -> None:
         rest = threading.Event()
         server.queue(Answer(text=LONG * 25, hold=rest, delay=0.0005))
