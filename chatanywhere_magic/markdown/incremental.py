@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from .formulas import open_formula
+from .growing import begun, growing
 from .parser import parser
 from .parts import Cut, first_part
 from .unfinished import settle_blocks, settle_words
@@ -16,23 +17,17 @@ if TYPE_CHECKING:
 
     from markdown_it.token import Token
 
+    from .growing import Growing
+
 _WINDOW: Final = 3_000
 """Characters that are parsed at once, so that a long text that comes whole is no dearer than one in pieces."""
 
 _LOOK_AGAIN: Final = 300
 """After so many characters without an empty line finished blocks are looked for all the same."""
-_ENDING: Final = frozenset(
-    {
-        "blockquote_open",
-        "bullet_list_open",
-        "heading_open",
-        "hr",
-        "ordered_list_open",
-        "paragraph_open",
-        "table_open",
-    }
-)
-"""Blocks that are over where an empty line comes and then a letter that is not indented."""
+_ENDING: Final = frozenset({"blockquote_open", "heading_open", "hr", "paragraph_open", "table_open"})
+"""Blocks that are over where an empty line comes."""
+_LISTS: Final = frozenset({"bullet_list_open", "ordered_list_open"})
+"""These are over if a letter follows that is not indented."""
 
 
 class IncrementalRenderer:
@@ -71,6 +66,12 @@ class IncrementalRenderer:
         self._tail = ""
         self._tail_size = 0
         """Of how many characters the last tail was made."""
+        self._growing: Growing | None = None
+        """The last tail, if plain words can just be added to it."""
+        self._read: dict[str, list[Token]] = {}
+        """The paragraphs, items and cells of the last tail, which are mostly those of the next one."""
+        self._read_with = self._definitions
+        """The links that were defined then."""
         self.is_revised = False
         """Whether :meth:`finish` changed pieces that had been returned before."""
 
@@ -91,6 +92,10 @@ class IncrementalRenderer:
         text = text.removesuffix(self._held)
         self._open += text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
         known = len(self._frozen)
+        if self._growing is not None and (finished := self._growing.finished(self._open)) is not None:
+            self._keep(_Piece(finished[0], "", frozenset(), 0, goes_on=False))
+            self._open = self._open[finished[1] :]
+            self._scanned = 1  # the empty line
         self._look_where_one_begins()
         grown = len(self._open) - self._scanned
         # Mostly it is an empty line that ends a block. If it is something else, it is seen a little later.
@@ -112,15 +117,33 @@ class IncrementalRenderer:
     def tail(self) -> str:
         """Return the HTML of what is not finished, looking as if it was: no half of a mark is seen."""
         size = len(self._open)
-        if size < self._tail_size or _has_grown(size, self._tail_size):
-            definitions = _Definitions(self._definitions)
-            tokens = settle_blocks(self._open, lambda source: _parse(source, definitions))
-            settle_words(tokens, {"references": definitions}, in_line=not self._open.endswith("\n"))
-            number, self._tail, self._tail_size = self._number, "", size
-            for block in _blocks(tokens):
-                self._tail += _render(block, definitions, number).html
-                number = 0
+        if size == self._tail_size:
+            return self._tail
+        if self._growing is None:
+            self._growing = begun(self._open)
+        if self._growing is not None and (grown := self._growing.add(self._open)) is not None:
+            self._tail, self._tail_size = grown, size
+        elif _has_grown(size, self._tail_size):
+            self._tail, self._tail_size = self._rendered_tail(), size
         return self._tail
+
+    def _rendered_tail(self) -> str:
+        source = self._open
+        definitions = _Definitions(self._definitions)
+        tokens, is_source = settle_blocks(source, lambda source: _parse(source, definitions))
+        is_plain = settle_words(tokens, {"references": definitions}, in_line=not source.endswith("\n"))
+        read = self._read if definitions == self._read_with else {}
+        self._read, self._read_with = {}, definitions
+        html, number = "", self._number
+        for block in _blocks(tokens):
+            for token in block:
+                if token.type == "inline" and not token.children:
+                    token.children = read.get(token.content, [])
+            html += _render(block, definitions, number).html
+            self._read.update((token.content, token.children or []) for token in block if token.type == "inline")
+            number = 0
+        self._growing = growing(source, tokens, html) if is_source and is_plain else None
+        return html
 
     def finish(self) -> list[str]:
         """Take the text as it is for finished, and return the HTML of its last blocks.
@@ -132,7 +155,8 @@ class IncrementalRenderer:
         self._open += self._held.replace("\r", "\n")
         self._freeze_finished()
         self._freeze(self._open)
-        self._open = self._held = ""
+        self._open = self._held = self._tail = ""
+        self._tail_size = 0
         for at, piece in enumerate(self._frozen):
             if piece.missing & self._definitions.keys():
                 self.is_revised = True
@@ -175,9 +199,9 @@ class IncrementalRenderer:
             if cut:
                 end = begin
                 break
-            if at == len(blocks) - 1 and not (
-                source.endswith("\n\n") and behind.isalpha() and block[0].type in _ENDING
-            ):
+            kind = block[0].type
+            is_over = source.endswith("\n\n") and (kind in _ENDING or (kind in _LISTS and behind.isalpha()))
+            if at == len(blocks) - 1 and not is_over:
                 break
             finished.append((block, own))
             end = following
@@ -196,8 +220,13 @@ class IncrementalRenderer:
             self._freeze_block(block, source[starts[begin] : starts[end]], goes_on=goes_on)
 
     def _freeze_block(self, block: list[Token], source: str, *, goes_on: bool = False) -> None:
-        self._frozen.append(_render(block, self._definitions, self._number, source, goes_on=goes_on))
+        self._keep(_render(block, self._definitions, self._number, source, goes_on=goes_on))
+
+    def _keep(self, piece: _Piece) -> None:
+        self._frozen.append(piece)
         self._number = self._repeated = 0
+        # What is open begins somewhere else now.
+        self._tail, self._tail_size, self._growing = "", 0, None
 
 
 @dataclass(frozen=True)
@@ -258,8 +287,13 @@ def _parse_inline(tokens: list[Token], env: MutableMapping[str, Any]) -> None:
     """Read the text of the blocks."""
     from markdown_it.rules_core import StateCore
 
-    state = StateCore("", parser(), env, tokens)
-    for rule in parser().core.ruler.getRules("")[2:]:  # without the two that find the blocks
+    md = parser()
+    for token in tokens:
+        if token.type == "inline" and not token.children:
+            token.children = []
+            md.inline.parse(token.content, md, env, token.children)
+    state = StateCore("", md, env, tokens)
+    for rule in md.core.ruler.getRules("")[3:]:  # without those that find the blocks, and without what is done above
         rule(state)
 
 

@@ -99,6 +99,7 @@ def _mark_tasks(state: StateCore) -> None:
             box = type(first)("task", "span", 0)
             box.content = "" if found[1] == " " else "x"
             inline.children.insert(0, box)
+        if inline.children[0].type == "task":  # which it may be from before
             item.attrSet("style", "list-style: none")
 
 

@@ -16,6 +16,7 @@ from .parser import parser
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping, Sequence
 
+    from markdown_it.rules_inline import StateInline
     from markdown_it.rules_inline.state_inline import Delimiter
     from markdown_it.token import Token
 
@@ -33,18 +34,28 @@ _MARK: Final = re.compile(r"`+|\$\$?|\\.", re.DOTALL)
 _TEX: Final = re.compile(r"(?!\d+(?:[.,]\d+)*\s)(?=\S{0,40}[\\^_{=]|[a-zA-Z]\Z)[^\s$][^$`]{0,200}\Z")
 
 
-def settle_blocks(source: str, parse: Callable[[str], list[Token]]) -> list[Token]:
-    """Return the blocks of `source`, the last of which may be half written."""
+def settle_blocks(source: str, parse: Callable[[str], list[Token]]) -> tuple[list[Token], bool]:
+    """Return the blocks of `source`, the last of which may be half written, and whether they are just what it says."""
     tokens = parse(source)
     settled = _settled_source(source, tokens, parse)
-    return tokens if settled == source else parse(settled)
+    return (tokens, True) if settled == source else (parse(settled), False)
 
 
-def settle_words(tokens: Sequence[Token], env: MutableMapping[str, Any], *, in_line: bool) -> None:
-    """Close in the last words of `tokens` what is opened there; `in_line` tells whether their line goes on."""
-    last = next((token for token in reversed(tokens) if token.nesting == 0 and token.content), None)
-    if last is not None and last.type == "inline":
-        last.content = _settled_words(last.content, env, in_line=in_line)
+def settle_words(tokens: Sequence[Token], env: MutableMapping[str, Any], *, in_line: bool) -> bool:
+    """Close in the last words of `tokens` what is opened there, and tell whether nothing was.
+
+    Parameters
+    ----------
+    in_line : bool
+        Whether the line of these words goes on.
+    """
+    leaves = (token for token in reversed(tokens) if token.nesting == 0)
+    last = next((leaf for leaf in leaves if leaf.content or leaf.type != "inline"), None)  # behind it only empty cells
+    if last is None or last.type != "inline":
+        return True
+    words = last.content
+    last.content, last.children = _settled_words(words, env, in_line=in_line)
+    return last.content == words
 
 
 def _settled_source(source: str, tokens: list[Token], parse: Callable[[str], list[Token]]) -> str:
@@ -91,13 +102,27 @@ def _is_closed(fence: Token, source: str) -> bool:
     return len(last) >= len(fence.markup) and not last.strip(fence.markup[0])
 
 
-def _settled_words(words: str, env: MutableMapping[str, Any], *, in_line: bool) -> str:
+def _settled_words(words: str, env: MutableMapping[str, Any], *, in_line: bool) -> tuple[str, list[Token]]:
+    """Return the words with what closes them, and as tokens if they have been read: else none."""
     words, is_open = _close_code(words)
     if in_line and not is_open:
         words = _HALF_LINK.sub(r"\1", words)
         words = _HALF_ADDRESS.sub(r"\1", words)
     words = _HALF_MARK.sub("", words).rstrip()
-    return words + "".join(reversed(_open_marks(words, env)))
+    if not any(mark in words for mark in "*_~"):
+        return words, []
+    from markdown_it.rules_inline import StateInline
+
+    md = parser()
+    state = StateInline(words, md, env, [])
+    md.inline.tokenize(state)
+    find_pairs, *others = md.inline.ruler2.getRules("")
+    find_pairs(state)
+    if marks := _open_marks(state):
+        return words + "".join(reversed(marks)), []
+    for rule in others:
+        rule(state)
+    return words, state.tokens
 
 
 def _close_code(words: str) -> tuple[str, bool]:
@@ -130,16 +155,8 @@ def _as_code(tex: str) -> str:
     return f"`{tex}`" if tex else ""
 
 
-def _open_marks(words: str, env: MutableMapping[str, Any]) -> list[str]:
-    """Return the marks of emphasis that are opened in `words` and not closed."""
-    from markdown_it.rules_inline import StateInline
-
-    md = parser()
-    if not any(mark in words for mark in "*_~"):
-        return []
-    state = StateInline(words, md, env, [])
-    md.inline.tokenize(state)
-    md.inline.ruler2.getRules("")[0](state)  # finds the pairs
+def _open_marks(state: StateInline) -> list[str]:
+    """Return the marks of emphasis that are opened and not closed."""
     return [
         chr(each.marker) * (2 if each.marker == ord("~") else 1) for each in _unmatched(state.delimiters, state.tokens)
     ]

@@ -1,0 +1,153 @@
+"""Plain words behind an open end that is shown already: most of an answer, for the price of the words alone.
+
+To parse a paragraph or a list again for every few words is most of what an answer costs that is written word by word.
+What is made here is what the parser would make of the whole; a test compares them.
+"""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from typing import TYPE_CHECKING, Final
+
+from .languages import language_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from markdown_it.token import Token
+
+# Within a line that has letters none of these begins, ends or changes anything in Markdown.
+_PLAIN: Final = re.compile(r"""(?:[^\W_]|[ ,.;:!?'"()/%@–—-]|[‘’“”„«»…、。，；：？！（）《》「」])+""")
+_LAST_PLAIN: Final = re.compile(_PLAIN.pattern + r"\Z")
+# What may still be waiting for its other end, which need not be a mark of Markdown: a price, a link's title, "&amp".
+_WAITS: Final = re.compile(r"[\\$&<\[]")
+_LETTER: Final = re.compile(r"[^\W\d_]")
+_ITEM: Final = re.compile(r" *(?:[-*+]|\d{1,9}[.)]) (?=[^\W\d_])")
+# What is not shown yet: a line that may become anything, or a mark.
+_HALF: Final = re.compile(r"(?:\n *(?:[-*+] ?|\d{1,9}(?:[.)] ?)?)?|[*_~]+|`+)\Z")
+_CLOSINGS: Final = re.compile(r"(?:</(?:p|li|ul|ol|blockquote|h[1-6])>\n?)*\Z")
+_BLOCKS: Final = frozenset({"paragraph", "heading", "list_item", "bullet_list", "ordered_list", "blockquote"})
+
+
+class Growing:
+    """The HTML of an open text, to which plain words can be added where it ends, and items if that is a list.
+
+    Made by :func:`growing` and :func:`begun` for texts that allow it.
+
+    Parameters
+    ----------
+    words : str
+        The last paragraph, heading or item, without marks that wait for others.
+    shown, closings : str
+        The HTML up to the end of these words, and what closes it.
+    item : str
+        What the last line begins with, if it is an item of a list without empty lines.
+    is_alone : bool
+        Whether there is nothing else in the text, which then ends with an empty line.
+    """
+
+    def __init__(
+        self, source: str, words: str, shown: str, closings: str, *, item: str = "", is_alone: bool = False
+    ) -> None:
+        self._source = source
+        self._words = words
+        self._shown = shown
+        self._closings = closings
+        self._item = item
+        self._is_alone = is_alone
+
+    def add(self, source: str) -> str | None:
+        """Return the HTML of `source`, if it is the text before and further plain words; else None."""
+        at = len(self._source)
+        if not source.startswith(self._source):
+            return None
+        half = _HALF.search(source, at)
+        end = half.start() if half else len(source)
+        words, shown = self._words, [self._shown]
+        gap = self._source[len(self._source.rstrip(" ")) :]  # shown once a word follows
+        while at < end:
+            if found := _PLAIN.match(source, at, end):
+                visible = found[0].rstrip(" ")
+                if visible:
+                    shown.append(_escaped(gap + visible))
+                    words, gap = f"{words}{gap}{visible}", ""
+                gap += found[0][len(visible) :]
+            elif source[at] == "\n" and self._item and (found := _ITEM.match(source, at + 1)):
+                if _kind(found[0]) != _kind(self._item):
+                    return None
+                shown.append("</li>\n<li>")
+                words, gap = "", ""
+            else:
+                return None
+            at = found.end()
+        if not words.isascii() and language_of(words) != language_of(self._words) and not self._item:
+            return None
+        self._source, self._words, self._shown = source[:end], words, "".join(shown)
+        return self._shown + self._closings
+
+    def finished(self, source: str) -> tuple[str, int] | None:
+        """Return the HTML of the paragraph or heading that is all there was, and where it ends, if `source` ends it."""
+        end = source.find("\n\n", len(self._source)) if self._is_alone else -1
+        if end < 0 or not _PLAIN.fullmatch(f" {source[len(self._source) : end]}"):  # "---" below makes it a heading
+            return None
+        html = self.add(source[:end])
+        return None if html is None else (html, end + 1)
+
+
+def begun(source: str) -> Growing | None:
+    """Return the beginning of a paragraph, if `source` is nothing but plain words."""
+    source = _HALF.sub("", source)
+    words = source.lstrip("\n").rstrip(" ")
+    if not _LETTER.match(words) or not _PLAIN.fullmatch(words):
+        return None
+    language = "" if words.isascii() else language_of(words)
+    lang = f' lang="{language}"' if language else ""
+    return Growing(source, words, f'<p dir="auto"{lang}>{_escaped(words)}', "</p>\n", is_alone=True)
+
+
+def growing(source: str, tokens: Sequence[Token], html: str) -> Growing | None:
+    """Return what plain words can be added to, if `html` shows the end of `source` as it stands.
+
+    Parameters
+    ----------
+    tokens : sequence of Token
+        The blocks of `source`; nothing was added to close what is open.
+    """
+    at = next((at for at in range(len(tokens) - 1, -1, -1) if tokens[at].nesting == 0), -1)
+    if at < 0 or tokens[at].type != "inline":
+        return None
+    words = tokens[at].content
+    line = words.rpartition("\n")[2]
+    if (
+        any(token.type.removesuffix("_close") not in _BLOCKS for token in tokens[at + 1 :])
+        or _WAITS.search(words)
+        or not _LETTER.search(line)
+        or not source.rstrip(" ").endswith(line)
+    ):
+        return None
+    closings = _CLOSINGS.search(html)[0]  # type: ignore[index]  # it may be empty
+    shown = html.removesuffix(closings)
+    run = _LAST_PLAIN.search(line)
+    if run is None or not shown.endswith(_escaped(run[0])):
+        return None
+    # It opens, it holds words, it closes; and no definition of a link stands before it.
+    is_alone = len(tokens) == 3 and tokens[0].map == [len(source) - len(source.lstrip("\n")), source.count("\n") + 1]  # noqa: PLR2004
+    item = _ITEM.match(source, source.rfind("\n") + 1)
+    is_item = item is not None and closings.startswith("</li>") and source[item.end() :].rstrip(" ") == words
+    return Growing(
+        source,
+        words,
+        shown,
+        closings,
+        item=item[0] if item and is_item else "",
+        is_alone=is_alone,
+    )
+
+
+def _kind(item: str) -> str:
+    return re.sub(r"\d+", "1", item)
+
+
+def _escaped(words: str) -> str:
+    return escape(words, quote=False).replace('"', "&quot;")
