@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..credentials import Secret
     from ._sse import Event
 
+_decode: Final = json.JSONDecoder().raw_decode
 _DONE: Final = "[DONE]"
 _LONGEST_DONE: Final = 20
 """Characters of it with quotes around it, and some more: an answer's chunks need not be looked at for it."""
@@ -108,13 +109,24 @@ class CompletionReader:
             self.done = True
             return
         try:
-            value = json.loads(data)
+            value, end = _decode(data)
         except (ValueError, RecursionError):
-            raise self.protocol_error("JSON", data) from None
+            end = -1
+        if end != len(data):
+            raise self.protocol_error("JSON", data)
         yield from self.read_value(value, data)
 
     def read_value(self, chunk: object, data: str) -> Iterator[Delta]:
         """Read one chunk of a stream, or a whole completion where no stream was to be had; `data` is its JSON."""
+        deltas: list[Delta] = []
+        try:
+            self._read_chunk(chunk, data, deltas)
+        except ChatError:
+            yield from deltas  # what came before what is wrong
+            raise
+        yield from deltas
+
+    def _read_chunk(self, chunk: object, data: str, deltas: list[Delta]) -> None:
         if isinstance(chunk, list) and chunk and isinstance(chunk[0], dict) and chunk[0].get("error"):
             chunk = chunk[0]  # Google's errors
         if not isinstance(chunk, dict):
@@ -122,26 +134,22 @@ class CompletionReader:
         self.has_events = True
         if chunk.get("error") or chunk.get("object") == "error" or chunk.get("type") == "error":
             raise api_error(chunk, host=self.host, secret=self._secret)
-        if (model := chunk.get("model")) and isinstance(model, str) and model != self._model:
+        if (model := chunk.get("model")) and model != self._model and isinstance(model, str):
             self._model = model
-            yield ModelName(self._shown(model, MAX_NAME_CHARACTERS))
+            deltas.append(ModelName(self._shown(model, MAX_NAME_CHARACTERS)))
         progress = chunk.get("prompt_progress")  # llama.cpp, when asked for it
         if isinstance(progress, dict) and (share := _progress(progress)):
-            yield Notice(share)
+            deltas.append(Notice(share))
         choices = chunk.get("choices")
-        if choices is None and is_telling(chunk):
+        if choices:
+            self._read_choices(choices, data, deltas)
+        elif choices is None and is_telling(chunk):
             self._odd = chunk
-        for choice in self._first_choices(choices, data):
-            if choice.get("error"):  # a router, when the model behind it fails
-                raise api_error(choice, host=self.host, secret=self._secret)
-            yield from self._read_choice(choice, data)
-        if (usage := _usage(chunk)) is not None:
-            yield usage
+        if (usage := _usage(chunk, choices)) is not None:
+            deltas.append(usage)
 
-    def _first_choices(self, choices: object, data: str) -> Iterator[dict[str, Any]]:
-        """Yield what belongs to the one answer. What has no known form may belong to it, so it is not passed over."""
-        if not choices:
-            return
+    def _read_choices(self, choices: object, data: str, deltas: list[Delta]) -> None:
+        """Read what belongs to the one answer. What has no known form may belong to it, so it is not passed over."""
         if not isinstance(choices, list):
             raise self.protocol_error("choices: […]", data)
         for choice in choices:
@@ -149,38 +157,49 @@ class CompletionReader:
                 continue
             if not isinstance(choice, dict):
                 raise self.protocol_error("choices: [{…}]", data)
-            if choice.get("index") in _FIRST:
-                yield choice
+            if choice.get("index") not in _FIRST:
+                continue
+            if choice.get("error"):  # a router, when the model behind it fails
+                raise api_error(choice, host=self.host, secret=self._secret)
+            self._read_choice(choice, data, deltas)
 
-    def _read_choice(self, choice: dict[str, Any], data: str) -> Iterator[Delta]:
+    def _read_choice(self, choice: dict[str, Any], data: str, deltas: list[Delta]) -> None:
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             # A whole message where nothing streams; text alone is how completions are written that are no chats.
             delta = choice.get("message") or {"content": delta or choice.get("text")}
         if isinstance(delta, dict):
-            content = delta.get("content")
-            if content is not None and not isinstance(content, str | list):  # 42 where "42" was meant, for example
-                raise self.protocol_error('content: "…"', data)
-            # Most chunks hold text and nothing else.
-            words, thinking, refusal = (content, "", "") if isinstance(content, str) else _sorted_parts(content)
-            reasoning = delta.get("reasoning_content") or delta.get("reasoning") or thinking
-            if isinstance(reasoning, str) and reasoning:
-                self.has_answer = True
-                self._limit(reasoning)
-                if shown := self._reasoning.feed(encodable(reasoning)):
-                    yield Reasoning(shown)
-            self._refusal += _parts(delta.get("refusal"), "text") + refusal
-            self._take_tool_calls(delta.get("tool_calls"))
-            if function := delta.get("function_call"):  # how it was before there were several
-                self._take_tool_calls([{"function": function}])
-            if words := self._whole(words):
-                self._has_text = True
-                self._limit(words)
-                if shown := self._answer.feed(words):
-                    yield Text(shown)
-        if isinstance(reason := choice.get("finish_reason"), str) and reason:
+            self._read_delta(delta, data, deltas)
+        if (reason := choice.get("finish_reason")) and isinstance(reason, str):
             self._finish_reason = reason
         self.has_answer = self.has_answer or self._has_text or bool(self._refusal or self._tool_calls)
+
+    def _read_delta(self, delta: dict[str, Any], data: str, deltas: list[Delta]) -> None:
+        content = delta.get("content")
+        if content is None or isinstance(content, str):  # most hold text and nothing else
+            words, thinking, refusal = content or "", "", ""
+        elif isinstance(content, list):
+            words, thinking, refusal = _sorted_parts(content)
+        else:  # 42 where "42" was meant, for example
+            raise self.protocol_error('content: "…"', data)
+        reasoning = delta.get("reasoning_content") or delta.get("reasoning") or thinking
+        if reasoning and isinstance(reasoning, str):
+            self.has_answer = True
+            self._limit(reasoning)
+            if shown := self._reasoning.feed(encodable(reasoning)):
+                deltas.append(Reasoning(shown))
+        if refused := delta.get("refusal"):
+            refusal = _parts(refused, "text") + refusal
+        self._refusal += refusal
+        if calls := delta.get("tool_calls"):
+            self._take_tool_calls(calls)
+        if function := delta.get("function_call"):  # how it was before there were several
+            self._take_tool_calls([{"function": function}])
+        if words := self._whole(words):
+            self._has_text = True
+            self._limit(words)
+            if shown := self._answer.feed(words):
+                deltas.append(Text(shown))
 
     def _take_tool_calls(self, calls: object) -> None:
         """Put the pieces of tool calls together: the name comes first, then its arguments bit by bit."""
@@ -327,9 +346,8 @@ def _part_text(part: str | dict[str, Any]) -> str:
     return ""
 
 
-def _usage(chunk: dict[str, Any]) -> Usage | None:
+def _usage(chunk: dict[str, Any], choices: object) -> Usage | None:
     """Return the token counts of a chunk, wherever servers put them."""
-    choices = chunk.get("choices")
     for place in (chunk, chunk.get("x_groq"), choices[0] if isinstance(choices, list) and choices else None):
         if isinstance(place, dict) and isinstance(usage := place.get("usage"), dict):
             return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
     from ..credentials import Secret
 
-WATCH_SECONDS: Final = 0.5
+WATCH_SECONDS: Final = 1.0
 """Between two looks at whether a silent connection is still there."""
-GATHER_SECONDS: Final = 0.09
+GATHER_SECONDS: Final = 0.098
 TRICKLE_BYTES: Final = 2048
-TRICKLE_AFTER_SECONDS: Final = 0.5
+TRICKLE_AFTER_SECONDS: Final = 0.2
 """An answer that still comes in chunks as small as this after so long is written word by word."""
 PAUSE_SECONDS: Final = 0.02
 """How long reads that need no waiting may keep the loop from everybody else."""
@@ -69,12 +69,16 @@ class Stream:
         """When the read began that is going on."""
         self._reached: TimeoutExceededError | None = None
         self._was_lost = False
+        self._held: asyncio.Transport | None = None
+        """From which nothing is read for a little while."""
+        self._gathering: asyncio.TimerHandle
         self._began = self._paused = self._loop.time()
         self._timer = self._loop.call_later(self._next_look(0.0), self._watch)
 
     def close(self) -> None:
-        """End the watch over the reads."""
+        """End the watch over the reads, and give the connection back as it was."""
         self._timer.cancel()
+        self._end_gathering()
 
     def note(self, *, begun: bool = True, finished: bool = False) -> None:
         """Take note of how far the answer is: once its first word has come, only silence and the whole are limited.
@@ -84,8 +88,10 @@ class Stream:
         if begun and not self._patience.has_answer:
             self._patience.has_answer = True
             self._look_again()
-        if finished and self._patience.end_soon():
-            self._look_again()
+        if finished:
+            self._end_gathering()
+            if self._patience.end_soon():
+                self._look_again()
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Yield the body's bytes as they arrive, decompressed, never empty."""
@@ -107,6 +113,7 @@ class Stream:
         """Read what little may stand between the end of the answer and that of the body."""
         self._patience = Patience(Limits(Deadline(DRAIN_SECONDS)), self._host)
         self._look_again()
+        self._end_gathering()
         with suppress(*FOREIGN_ERRORS, ChatError):
             while await self._read():
                 pass
@@ -114,12 +121,13 @@ class Stream:
     async def _raw_chunks(self) -> AsyncGenerator[bytes, None]:
         try:
             while chunk := await self._read():
+                now = self._loop.time()
+                if len(chunk) < TRICKLE_BYTES and now > self._began + TRICKLE_AFTER_SECONDS:
+                    self._gather()
                 yield chunk
-                if len(chunk) < TRICKLE_BYTES and self._loop.time() > self._began + TRICKLE_AFTER_SECONDS:
-                    await self._gather()
-                elif self._loop.time() > self._paused + PAUSE_SECONDS:
+                if now > self._paused + PAUSE_SECONDS and self._held is None:
                     # A server that is always ahead would leave the loop to nobody else.
-                    self._paused = self._loop.time()
+                    self._paused = now
                     await asyncio.sleep(0)
             if self._lost is not None and self._lost.done() and self._lost.exception() is not None:
                 raise aiohttp.ClientPayloadError
@@ -133,7 +141,7 @@ class Stream:
                 raise aiohttp.ServerDisconnectedError from None  # there is no answer of which a part is missing
             raise aiohttp.ClientPayloadError from None
 
-    async def _gather(self) -> None:
+    def _gather(self) -> None:
         """Let what comes word by word gather a little in the system's buffer.
 
         Waking for every word would cost more than everything else that is done with it, and nobody reads that fast.
@@ -143,10 +151,17 @@ class Stream:
         if transport is None or transport.is_closing():
             return
         transport.pause_reading()
-        try:
-            await asyncio.sleep(GATHER_SECONDS)
-        finally:
-            transport.resume_reading()
+        self._held = transport
+        self._gathering = self._loop.call_later(GATHER_SECONDS, self._end_gathering)
+
+    def _end_gathering(self) -> None:
+        if self._held is None:
+            return
+        self._gathering.cancel()
+        if self._reading is not None:
+            self._reading = self._loop.time()  # it was not the server that was silent
+        self._held.resume_reading()
+        self._held = None
 
     async def _read(self) -> bytes:
         """Return what comes next, ``b""`` at the end."""
@@ -169,7 +184,7 @@ class Stream:
         aiohttp's own sock_read does not fire when its parser is stuck on a bad chunk size. And not wait_for() around
         each read, which until Python 3.12 swallows a cancellation that comes together with a chunk.
         """
-        silence = 0.0 if self._reading is None else self._loop.time() - self._reading
+        silence = 0.0 if self._reading is None or self._held is not None else self._loop.time() - self._reading
         self._reached = self._patience.reached(silence)
         if self._reading is None:
             if self._reached is not None:

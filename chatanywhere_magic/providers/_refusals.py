@@ -79,7 +79,9 @@ def printable_words(words: object, secret: Secret | None, limit: int = MAX_SERVE
     line = str(words)
     if secret:
         line = secret.redact(line)
-    return " ".join("".join(c if c.isprintable() else " " for c in line).split())[:limit]
+    if not line.isprintable():
+        line = "".join(c if c.isprintable() else " " for c in line)
+    return " ".join(line.split())[:limit]
 
 
 def request_id_of(headers: Mapping[str, str], secret: Secret | None) -> str | None:

@@ -46,7 +46,24 @@ class EventDecoder:
         With `final`, what stands in the buffer counts as ended: a stream whose last blank line is missing
         still delivers its last event. (The standard drops it; servers that forget the line mean it.)
         """
-        words = self._decode(chunk, final)
+        *ended, rest = self._lines(self._decode(chunk, final))
+        for line in ended:
+            if line:
+                self._take_line(line)
+            elif (event := self._end_event()) is not None:
+                yield event
+        if rest:
+            self._line.append(rest)
+            self._line_size += len(rest)
+        if final:
+            if self._line:
+                self._take_line("".join(self._line))
+                self._line.clear()
+            if (event := self._end_event()) is not None:
+                yield event
+
+    def _lines(self, words: str) -> list[str]:
+        """Return the lines that `words` end, and what they begin of another one."""
         if self._at_start and words:
             self._at_start = False
             words = words.removeprefix("\ufeff")
@@ -56,31 +73,14 @@ class EventDecoder:
             words = words.removeprefix("\n")
         if words.endswith("\r"):
             self._after_cr = True
-        *ended, rest = _LINE_END.split(words)
-        for tail in ended:
-            line = "".join((*self._line, tail)) if self._line else tail
+        lines = _LINE_END.split(words) if "\r" in words else words.split("\n")
+        if self._line and len(lines) > 1:
+            lines[0] = "".join((*self._line, lines[0]))
             self._line.clear()
             self._line_size = 0
-            if (event := self._end_line(line)) is not None:
-                yield event
-        if rest:
-            self._line.append(rest)
-            self._line_size += len(rest)
-        if final:
-            if self._line:
-                self._end_line("".join(self._line))  # no blank one, so no event ends with it
-                self._line.clear()
-            if (event := self._end_line("")) is not None:
-                yield event
+        return lines
 
-    def _end_line(self, line: str) -> Event | None:
-        """Take in a line that has ended; return the event that a blank one completes."""
-        if not line:
-            event = Event(self._name or "message", "\n".join(self._data)) if self._data else None
-            self._data_size = 0
-            self._data.clear()
-            self._name = ""
-            return event
+    def _take_line(self, line: str) -> None:
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if field == "data":
@@ -88,4 +88,11 @@ class EventDecoder:
             self._data_size += len(value)
         elif field == "event":
             self._name = value
-        return None
+
+    def _end_event(self) -> Event | None:
+        """Return the event that a blank line completes, if there is any."""
+        event = Event(self._name or "message", "\n".join(self._data)) if self._data else None
+        self._data_size = 0
+        self._data.clear()
+        self._name = ""
+        return event

@@ -11,7 +11,6 @@ import os
 import re
 from collections import deque
 from contextlib import aclosing, suppress
-from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from ..errors import (
@@ -54,8 +53,6 @@ if TYPE_CHECKING:
 
     from ..credentials import Secret
 
-FEW_DELTAS: Final = 8
-"""Of one read these are passed on one by one."""
 MAX_EVENT_CHARACTERS: Final = 128 * 1024 * 1024
 """More than any event has: a line that never ends must not take all memory."""
 _FIELD: Final = re.compile(r"(?:data|event|id|retry)?(?::|$)", re.MULTILINE)
@@ -363,7 +360,8 @@ async def _read_events(
 ) -> DeltaGenerator:
     decoder = EventDecoder()
     async for piece in _with_first(beginning, chunks):
-        for delta in _joined(delta for event in decoder.feed(piece) for delta in reader.read(event)):
+        deltas = (delta for event in decoder.feed(piece) for delta in reader.read(event))
+        for delta in _joined(deltas, begun=reader.has_answer):
             yield delta
         stream.note(begun=reader.has_answer, finished=reader.finished)
         if reader.done:
@@ -380,16 +378,20 @@ async def _read_events(
         raise reader.protocol_error("data:", words)
 
 
-def _joined(deltas: Iterator[Delta]) -> Iterator[Delta]:
-    """Yield `deltas`, all that one read brought; after the first few, neighbouring pieces of text are one.
+def _joined(deltas: Iterator[Delta], *, begun: bool) -> Iterator[Delta]:
+    """Yield `deltas`, all that one read brought, with neighbouring pieces of text as one.
 
-    A server that is fast sends hundreds together, and each by itself would cost more on its way than to be read.
+    A server that is fast sends hundreds together, and each by itself would cost more on its way than to be read. But
+    if nothing has come before, as `begun` tells, the first words wait for nothing.
     """
     kind: type[Text | Reasoning] = Text
     words: list[str] = []
     failure: ChatError | None = None
     try:
-        yield from islice(deltas, FEW_DELTAS)
+        for delta in deltas if not begun else ():
+            yield delta
+            if isinstance(delta, Text | Reasoning):
+                break
         for delta in deltas:
             if words and type(delta) is not kind:
                 yield kind("".join(words))

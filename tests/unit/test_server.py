@@ -23,8 +23,8 @@ def _ask_it(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_prompt_can_name_the_stream() -> None:
-    # So few that the client passes each on by itself.
-    assert [len(delta.text) for delta in ask(OpenAI, "stream 6x4").of(Text)] == [4] * 6
+    # So slow that the client reads each by itself.
+    assert [len(delta.text) for delta in ask(OpenAI, "stream 4x4@20").of(Text)] == [4] * 4
     outcome = ask(OpenAI, "stream 400x4")
     assert len(outcome.text) == 1_600
     assert outcome.finish_reason == "stop"
