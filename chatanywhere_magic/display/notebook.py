@@ -35,6 +35,30 @@ REPEATS: Final = 40
 """How many times its size an answer in a single output may send altogether."""
 
 
+class Outputs:
+    """The outputs of a cell, sent with no more than that takes.
+
+    Not in IPython's way, which has the standard streams flushed first, at twice the price of the output itself: one
+    that is already there has its place, and beside one that is alone there is nothing to keep in order. And what is
+    the same in all messages of a cell is written once (https://jupyter-client.readthedocs.io/en/stable/messaging.html).
+    """
+
+    def __init__(self, kernel: Any) -> None:
+        self._session = kernel.session
+        self._socket = kernel.iopub_socket
+        self._parent = self._session.pack(kernel.get_parent().get("header", {}))
+        self._metadata = self._session.pack({})
+
+    def show(self, handle: DisplayHandle, html: str, plain: str, *, update: bool) -> None:
+        """Show something in a new output, or with `update` in place of one."""
+        session = self._session
+        kind = "update_display_data" if update else "display_data"
+        data = {"text/html": html, "text/plain": plain}
+        content = {"data": data, "metadata": {}, "transient": {"display_id": handle.display_id}}
+        parts = [session.pack(session.msg_header(kind)), self._parent, self._metadata, session.pack(content)]
+        session.send_raw(self._socket, parts)
+
+
 class FinalPainter:
     """Shows a turn when it is over, and nothing before: for output that is captured."""
 
@@ -55,9 +79,25 @@ class FinalPainter:
     def _thoughts(self) -> IncrementalRenderer:
         return IncrementalRenderer()
 
+    @cached_property
+    def _streaming(self) -> str:
+        return text("status.streaming")  # looked up once, not at every paint
+
+    def _words(self, live: LiveTurn) -> str:
+        """Return what a turn that runs is doing."""
+        version = live.outline
+        if version.timing.first_text is not None and not live.notice:
+            return self._streaming
+        return waiting_words(version, live.notice, thinking=live.has_text)
+
+    @cached_property
+    def _outputs(self) -> Outputs:
+        return Outputs(get_ipython().kernel)
+
     def get_ready(self) -> None:
-        """Load the Markdown renderer."""
+        """Load the Markdown renderer, and look up what the first paint needs."""
         _render_once()
+        _ = self._streaming, self._outputs
 
     def paint(self, live: LiveTurn) -> None:
         """Show nothing yet."""
@@ -75,7 +115,8 @@ class FinalPainter:
     def _read_reasoning(self, live: LiveTurn) -> None:
         if self._shows_reasoning:
             fresh, self._reasoned = live.reasoning_since(self._reasoned)
-            self._thoughts.feed(fresh)
+            if fresh:
+                self._thoughts.feed(fresh)
 
     def _reasoning(self) -> str:
         if not self._reasoned:
@@ -112,14 +153,17 @@ class OutputPainter(FinalPainter):
         fresh, _ = self._read(live)
         self._read_reasoning(live)
         self._fresh += len(fresh)
-        words = _words(live)
+        words = self._words(live)
         if self._fresh < self._answered and self._fresh * REPEATS < self._size:
             return
         answer = page(*self._renderer.pieces, self._renderer.tail()) if self._answered else ""
         html = self._reasoning() + answer + state_line(words)
         if html != self._shown:
             plain = live.answer_since(0)[0] or f"[{words}]"
-            _publish(self._handle, {"text/html": html, "text/plain": plain}, update=bool(self._shown))
+            if self._shown:
+                self._outputs.show(self._handle, html, plain, update=True)
+            else:
+                _publish(self._handle, {"text/html": html, "text/plain": plain})
             self._shown, self._size, self._fresh = html, len(html) + len(plain), 0
 
     def finish(self, live: LiveTurn) -> None:
@@ -159,10 +203,10 @@ class CellPainter(FinalPainter):
         self._plain += fresh
         self._gathered += finished
         if not self._shown:
-            self._paint_last(_words(live))  # the place of everything that follows
+            self._paint_last(self._words(live))  # the place of everything that follows
         self._paint_reasoning(live)
         self._keep_gathered(live)
-        self._paint_last(_words(live))
+        self._paint_last(self._words(live))
 
     def finish(self, live: LiveTurn) -> None:
         """Leave one output with the whole answer, and the turn in its metadata."""
@@ -177,7 +221,7 @@ class CellPainter(FinalPainter):
         html = answer + state_line(words)
         if html != self._shown:
             plain = self._plain or f"[{words}]"
-            _publish(self._last, {"text/html": html, "text/plain": plain}, update=bool(self._shown), alone=True)
+            self._outputs.show(self._last, html, plain, update=bool(self._shown))
             self._shown = html
 
     def _leave_last(self, words: str) -> DisplayHandle:
@@ -198,14 +242,14 @@ class CellPainter(FinalPainter):
         self._gathered, self._plain = [], open_text
         if not self._groups or len(self._group_plain) >= room:
             self._groups += 1
-            self._group = self._leave_last(_words(live))
+            self._group = self._leave_last(self._words(live))
             self._group_html, self._group_plain = [], ""
         else:
-            self._paint_last(_words(live))
+            self._paint_last(self._words(live))
         self._kept += size
         self._group_html += html
         self._group_plain += plain
-        _publish(self._group, {"text/html": page(*self._group_html), "text/plain": self._group_plain}, update=True)
+        self._outputs.show(self._group, page(*self._group_html), self._group_plain, update=True)
 
     def _room(self) -> int:
         """Return the size of the group that is being filled."""
@@ -220,10 +264,10 @@ class CellPainter(FinalPainter):
         grown = self._reasoned - self._details_size
         if grown and (is_over or grown >= max(JOIN_SIZE, self._details_size // 2) or self._details is None):
             if self._details is None:
-                self._details = self._leave_last(_words(live))
+                self._details = self._leave_last(self._words(live))
             self._details_size = self._reasoned
             plain = f"[{text('answer.reasoning')}]"
-            _publish(self._details, {"text/html": self._reasoning(), "text/plain": plain}, update=True)
+            self._outputs.show(self._details, self._reasoning(), plain, update=True)
 
 
 @cache
@@ -265,32 +309,11 @@ def _whole(
     return {"text/html": thoughts + answer + line, "text/plain": plain}, {METADATA_KEY: about}
 
 
-def _words(live: LiveTurn) -> str:
-    """Return what a turn that runs is doing."""
-    version = live.outline
-    if version.timing.first_text is not None and not live.notice:
-        return text("status.streaming")
-    return waiting_words(version, live.notice, thinking=live.has_text)
-
-
 def _publish(
-    handle: DisplayHandle,
-    data: dict[str, str],
-    metadata: dict[str, Any] | None = None,
-    *,
-    update: bool = False,
-    alone: bool = False,
+    handle: DisplayHandle, data: dict[str, str], metadata: dict[str, Any] | None = None, *, update: bool = False
 ) -> None:
-    """Show `data` as a new output or in place of one; `alone` says that the cell shows nothing else."""
-    if metadata or not (update or alone):
-        # The last one goes IPython's way: whoever listens to what cells show hears of the answer.
-        if update:
-            handle.update(data, raw=True, metadata=metadata or {})
-        else:
-            handle.display(data, raw=True, metadata=metadata or {})
-        return
-    # Not IPython's way, which has the standard streams flushed first, at twice the price of the output itself: one
-    # that is already there has its place, and beside one that is alone there is nothing to keep in order.
-    kernel = get_ipython().kernel
-    content = {"data": data, "metadata": {}, "transient": {"display_id": handle.display_id}}
-    kernel.send_response(kernel.iopub_socket, "update_display_data" if update else "display_data", content)
+    """Show `data` as a new output or in place of one, in IPython's way: whoever listens to what cells show hears it."""
+    if update:
+        handle.update(data, raw=True, metadata=metadata or {})
+    else:
+        handle.display(data, raw=True, metadata=metadata or {})

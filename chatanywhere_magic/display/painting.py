@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FORMS: Final = ("markdown", "text", "code", "json", "html-source")
 """What can be left of an answer when it is over."""
-PAINT_SECONDS: Final = 0.098
+PAINT_SECONDS: Final = 0.09
 """Between two paints. Painting by clock keeps a fast answer from costing more than a slow one."""
 HEAD_START_SECONDS: Final = 0.002
 """That long the engine has the interpreter to itself, until the question is out."""
@@ -91,10 +91,10 @@ def follow(live: LiveTurn, painter: Painter, changed: threading.Event) -> None:
     painter.get_ready()
     live.begun.wait(begun + UNSHOWN_SECONDS - time.monotonic())
     while not live.is_over:
+        changed.clear()
         painted = time.monotonic()
         painter.paint(live)
-        if live.has_text:
-            live.done.wait(max(0.0, painted + PAINT_SECONDS - time.monotonic()))
         # Once a second at least, for the seconds waited.
         changed.wait(1.0)
-        changed.clear()
+        if live.has_text and (early := painted + PAINT_SECONDS - time.monotonic()) > 0:
+            live.done.wait(early)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from html import escape
 from typing import TYPE_CHECKING, Final
 
@@ -85,6 +86,7 @@ def waiting_words(version: Version, notice: str, *, thinking: bool = False) -> s
     return text(key, seconds=int(time.time() - version.timing.started))
 
 
+@lru_cache(maxsize=4)  # mostly it is the line of the paint before
 def state_line(words: str) -> str:
     """Return `words` as the small line below an answer."""
     from ..markdown import IGNORED_BY_MATHJAX  # loaded with the first answer, not with the extension
