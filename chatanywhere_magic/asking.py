@@ -142,7 +142,11 @@ class Asker:
                 raise too_long(request, tokens, limit, refusal) from None
             live.notice = text("notice.shortened", limit=limit.tokens, count=len(shorter.left_out))
             self._changed(dialogue, live, "changed")
-            await self._stream(dialogue, live, shorter)
+            prompt = shorter
+            await self._stream(dialogue, live, prompt)
+        finally:
+            # Of the question as it was typed. Not before it is asked, for it takes a moment.
+            live.change(fingerprint=_fingerprint(request, prompt))
 
     # --- what is sent ---------------------------------------------------------------------------------------------
 
@@ -153,7 +157,7 @@ class Asker:
         # Where nobody is to be asked, nobody is asked for a summary either.
         if prompt.left_out and self._settings.summarise and request.replay != "replay-only":
             prompt = await self._summarised(dialogue, live, earlier, prompt)
-        live.change(left_out=len(prompt.left_out), summary=prompt.summary, fingerprint=_fingerprint(request, prompt))
+        live.change(left_out=len(prompt.left_out), summary=prompt.summary)
         return prompt
 
     async def _summarised(

@@ -142,7 +142,7 @@ class Budget:
         setting : int, optional
             What the person wants to be the limit.
         """
-        learnt = self._learnt.get(request.who)
+        learnt = self._learnt.get(request.who) if self._learnt else None  # who it is, may take a look at the disk
         if setting is not None and (learnt is None or setting < learnt.tokens):
             return Limit(setting, with_answer=False)
         return learnt or known_limit(request)
@@ -152,7 +152,7 @@ class Budget:
         return round(tokens * self._ratio(request, counted=counted))
 
     def _ratio(self, request: Request, *, counted: bool) -> float:
-        return self._ratios.get((request.who, counted), 1.0)
+        return self._ratios.get((request.who, counted), 1.0) if self._ratios else 1.0
 
     def check(self, request: Request, setting: int | None) -> None:
         """Refuse a question that does not fit by itself, before anything is sent or recorded.

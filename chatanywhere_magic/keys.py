@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from .credentials import Secret, secret_from_environment
@@ -69,6 +70,17 @@ class _Note:
     key: Secret | None = None
 
 
+class _Look(NamedTuple):
+    """What was found when the file was last looked at."""
+
+    path: Path
+    at: float
+    notes: dict[str, _Note]
+
+
+FRESH_SECONDS: Final = 0.05
+"""One look at the file serves a question, which asks for its key several times."""
+_looked: _Look | None = None
 _session: Final[dict[str, Secret]] = {}
 """Keys of this session alone, by entry."""
 _opened: Final[dict[str, Secret]] = {}
@@ -215,12 +227,15 @@ def _file_path(*_environment: str | None) -> Path:
 
 
 def _notes() -> dict[str, _Note]:
+    global _looked  # noqa: PLW0603 - of the one file
     path = file_path()
-    notes = _read_notes(path)
-    # Raised from here, where no frame holds what is in the file.
-    if notes is None:
-        raise ConfigurationError(text("error.key_file", path=path))
-    return notes
+    if _looked is None or _looked.path != path or time.monotonic() > _looked.at + FRESH_SECONDS:
+        notes = _read_notes(path)
+        # Raised from here, where no frame holds what is in the file.
+        if notes is None:
+            raise ConfigurationError(text("error.key_file", path=path))
+        _looked = _Look(path, time.monotonic(), notes)
+    return dict(_looked.notes)
 
 
 def _read_notes(path: Path) -> dict[str, _Note] | None:
@@ -243,6 +258,7 @@ def _read_notes(path: Path) -> dict[str, _Note] | None:
 
 
 def _write(notes: dict[str, _Note]) -> None:
+    global _looked  # noqa: PLW0603 - as above
     path = file_path()
     new = path.with_suffix(f".{os.getpid()}.new")
     keys = {
@@ -254,6 +270,7 @@ def _write(notes: dict[str, _Note]) -> None:
         with open(new, "w", encoding="utf-8", opener=_open_private) as file:
             json.dump({"version": 1, "keys": keys}, file, indent=1, default=Secret.reveal)
         new.replace(path)
+        _looked = None
     except OSError as caught:
         reason = caught.strerror or type(caught).__name__
         with suppress(OSError):

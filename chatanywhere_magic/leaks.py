@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LEAST_KEY: Final = 12
 """Characters from which a variable of the environment can be a key, and not a word that is in many texts."""
 
+_LONG_WORD: Final = re.compile(rf"\S{{{LEAST_KEY}}}")
 _A: Final = "(?<![A-Za-z0-9_-])"
 _Z: Final = "(?![A-Za-z0-9_-])"
 _FORMS: Final[dict[str, str]] = {
@@ -96,6 +97,11 @@ def secrets_of_environment() -> list[Secret]:
 @cache
 def _is_named_as_key(variable: str) -> bool:
     return _KEY_VARIABLE.search(variable) is not None
+
+
+def may_hold_keys(texts: Iterable[str]) -> bool:
+    """Whether a value of :func:`secrets_of_environment` can be in one of `texts`: whether a word is long enough."""
+    return any(_LONG_WORD.search(words) for words in texts)
 
 
 def check_leaks(texts: Mapping[str, str], secrets: Iterable[Secret] = ()) -> None:

@@ -255,7 +255,7 @@ class ChatSession(History):
         """Refuse keys in what this provider was not sent before: the question, and what was said to others since."""
         if allowed:
             return
-        from .leaks import check_leaks, secrets_of_environment  # with the first question, not with the extension
+        from . import leaks  # with the first question, not with the extension
 
         texts = {text("leak.prompt"): request.prompt, text("leak.system"): request.system}
         texts |= {each.name: each.text for each in request.attachments}
@@ -264,7 +264,8 @@ class ChatSession(History):
                 break
             said = [content_text(message["content"]) for message in turn.current.messages]
             texts[text("leak.turn", number=index + 1)] = "\n".join(said)
-        check_leaks(texts, (*secrets_of_environment(), *request.provider.secrets()))
+        of_environment = leaks.secrets_of_environment() if leaks.may_hold_keys(texts.values()) else ()
+        leaks.check_leaks(texts, (*of_environment, *request.provider.secrets()))
 
     def preview(self, live: LiveTurn) -> Prompt:
         """Return what :meth:`start` would send for a question that :meth:`prepare` checked. Nothing is sent.

@@ -304,7 +304,12 @@ def show_turn(
         live.wait()
         return None
     changed = threading.Event()
-    live.listen(lambda _: changed.set())
+
+    def note_change(_live: LiveTurn) -> None:
+        if not changed.is_set():  # which costs less than to set it again
+            changed.set()
+
+    live.listen(note_change)
     session.start(live)  # first of all: what painting needs is loaded while it is on its way
     live.begun.wait(HEAD_START_SECONDS)
     painter = painter_for(

@@ -36,6 +36,8 @@ __all__ = ["Namespace", "Option", "Options", "takes"]
 
 _TOKEN: Final = re.compile(r"""(?:[^\s"'\\]|\\.?|"(?:[^"\\]|\\.)*(?:"|$)|'[^']*(?:'|$))+""")
 """A word as a shell reads it, which may be half typed."""
+_PLAIN_WORD: Final = re.compile(r"""[^\s"'\\]+(?=[ \t\r\n]|$)""")
+"""A word without quotes and escapes, which nearly all are: it needs no look at by a shell's rules."""
 _KEY_NAME: Final = re.compile(r"--?(?:api[-_]?)?(?:key|token|secret)\b", re.IGNORECASE)
 """What looks as if it took a key; its value must not be repeated in a message."""
 
@@ -63,6 +65,11 @@ class Option:
     metavar: str = ""
     type: Callable[[str], Any] | None = None
     repeat: bool = False
+
+    @cached_property
+    def name(self) -> str:
+        """What it is called among what was given."""
+        return self.flags[-1].lstrip("-").replace("-", "_")
 
 
 @dataclass(frozen=True)
@@ -141,11 +148,22 @@ class Options:
         """
         if self.takes_prompt:
             options, prompt, is_quoted = self._split(line)
-            return self._reader.parse_args(options, Namespace(prompt=prompt, is_quoted=is_quoted))
+            return self._parsed(options, Namespace(prompt=prompt, is_quoted=is_quoted))
         options, words = self._sort(line)
-        given = self._reader.parse_args(options, Namespace(words=words))
+        given = self._parsed(options, Namespace(words=words))
         if not given.help:
             self._check_words(words)
+        return given
+
+    def _parsed(self, options: list[str], given: Namespace) -> Namespace:
+        if not all(option in self.flags and self.flags[option].type is None for option in options):
+            return self._reader.parse_args(options, given)
+        # Mostly there are none, or none with a value; argparse would take longer than all else before the question.
+        for option in self.options:
+            default: Any = False if option.type is None else [] if option.repeat else None
+            setattr(given, option.name, default)
+        for word in options:
+            setattr(given, self.flags[word].name, True)
         return given
 
     def _split(self, line: str) -> tuple[list[str], str, bool]:
@@ -359,6 +377,8 @@ def _begins_with_option(line: str) -> bool:
 
 
 def _next_word(line: str) -> tuple[str, str]:
+    if plain := _PLAIN_WORD.match(line):
+        return plain[0], line[plain.end() :].lstrip()
     stream = io.StringIO(line)
     lexer = shlex.shlex(stream, posix=True)
     lexer.whitespace_split = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from contextlib import aclosing
 from difflib import get_close_matches
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
@@ -269,6 +270,13 @@ def provider_names() -> list[str]:
     return list(dict.fromkeys((*_BUILT_IN, *_installed(), *_registered)))
 
 
+@cache
+def _built_in(name: str) -> Provider:
+    module, _, attribute = _BUILT_IN[name].partition(":")
+    provider: Provider = getattr(import_module(module), attribute)
+    return provider
+
+
 def _installed() -> dict[str, EntryPoint]:
     from importlib.metadata import entry_points  # slow to import, and rarely needed
 
@@ -286,9 +294,7 @@ def get_provider(name: str) -> Provider:
     if name in _registered:
         return _registered[name]
     if name in _BUILT_IN:
-        module, _, attribute = _BUILT_IN[name].partition(":")
-        loaded: Provider = getattr(import_module(module), attribute)
-        return loaded
+        return _built_in(name)
     if entry := _installed().get(name):
         return wrap(_loaded(entry), name)
     names = provider_names()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chatanywhere_magic import ChatSession, ConfigurationError, Script, Scripted
-from chatanywhere_magic.errors import NotRecordedError
+from chatanywhere_magic import AsyncGeneratorProvider, ChatSession, ConfigurationError, Script, Scripted, places
+from chatanywhere_magic.errors import NotFoundError, NotRecordedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from chatanywhere_magic import Reply
     from chatanywhere_magic.conversation import Version
+    from chatanywhere_magic.messages import AsyncResult, Messages
+    from chatanywhere_magic.settings import Replay
 
 
 @pytest.fixture
@@ -159,3 +162,31 @@ def test_recording_without_a_store_is_warned_of(chat: ChatSession) -> None:
     chat.ask_sync("a", provider=Scripted.of("A"), replay="record")
     assert any("cannot be replayed" in warning for warning in chat.take_warnings())
     assert chat.take_warnings() == []
+
+
+def test_an_answer_belongs_to_the_question_as_it_was_typed(chat: ChatSession) -> None:
+    asked: list[str] = []
+
+    class Listed(AsyncGeneratorProvider):
+        name = "listed"
+
+        @classmethod
+        async def create_async_generator(cls, model: str, messages: Messages, **kwargs: Any) -> AsyncResult:  # noqa: ARG003
+            asked.append(model)
+            if model != "clever":
+                msg = "no such model"
+                raise NotFoundError(msg, server_message=msg)
+            yield "an answer"
+
+        @classmethod
+        async def list_models(cls, **kwargs: Any) -> list[str]:  # noqa: ARG003
+            return ["clever"]
+
+    def ask(replay: Replay) -> Reply:
+        chat.new()
+        return chat.ask_sync("a", provider=Listed, model="clev", replay=replay, origin=places.here("cell"))
+
+    assert ask("off") == "an answer"
+    assert asked == ["clev", "clever"]
+    assert ask("replay-only") == "an answer"
+    assert len(asked) == 2
