@@ -113,7 +113,6 @@ class Stream:
         """Read what little may stand between the end of the answer and that of the body."""
         self._patience = Patience(Limits(Deadline(DRAIN_SECONDS)), self._host)
         self._look_again()
-        self._end_gathering()
         with suppress(*FOREIGN_ERRORS, ChatError):
             while await self._read():
                 pass

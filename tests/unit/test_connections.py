@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 EVENTS = b'data: {"choices": [{"index": 0, "delta": {"content": "Yes."}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+WORD = b'data: {"choices": [{"index": 0, "delta": {"content": "word "}, "finish_reason": null}]}\n\n'
 
 
 class CountingServer:
@@ -26,6 +27,8 @@ class CountingServer:
         self.peers: list[tuple[str, int]] = []
         self.open: set[object] = set()
         self.url = ""
+        self.words = 0
+        """How many words an answer has before its end, 5 ms apart."""
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._serve)
@@ -52,11 +55,17 @@ class CountingServer:
         self._loop.run_until_complete(runner.cleanup())
         self._loop.close()
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
         self.peers.append(request.transport.get_extra_info("peername"))
         self.open = {request.transport}
-        return web.Response(body=EVENTS, content_type="text/event-stream")
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for _ in range(self.words):
+            await response.write(WORD)
+            await asyncio.sleep(0.005)
+        await response.write(EVENTS)
+        return response
 
     def has_open_connections(self) -> bool:
         return any(not transport.is_closing() for transport in self.open)  # type: ignore[attr-defined]
@@ -75,6 +84,20 @@ def test_the_next_question_uses_the_same_connection(server: CountingServer) -> N
     assert len(server.peers) == 3
     assert len(set(server.peers)) == 1
     session.close()
+
+
+def test_also_where_the_answer_came_word_by_word(server: CountingServer) -> None:
+    server.words = 100
+    chat = ChatSession()
+    pieces: list[int] = []
+    for _ in range(2):
+        live = chat.prepare("Hi")
+        live.listen(lambda live: pieces.append(len(live.answer_since(0)[0])))
+        chat.start(live).result()
+        assert live.reply() == "word " * 100 + "Yes."
+    chat.close()
+    assert len(set(server.peers)) == 1
+    assert len(set(pieces)) < 80  # once it is seen to trickle, a tenth of a second's words are read at a time
 
 
 def test_closing_the_session_closes_it(server: CountingServer) -> None:

@@ -273,10 +273,10 @@ def test_an_answer(api: LocalServer) -> None:
 def test_the_public_face_yields_the_text_alone(api: LocalServer) -> None:
     api.queue(Answer(text=["4", " of course"], reasoning=["two and two"]))
 
-    async def read() -> list[str]:
-        return [chunk async for chunk in OpenAI.create_async_generator("gpt-5", user("2+2?"))]
+    async def read() -> str:
+        return "".join([chunk async for chunk in OpenAI.create_async_generator("gpt-5", user("2+2?"))])
 
-    assert asyncio.run(read()) == ["4", " of course"]
+    assert asyncio.run(read()) == "4 of course"
 
 
 @pytest.mark.usefixtures("api")
