@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from .credentials import Secret
 from .errors import ConfigurationError, LeakError
-from .strings import text
+from .strings import TABLE, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -110,7 +110,7 @@ def check_leaks(texts: Mapping[str, str], secrets: Iterable[Secret] = ()) -> Non
     Parameters
     ----------
     texts : mapping
-        What is to be sent, by what a person calls it.
+        What is to be sent, by what a person calls it, or by the key of the text that says that.
     secrets : iterable of Secret
         Keys that are known, and are found in whatever form.
 
@@ -122,7 +122,8 @@ def check_leaks(texts: Mapping[str, str], secrets: Iterable[Secret] = ()) -> Non
     secrets = tuple(secrets)
     found = {name: kinds for name, words in texts.items() if (kinds := leaks_in(words, secrets))}
     if found:
-        places = "; ".join(f"{name} ({', '.join(kinds)})" for name, kinds in found.items())
+        named = {text(name) if name in TABLE else name: kinds for name, kinds in found.items()}
+        places = "; ".join(f"{name} ({', '.join(kinds)})" for name, kinds in named.items())
         error = LeakError(text("error.leak", places=places))
         error.places = places
         raise error

@@ -257,7 +257,7 @@ class ChatSession(History):
             return
         from . import leaks  # with the first question, not with the extension
 
-        texts = {text("leak.prompt"): request.prompt, text("leak.system"): request.system}
+        texts = {"leak.prompt": request.prompt, "leak.system": request.system}
         texts |= {each.name: each.text for each in request.attachments}
         for index, turn in reversed(self._earlier(request)):
             if turn.current.provider == request.provider.name:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -307,24 +308,33 @@ async def _answer(
 ) -> AsyncGenerator[tuple[aiohttp.ClientResponse, asyncio.Future[None] | None], None]:
     """Send `request`, wait for the headers of its answer, and give the connection back in the end.
 
-    In a task of its own, for aiohttp's limits know neither the first word nor a server that sends its headers byte by
-    byte. And again not by wait_for(), which swallows a cancellation that comes together with the headers.
+    With a timer of our own, for aiohttp's limits know neither the first word nor a server that sends its headers byte
+    by byte. And again not by wait_for(), which swallows a cancellation that comes together with the headers.
     """
     loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
     begun = loop.time()
-    sending = asyncio.ensure_future(_opened(request))
+    reached: TimeoutExceededError | None = None
+    timer: asyncio.TimerHandle
+
+    def look() -> None:
+        nonlocal timer, reached
+        elapsed = loop.time() - begun
+        reached = patience.reached(elapsed)
+        if reached is None:
+            timer = loop.call_later(patience.left(elapsed), look)
+        elif task is not None:
+            task.cancel()
+
+    timer = loop.call_later(patience.left(0.0), look)
     try:
-        reached = None
-        while not sending.done() and reached is None:
-            await asyncio.wait([sending], timeout=patience.left(loop.time() - begun))
-            reached = patience.reached(loop.time() - begun)
+        response, lost = await _opened(request)
     except asyncio.CancelledError:
-        await _give_up(sending)
-        raise
-    if not sending.done():
-        await _give_up(sending)
-        raise reached or TimeoutError
-    response, lost = sending.result()
+        if reached is None or _is_stopped(task):
+            raise
+        raise reached from None
+    finally:
+        timer.cancel()
     try:
         yield response, lost
     finally:
@@ -352,15 +362,9 @@ async def _opened(
     return response, lost
 
 
-async def _give_up(sending: asyncio.Future[Any]) -> None:
-    sending.add_done_callback(_discard)
-    sending.cancel()
-    await asyncio.wait([sending])  # it closes its connection
-
-
-def _discard(sending: asyncio.Future[Any]) -> None:
-    if not sending.cancelled() and sending.exception() is None:
-        sending.result()[0].close()
+def _is_stopped(task: asyncio.Task[Any] | None) -> bool:
+    """Whether somebody else, too, has cancelled a task that we have (of which only Python 3.11 and later can tell)."""
+    return task is not None and sys.version_info >= (3, 11) and task.uncancel() > 0
 
 
 @asynccontextmanager
