@@ -117,14 +117,11 @@ class IncrementalRenderer:
     def tail(self) -> str:
         """Return the HTML of what is not finished, looking as if it was: no half of a mark is seen."""
         size = len(self._open)
-        if size == self._tail_size:
-            return self._tail
-        if self._growing is None:
-            self._growing = begun(self._open)
-        if self._growing is not None and (grown := self._growing.add(self._open)) is not None:
-            self._tail, self._tail_size = grown, size
-        elif _has_grown(size, self._tail_size):
-            self._tail, self._tail_size = self._rendered_tail(), size
+        if _has_grown(size, self._tail_size):
+            if self._growing is None:
+                self._growing = begun(self._open)
+            grown = self._growing.add(self._open) if self._growing is not None else None
+            self._tail, self._tail_size = self._rendered_tail() if grown is None else grown, size
         return self._tail
 
     def _rendered_tail(self) -> str:

@@ -156,6 +156,17 @@ def test_only_the_last_words_may_be_half_written() -> None:
     assert shown(["a *\n***\n"], often=False) == to_html("a *\n***")
 
 
+@pytest.mark.parametrize("words", ["plain words, ", "**bold** words, ", "слова, "])
+def test_a_very_long_paragraph_is_seldom_another_one(words: str) -> None:
+    renderer = IncrementalRenderer()
+    tails = set()
+    for _ in range(3_000):
+        renderer.feed(words)
+        tails.add(renderer.tail())
+    # As often as it is another one, it is sent as a whole.
+    assert len(tails) < 3_000 // len(words) + 60
+
+
 def test_plain_words_are_not_parsed_again() -> None:
     renderer = IncrementalRenderer()
     renderer.feed("**Bold** words")
