@@ -79,25 +79,9 @@ class FinalPainter:
     def _thoughts(self) -> IncrementalRenderer:
         return IncrementalRenderer()
 
-    @cached_property
-    def _streaming(self) -> str:
-        return text("status.streaming")  # looked up once, not at every paint
-
-    def _words(self, live: LiveTurn) -> str:
-        """Return what a turn that runs is doing."""
-        version = live.outline
-        if version.timing.first_text is not None and not live.notice:
-            return self._streaming
-        return waiting_words(version, live.notice, thinking=live.has_text)
-
-    @cached_property
-    def _outputs(self) -> Outputs:
-        return Outputs(get_ipython().kernel)
-
     def get_ready(self) -> None:
-        """Load the Markdown renderer, and look up what the first paint needs."""
+        """Load the Markdown renderer."""
         _render_once()
-        _ = self._streaming, self._outputs
 
     def paint(self, live: LiveTurn) -> None:
         """Show nothing yet."""
@@ -133,7 +117,31 @@ class FinalPainter:
         return _whole(version, self._reasoning(), answer, metadata, footer=self._footer, form=self._form)
 
 
-class OutputPainter(FinalPainter):
+class RunningPainter(FinalPainter):
+    """What the painters share that show a turn while it runs."""
+
+    @cached_property
+    def _streaming(self) -> str:
+        return text("status.streaming")  # looked up once, not at every paint
+
+    def _words(self, live: LiveTurn) -> str:
+        """Return what a turn that runs is doing."""
+        version = live.outline
+        if version.timing.first_text is not None and not live.notice:
+            return self._streaming
+        return waiting_words(version, live.notice, thinking=live.has_text)
+
+    @cached_property
+    def _outputs(self) -> Outputs:
+        return Outputs(get_ipython().kernel)
+
+    def get_ready(self) -> None:
+        """Load the Markdown renderer, and look up what the first paint needs."""
+        super().get_ready()
+        _ = self._streaming, self._outputs
+
+
+class OutputPainter(RunningPainter):
     """Shows a turn in a single output, which is replaced as the answer grows."""
 
     def __init__(self, *, footer: bool, reasoning: bool, form: str = "markdown") -> None:
@@ -172,7 +180,7 @@ class OutputPainter(FinalPainter):
         _publish(self._handle, data, metadata, update=bool(self._shown))
 
 
-class CellPainter(FinalPainter):
+class CellPainter(RunningPainter):
     """Shows a turn in the outputs of a cell in which nothing else is shown."""
 
     def __init__(self, *, footer: bool, reasoning: bool, form: str = "markdown") -> None:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 FORMS: Final = ("markdown", "text", "code", "json", "html-source")
 """What can be left of an answer when it is over."""
 PAINT_SECONDS: Final = 0.09
-"""Between two paints. Painting by clock keeps a fast answer from costing more than a slow one."""
+"""Between two paints, at least. Painting by clock keeps a fast answer from costing more than a slow one.
+
+A little less than what is gathered of one that comes word by word, so that its painter wakes once for each paint.
+"""
 HEAD_START_SECONDS: Final = 0.002
 """That long the engine has the interpreter to itself, until the question is out."""
 UNSHOWN_SECONDS: Final = 0.1

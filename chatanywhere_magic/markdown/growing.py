@@ -88,8 +88,9 @@ class Growing:
 
     def finished(self, source: str) -> tuple[str, int] | None:
         """Return the HTML of the paragraph or heading that is all there was, and where it ends, if `source` ends it."""
-        end = source.find("\n\n", len(self._source)) if self._is_alone else -1
-        if end < 0 or not _PLAIN.fullmatch(f" {source[len(self._source) : end]}"):  # "---" below makes it a heading
+        at = len(self._source)
+        end = source.find("\n\n", at) if self._is_alone else -1
+        if end < 0 or (at < end and not _PLAIN.fullmatch(source, at, end)):  # "---" below makes it a heading
             return None
         html = self.add(source[:end])
         return None if html is None else (html, end + 1)
@@ -133,16 +134,10 @@ def growing(source: str, tokens: Sequence[Token], html: str) -> Growing | None:
         return None
     # It opens, it holds words, it closes; and no definition of a link stands before it.
     is_alone = len(tokens) == 3 and tokens[0].map == [len(source) - len(source.lstrip("\n")), source.count("\n") + 1]  # noqa: PLR2004
-    item = _ITEM.match(source, source.rfind("\n") + 1)
-    is_item = item is not None and closings.startswith("</li>") and source[item.end() :].rstrip(" ") == words
-    return Growing(
-        source,
-        words,
-        shown,
-        closings,
-        item=item[0] if item and is_item else "",
-        is_alone=is_alone,
-    )
+    found = _ITEM.match(source, source.rfind("\n") + 1)
+    is_tight = closings.startswith("</li>")
+    item = found[0] if found and is_tight and source[found.end() :].rstrip(" ") == words else ""
+    return Growing(source, words, shown, closings, item=item, is_alone=is_alone)
 
 
 def _kind(item: str) -> str:

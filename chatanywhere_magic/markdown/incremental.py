@@ -106,9 +106,9 @@ class IncrementalRenderer:
         return [piece.html for piece in self._frozen[known:]]
 
     def _look_where_one_begins(self) -> None:
-        """Look again at what stands before an empty line, once the line behind it has begun and shows what it is.
+        """Look again at a list before an empty line, once the line behind it has begun and shows that the list is over.
 
-        Most paragraphs are a single line: until that ends, the block before would be rendered again at every paint.
+        Most paragraphs are a single line: until that ends, the list would be rendered again at every paint.
         """
         at = self._scanned
         if at != self._begun and self._open[max(0, at - 2) : at] == "\n\n" and self._open[at : at + 1].isalpha():

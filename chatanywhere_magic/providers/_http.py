@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 WATCH_SECONDS: Final = 1.0
 """Between two looks at whether a silent connection is still there."""
 GATHER_SECONDS: Final = 0.098
+"""Of what is written word by word so much is read at a time: ten times a second, as often as it is painted."""
 TRICKLE_BYTES: Final = 2048
 TRICKLE_AFTER_SECONDS: Final = 0.2
 """An answer that still comes in chunks as small as this after so long is written word by word."""

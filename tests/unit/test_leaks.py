@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import chatanywhere_magic
 from chatanywhere_magic.credentials import Secret
 from chatanywhere_magic.errors import LeakError
-from chatanywhere_magic.leaks import check_leaks, find_leaks, leaks_in, redacted, secrets_of_environment
+from chatanywhere_magic.leaks import check_leaks, find_leaks, leaks_in, may_hold_keys, redacted, secrets_of_environment
 
 BODY = "aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xY1zA2bC3d"
 # Put together here, so that no scanner takes this file for a leak.
@@ -105,6 +105,7 @@ class TestKnownSecrets:
     def test_in_any_form(self, form: str) -> None:
         words = f"before {form} after"
         assert leaks_in(words, [self.secret]) == ["MY_TOKEN"]
+        assert may_hold_keys(["short words", words])
         assert self.value not in redacted(words, [self.secret])
 
     def test_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,15 +22,19 @@ from chatanywhere_magic.errors import (
     DNSError,
     IncompleteError,
     ProtocolError,
+    TimeoutExceededError,
 )
 from chatanywhere_magic.messages import Notice
-from chatanywhere_magic.providers import _connections, _inflate
+from chatanywhere_magic.providers import _connections, _http, _inflate
+from chatanywhere_magic.providers._limits import Limits, Patience
 from chatanywhere_magic.testing.server import Answer, LocalServer
 from tests.unit.helpers import ask, assert_for_people
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from typing_extensions import Never
 
 KEY = "sk-0123456789-do-not-show-me"
 SAID = "It was a dark and stormy night. "
@@ -283,3 +287,28 @@ def test_a_slow_reader_is_no_silent_server(web: LocalServer) -> None:
 
     asyncio.run(read_slowly())
     assert "".join(words) == "one two three"
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_stop_in_the_very_moment_of_a_limit_is_a_stop(stopped: bool) -> None:
+    async def never() -> Never:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def ask() -> None:
+        patience = Patience(Limits(first=0.02), "host")
+        async with _http._answer(never(), patience):
+            pass
+
+    async def run() -> None:
+        task = asyncio.ensure_future(ask())
+        await asyncio.sleep(0)
+        if stopped:
+            asyncio.get_running_loop().call_later(0.03, task.cancel)
+        time.sleep(0.05)  # noqa: ASYNC251 - now both are due in the same round of the loop
+        await task
+
+    # Python 3.10 cannot tell the one from the other.
+    is_stop = stopped and sys.version_info >= (3, 11)
+    with pytest.raises(asyncio.CancelledError if is_stop else TimeoutExceededError):
+        asyncio.run(run())

@@ -279,6 +279,11 @@ def test_the_public_face_yields_the_text_alone(api: LocalServer) -> None:
     assert asyncio.run(read()) == "4 of course"
 
 
+def test_the_first_words_of_a_read_wait_for_none_of_the_others(api: LocalServer) -> None:
+    outcome = answered(api, b"".join([chunk("One"), chunk(" two"), chunk(" three"), chunk(None, "stop")]))
+    assert [delta.text for delta in outcome.of(Text)] == ["One", " two three"]
+
+
 @pytest.mark.usefixtures("api")
 def test_the_model_is_sent_what_was_said_before() -> None:
     messages = [

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 from typing import Any
 
 import pytest
 from hypothesis import given, strategies
 
-from chatanywhere_magic import strings
+from chatanywhere_magic import magics, strings
 from chatanywhere_magic.errors import UsageError
 from chatanywhere_magic.magics.options import Namespace, Option, Options, takes
 from tests.unit.helpers import assert_for_people
@@ -227,3 +229,12 @@ class TestCursor:
     def test_whatever_is_typed_something_stands_there(self, line: str) -> None:
         for options in (PROMPT, WORDS, ANY, NONE):
             assert options.under_cursor(line).role in {"option", "value", "word", "prompt"}
+
+
+@pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(magics.__path__)])
+def test_options_without_values_are_read_as_argparse_would(name: str) -> None:
+    module = importlib.import_module(f"{magics.__name__}.{name}")
+    for options in [value for value in vars(module).values() if isinstance(value, Options)]:
+        for flag in ("", *(flag for option in options.options if option.type is None for flag in option.flags)):
+            given = list(filter(None, [flag]))
+            assert options._parsed(given, Namespace()) == options._reader.parse_args(given, Namespace())
