@@ -22,7 +22,6 @@ SETUP = r"""
 import asyncio, json, os, re, time
 import aiohttp, openai
 from IPython.display import Markdown, display
-%load_ext chatanywhere_magic
 told, measured = {}, {}
 
 def begin(_info=None):
@@ -38,6 +37,8 @@ def end(_result=None):
 
 get_ipython().events.register("pre_run_cell", begin)
 get_ipython().events.register("post_run_cell", end)
+# After that, so that what it does when a cell begins is measured, too.
+%load_ext chatanywhere_magic
 
 async def raw(prompt):
     head = b""

@@ -228,6 +228,9 @@ class Asker:
 
     async def _stream(self, dialogue: Dialogue, live: LiveTurn, prompt: Prompt) -> None:
         live.sent = prompt.messages
+        loop = asyncio.get_running_loop()
+        # In the second round of the loop from here everything is done that a provider can do without an answer.
+        loop.call_soon(loop.call_soon, live.asked.set)
         inside = asking.set(live)
         try:
             async with aclosing(self._generator(live.request, prompt.messages, dialogue.id)) as deltas:

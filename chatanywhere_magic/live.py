@@ -227,6 +227,8 @@ class LiveTurn:
         self.sent: Messages = []
         """What the provider was sent."""
         self.notice = ""
+        self.asked = threading.Event()
+        """Set when the question is on its way to whoever answers, and when the turn ends without that."""
         self.begun = threading.Event()
         """Set when the first text has come, of the answer or of the reasoning, and when the turn ends without any."""
         self.done = threading.Event()
@@ -406,4 +408,5 @@ class LiveTurn:
             error=str(error) if error else "",
             timing=replace(self._version.timing, total=elapsed),
         )
+        self.asked.set()
         self.begun.set()

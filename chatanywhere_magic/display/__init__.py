@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .metadata import METADATA_KEY, turn_metadata
-from .painting import FORMS, HEAD_START_SECONDS, PAINT_SECONDS, Painter, follow, painter_for
+from .painting import FORMS, HEAD_START_SECONDS, PAINT_SECONDS, Painter, Watch, painter_for
 from .terminal import printable
 from .words import final_words, footer_words, state_line, waiting_words
 
@@ -13,8 +13,8 @@ __all__ = [
     "METADATA_KEY",
     "PAINT_SECONDS",
     "Painter",
+    "Watch",
     "final_words",
-    "follow",
     "footer_words",
     "painter_for",
     "printable",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..markdown import IncrementalRenderer, page
 from ..strings import text
 from .metadata import METADATA_KEY, turn_metadata
-from .painting import PAINT_SECONDS, follow
+from .painting import PAINT_SECONDS, Watch
 from .terminal import TerminalPainter, printable
 from .words import final_words, footer_words, state_line, waiting_words
 
@@ -71,7 +71,7 @@ def follow_all(
         for live in lives:
             sys.stdout.write(printable(f"── {_Column(live).name} ──\n"))
             painter = TerminalPainter(footer=footer)
-            follow(live, painter, changed)  # those behind it go on meanwhile
+            Watch(live).follow(painter)  # those behind it go on meanwhile
             painter.finish(live)
         return None
     columns = Columns(lives, footer=footer)

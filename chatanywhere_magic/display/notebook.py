@@ -62,6 +62,8 @@ class Outputs:
 class FinalPainter:
     """Shows a turn when it is over, and nothing before: for output that is captured."""
 
+    paints_anywhere = False
+
     def __init__(self, *, footer: bool, reasoning: bool, form: str = "markdown") -> None:
         self._footer = footer
         self._form = form
@@ -182,6 +184,8 @@ class OutputPainter(RunningPainter):
 
 class CellPainter(RunningPainter):
     """Shows a turn in the outputs of a cell in which nothing else is shown."""
+
+    paints_anywhere = True
 
     def __init__(self, *, footer: bool, reasoning: bool, form: str = "markdown") -> None:
         super().__init__(footer=footer, reasoning=reasoning, form=form)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class TerminalPainter:
     """Prints the answer while it comes."""
 
+    paints_anywhere = False
+
     def __init__(self, *, footer: bool, form: str = "markdown") -> None:
         self._footer = footer
         self._form = form

@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from keyword import iskeyword
 from pathlib import Path
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
-from .. import places
-from ..display import FORMS, HEAD_START_SECONDS, follow, painter_for, printable
+from .. import keys, places
+from ..display import FORMS, HEAD_START_SECONDS, Watch, painter_for, printable
 from ..errors import ChatError, ChatInterrupted, LeakError, UsageError
 from ..live import Interrupts
 from ..schema import Schema
@@ -26,7 +26,7 @@ from .options import Namespace, Option, Options, one_of, takes
 from .outputs import note
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
@@ -106,6 +106,8 @@ class ChatMagics(Magics):
     def begin_cell(self, info: ExecutionInfo) -> None:
         """Note which cell runs: asking again from the same place revises its turn."""
         self._is_untouched = not self._cells and bool(_BEGINS_WITH_CHAT.match(info.raw_cell or ""))
+        if self._is_untouched:
+            keys.look()  # now, and not when the thread is awake that saves IPython's history
         self._cells.append(places.enter(getattr(info, "cell_id", None) or ""))
 
     def end_cell(self, result: ExecutionResult) -> None:
@@ -303,21 +305,33 @@ def show_turn(
         session.start(live)
         live.wait()
         return None
-    changed = threading.Event()
-
-    def note_change(_live: LiveTurn) -> None:
-        if not changed.is_set():  # which costs less than to set it again
-            changed.set()
-
-    live.listen(note_change)
-    session.start(live)  # first of all: what painting needs is loaded while it is on its way
-    live.begun.wait(HEAD_START_SECONDS)
-    painter = painter_for(
-        shell, footer=session.footer, reasoning=session.reasoning, rich=session.rich, alone=alone, form=form
-    )
-    follow(live, painter, changed)
+    watch = Watch(live)
+    with _history_waiting(shell):
+        session.start(live)  # first of all: what painting needs is loaded while it is on its way
+        live.asked.wait(HEAD_START_SECONDS)
+        painter = painter_for(
+            shell, footer=session.footer, reasoning=session.reasoning, rich=session.rich, alone=alone, form=form
+        )
+        watch.get_ready(painter)
+        live.begun.wait(HEAD_START_SECONDS)
+    watch.follow(painter)
     painter.finish(live)
     return painter
+
+
+@contextmanager
+def _history_waiting(shell: InteractiveShell) -> Iterator[None]:
+    """Let the thread that saves IPython's history wait for a moment.
+
+    It wakes when a cell begins, and would take the interpreter just when the question is on its way to the engine.
+    """
+    lock = getattr(shell.history_manager, "db_input_cache_lock", None) or threading.Lock()
+    is_held = lock.acquire(blocking=False)
+    try:
+        yield
+    finally:
+        if is_held:
+            lock.release()
 
 
 def _is_good(live: LiveTurn) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +81,20 @@ class TestStreaming:
             delays.append(min(at - given for at, kind in result.sent if "display" in kind and at > given))
         # Of five, because the machine may be busy with something else.
         assert min(delays) < PAINT_SECONDS * 0.75
+
+    def test_ipythons_own_history_is_saved_while_the_answer_is_awaited(
+        self, kernel: Kernel, server: LocalServer
+    ) -> None:
+        file = evaluate(kernel, "str(get_ipython().history_manager.hist_file)")
+        rest = threading.Event()
+        server.queue(Answer(text=["At last."], hold=rest, hold_after=0))
+        running = kernel.start("%%chat\nA question to keep.")
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as history:
+            query = "SELECT count(*) FROM history WHERE source_raw LIKE '%A question to keep.'"
+            kernel.wait_until(lambda: history.execute(query).fetchone() == (1,))
+        assert not running.done
+        rest.set()
+        running.wait()
 
     def test_one_output_is_painted_again_and_again(self, kernel: Kernel, server: LocalServer) -> None:
         server.queue(Answer(text=["a ", "b ", "c ", "d ", "e"], delay=0.15))

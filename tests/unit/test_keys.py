@@ -157,6 +157,11 @@ class TestFile:
             find_secret(OWNER)
         assert_for_people(caught.value, ConfigurationError, str(keys.file_path()), "%chat_login")
 
+    def test_to_look_at_one_that_cannot_be_read_is_no_mistake(self) -> None:
+        keys.file_path().parent.mkdir(parents=True)
+        keys.file_path().write_text("")
+        keys.look()
+
     def test_one_that_cannot_be_written(self, tmp_path: Path) -> None:
         (tmp_path / "home").mkdir()
         (tmp_path / "home/config").write_text("a file where a directory should be")
