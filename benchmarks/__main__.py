@@ -45,7 +45,7 @@ def main() -> None:
         # From a server that answers at once it is all the work; a model reads the prompt first.
         for wait in (0.0, MODEL_SECONDS):
             short = Stream(20, options.size, options.rate, wait)
-            costs = read.median(WAYS, short, max(options.repeat, 9))
+            costs = read.median(WAYS, short, max(options.repeat, 31))
             _print_measure(str(short), "first text, ms", costs, lambda c: c.first * 1000, 1.5)
         costs = read.median(WAYS, slow, options.repeat)
         _print_measure(str(slow), "kernel CPU, s", costs, lambda c: c.cpu, 2)

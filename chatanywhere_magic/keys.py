@@ -13,9 +13,10 @@ import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import compress
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -58,8 +59,13 @@ class Owner:
     @property
     def entry(self) -> str:
         """What it is called in the keyring and the file: the provider and the origin."""
-        parts = urlsplit(self.url)
-        return f"{self.provider} {parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
+        return _entry(self.provider, self.url)
+
+
+@lru_cache(maxsize=100)
+def _entry(provider: str, url: str) -> str:
+    parts = urlsplit(url)
+    return f"{provider} {parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,9 @@ class _Note:
 
     in_keyring: bool = False
     key: Secret | None = None
+
+
+_NOTHING: Final = _Note()
 
 
 class _Look(NamedTuple):
@@ -108,14 +117,11 @@ def look() -> None:
 
 def places_of(owner: Owner) -> list[Place]:
     """Return the places that have a key for `owner`, the one that counts first. Opens no keyring."""
-    note = _notes().get(owner.entry, _Note())
-    has: dict[Place, bool] = {
-        "session": owner.entry in _session,
-        "environment": bool(os.environ.get(owner.variable, "").strip()),
-        "keyring": note.in_keyring,
-        "file": note.key is not None,
-    }
-    return [place for place in PRECEDENCE if has[place]]
+    entry = owner.entry
+    note = _notes().get(entry, _NOTHING)
+    in_environment = os.environ.get(owner.variable, "").strip()
+    # In the order of PRECEDENCE.
+    return list(compress(PRECEDENCE, (entry in _session, in_environment, note.in_keyring, note.key)))
 
 
 def _read(owner: Owner, place: Place) -> Secret | None:
@@ -156,8 +162,8 @@ def keep(owner: Owner, secret: Secret, place: Place) -> None:
     if place == "session":
         _session[owner.entry] = secret
         return
-    notes = _notes()
-    note = notes.get(owner.entry, _Note())
+    notes = dict(_notes())
+    note = notes.get(owner.entry, _NOTHING)
     if place == "keyring":
         _asked("set_password", SERVICE, owner.entry, secret)
         _opened[owner.entry] = secret
@@ -177,7 +183,7 @@ def forget(owner: Owner) -> list[Place]:
     _opened.pop(owner.entry, None)
     if "keyring" in gone:
         _asked("delete_password", SERVICE, owner.entry)
-    notes = _notes()
+    notes = dict(_notes())
     if notes.pop(owner.entry, None) is not None:
         _write(notes)
     return gone
@@ -235,13 +241,13 @@ def _file_path(*_environment: str | None) -> Path:
 def _notes() -> dict[str, _Note]:
     global _looked  # noqa: PLW0603 - of the one file
     path = file_path()
-    if _looked is None or _looked.path != path or time.monotonic() > _looked.at + FRESH_SECONDS:
+    if _looked is None or _looked.path is not path or time.monotonic() > _looked.at + FRESH_SECONDS:
         notes = _read_notes(path)
         # Raised from here, where no frame holds what is in the file.
         if notes is None:
             raise ConfigurationError(text("error.key_file", path=path))
         _looked = _Look(path, time.monotonic(), notes)
-    return dict(_looked.notes)
+    return _looked.notes
 
 
 def _read_notes(path: Path) -> dict[str, _Note] | None:

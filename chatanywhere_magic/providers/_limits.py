@@ -78,7 +78,7 @@ class Patience:
 
     def left(self, silence: float) -> float:
         """Return the seconds until the nearest limit, after so many seconds of `silence`."""
-        return min(left for left, _, _ in self._all(silence))
+        return min(self._all(silence))[0]
 
     def reached(self, silence: float) -> TimeoutExceededError | None:
         """Return the error that tells which limit is reached; None if none is."""

@@ -183,12 +183,13 @@ class OpenAI(AsyncGeneratorProvider):
         return check_url(own or cls.url, cls.url_variable)
 
     @classmethod
-    def _secret(cls, base_url: str) -> Secret | None:
-        """Return the key to send to `base_url`: the address in use, or a further one for the same key."""
-        secret = find_secret(cls.key_owner())
+    def _secret(cls, base_url: str, further: str = "") -> Secret | None:
+        """Return the key of `base_url`, the address in use, to send there or to a further address for the same key."""
+        secret = find_secret(Owner(cls.name, cls.key_variable, base_url))
+        address = further or base_url
         if secret is not None:
-            return cls._allowed(base_url, secret)
-        if cls.key_required or base_url == OpenAI.url:
+            return cls._allowed(address, secret)
+        if cls.key_required or address == OpenAI.url:
             raise ConfigurationError(text("error.no_key", provider=cls.name, variable=cls.key_variable))
         return None
 
@@ -249,7 +250,8 @@ class OpenAI(AsyncGeneratorProvider):
         base_url = cls.base_url()
         body = request_body(cls._model(model), messages, temperature, kwargs)
         addresses = deque([base_url, *cls._fallback()])
-        secret, *_ = [cls._secret(address) for address in addresses]  # none may be one where a key must not go
+        # None may be one where a key must not go.
+        secret, *_ = [cls._secret(base_url, address) for address in addresses]
         limits = Limits(Deadline(timeout or None), first_timeout, idle_timeout, connect_timeout)
 
         def ask(before: ChatError | None) -> DeltaGenerator:
