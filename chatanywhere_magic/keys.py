@@ -241,6 +241,7 @@ def _file_path(*_environment: str | None) -> Path:
 def _notes() -> dict[str, _Note]:
     global _looked  # noqa: PLW0603 - of the one file
     path = file_path()
+    # The path of one environment is one object.
     if _looked is None or _looked.path is not path or time.monotonic() > _looked.at + FRESH_SECONDS:
         notes = _read_notes(path)
         # Raised from here, where no frame holds what is in the file.

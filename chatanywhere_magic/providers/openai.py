@@ -108,7 +108,11 @@ class OpenAI(AsyncGeneratorProvider):
         ConfigurationError
             If the address is none.
         """
-        return Owner(cls.name, cls.key_variable, cls.base_url())
+        return cls._owner(cls.base_url())
+
+    @classmethod
+    def _owner(cls, base_url: str) -> Owner:
+        return Owner(cls.name, cls.key_variable, base_url)
 
     @classmethod
     async def list_models(
@@ -185,7 +189,7 @@ class OpenAI(AsyncGeneratorProvider):
     @classmethod
     def _secret(cls, base_url: str, further: str = "") -> Secret | None:
         """Return the key of `base_url`, the address in use, to send there or to a further address for the same key."""
-        secret = find_secret(Owner(cls.name, cls.key_variable, base_url))
+        secret = find_secret(cls._owner(base_url))
         address = further or base_url
         if secret is not None:
             return cls._allowed(address, secret)

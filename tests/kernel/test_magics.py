@@ -86,15 +86,18 @@ class TestStreaming:
         self, kernel: Kernel, server: LocalServer
     ) -> None:
         file = evaluate(kernel, "str(get_ipython().history_manager.hist_file)")
-        rest = threading.Event()
-        server.queue(Answer(text=["At last."], hold=rest, hold_after=0))
-        running = kernel.start("%%chat\nA question to keep.")
-        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as history:
-            query = "SELECT count(*) FROM history WHERE source_raw LIKE '%A question to keep.'"
-            kernel.wait_until(lambda: history.execute(query).fetchone() == (1,))
-        assert not running.done
-        rest.set()
-        running.wait()
+        query = "SELECT count(*) FROM history WHERE source_raw LIKE ?"
+        # Several, for a first one loads so much that its history is saved before it is asked.
+        for number in range(4):
+            rest = threading.Event()
+            server.queue(Answer(text=["At last."], hold=rest, hold_after=0))
+            running = kernel.start(f"%%chat\nQuestion {number}, to be kept.")
+            with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as history:
+                words = (f"%Question {number}, to be kept.",)
+                kernel.wait_until(lambda: history.execute(query, words).fetchone() == (1,))  # noqa: B023 - called here
+            assert not running.done
+            rest.set()
+            running.wait()
 
     def test_one_output_is_painted_again_and_again(self, kernel: Kernel, server: LocalServer) -> None:
         server.queue(Answer(text=["a ", "b ", "c ", "d ", "e"], delay=0.15))
