@@ -20,8 +20,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from chatanywhere_magic.conversation import Conversation, Turn, Version
-from chatanywhere_magic.store import Store
+from chatanywhere_magic.core.conversation import Conversation, Turn, Version
+from chatanywhere_magic.store.store import Store
 from tests.kernel.conftest import LOAD, environment
 from tests.support.kernels import Kernel
 from tests.support.server import LocalServer

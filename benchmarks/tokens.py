@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from statistics import mean
 
-from chatanywhere_magic.tokens import estimate
+from chatanywhere_magic.core.tokens import estimate
 
 ENCODINGS = ("cl100k_base", "o200k_base")
 SAMPLES = Path(__file__).parents[1] / "tests/support/tokens.json"

@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .errors import ChatError, ChatInterrupted, ConfigurationError
+    from .core import ChatError, ChatInterrupted, ConfigurationError, Reply
     from .panel import ChatPanel
-    from .providers.base import AsyncGeneratorProvider, register
-    from .providers.chatanywhere import ChatAnywhere, ChatAnywhereAPI
-    from .providers.local import Local
-    from .providers.openai import OpenAI
-    from .providers.scripted import Script, Scripted
-    from .reply import Reply
+    from .providers import (
+        AsyncGeneratorProvider,
+        ChatAnywhere,
+        ChatAnywhereAPI,
+        Local,
+        OpenAI,
+        Script,
+        Scripted,
+        register,
+    )
     from .session import ChatSession, get_session
 
     chat: ChatSession
@@ -48,21 +52,21 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AsyncGeneratorProvider": "providers.base",
-    "ChatAnywhere": "providers.chatanywhere",
-    "ChatAnywhereAPI": "providers.chatanywhere",
-    "ChatError": "errors",
-    "ChatInterrupted": "errors",
+    "AsyncGeneratorProvider": "providers",
+    "ChatAnywhere": "providers",
+    "ChatAnywhereAPI": "providers",
+    "ChatError": "core",
+    "ChatInterrupted": "core",
     "ChatPanel": "panel",
     "ChatSession": "session",
-    "ConfigurationError": "errors",
-    "Local": "providers.local",
-    "OpenAI": "providers.openai",
-    "Reply": "reply",
-    "Script": "providers.scripted",
-    "Scripted": "providers.scripted",
+    "ConfigurationError": "core",
+    "Local": "providers",
+    "OpenAI": "providers",
+    "Reply": "core",
+    "Script": "providers",
+    "Scripted": "providers",
     "get_session": "session",
-    "register": "providers.base",
+    "register": "providers",
 }
 
 

@@ -1,18 +1,49 @@
-"""What goes to the model beside the question: what it names with ``@``, and files."""
+"""What goes with a prompt: names and files, and what of the conversation fits."""
 
-from .completing import Candidate, candidates
-from .files import read_file
-from .lookup import Cell, Lookup, Names
-from .resolving import Context, notes, resolve
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..core import lazy_exports
+
+if TYPE_CHECKING:
+    from .budget import Budget, Prompt, too_long
+    from .completing import candidates
+    from .files import read_file
+    from .lookup import Cell, Lookup
+    from .request import REPLAY_MODES, Replay, Request
+    from .resolving import notes, resolve
+    from .summary import ROOM, SUMMARY_TOKENS, Summary, requests, task
+else:
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        {
+            "budget": "Budget Prompt too_long",
+            "completing": "candidates",
+            "files": "read_file",
+            "lookup": "Cell Lookup",
+            "request": "REPLAY_MODES Replay Request",
+            "resolving": "notes resolve",
+            "summary": "ROOM SUMMARY_TOKENS Summary requests task",
+        },
+    )
 
 __all__ = [
-    "Candidate",
+    "REPLAY_MODES",
+    "ROOM",
+    "SUMMARY_TOKENS",
+    "Budget",
     "Cell",
-    "Context",
     "Lookup",
-    "Names",
+    "Prompt",
+    "Replay",
+    "Request",
+    "Summary",
     "candidates",
     "notes",
     "read_file",
+    "requests",
     "resolve",
+    "task",
+    "too_long",
 ]

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..errors import ConfigurationError
-from ..strings import text
+from ..core import ConfigurationError, text
 from .lookup import Lookup, Names, attribute, attribute_names, is_instance, item, item_names
 from .render import render, type_name
 from .resolving import value_at

@@ -10,9 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import ConfigurationError, UnsupportedError
-from ..messages import Attachment
-from ..strings import text
+from ..core import Attachment, ConfigurationError, UnsupportedError, phrase, text
 from . import pictures
 
 if TYPE_CHECKING:
@@ -63,21 +61,21 @@ def read_file(path: str, name: str, *, supports_images: bool = False) -> Attachm
     try:
         file = Path(path).expanduser()
         if file.is_dir():
-            raise ConfigurationError(text("error.file_directory", path=path))
+            raise ConfigurationError(phrase("error.file_directory", path=path))
         if not file.exists():
-            raise ConfigurationError(text("error.file_missing", path=path, hint=_similar(file)))
+            raise ConfigurationError(phrase("error.file_missing", path=path, hint=_similar(file)))
         if not file.is_file():
-            raise ConfigurationError(text("error.file_special", path=path))
+            raise ConfigurationError(phrase("error.file_special", path=path))
         size = file.stat().st_size
         if size > MAX_BINARY_BYTES:
             raise _too_large(path, size, MAX_BINARY_BYTES)
         data = file.read_bytes()
     except (OSError, ValueError, RuntimeError) as caught:  # a null byte in the path, or no such user's home
         reason = getattr(caught, "strerror", None) or caught
-        raise ConfigurationError(text("error.file_unreadable", path=path, reason=reason)) from None
+        raise ConfigurationError(phrase("error.file_unreadable", path=path, reason=reason)) from None
     if media_type := _picture_type(data):
         if not supports_images:
-            raise UnsupportedError(text("error.no_images", name=name))
+            raise UnsupportedError(phrase("error.no_images", name=name))
         return _picture(data, media_type, path, name)
     if data.startswith(b"%PDF-"):
         return Attachment(name, text=_checked(_pdf_text(data, path), path))
@@ -95,7 +93,7 @@ def _similar(file: Path) -> str:
 
 
 def _too_large(path: str, size: int, most: int) -> ConfigurationError:
-    return ConfigurationError(text("error.file_too_large", path=path, size=_size(size), most=_size(most)))
+    return ConfigurationError(phrase("error.file_too_large", path=path, size=_size(size), most=_size(most)))
 
 
 def _size(count: int) -> str:
@@ -124,7 +122,7 @@ def _picture(data: bytes, media_type: str, path: str, name: str) -> Attachment:
     if find_spec("PIL") is not None:
         data, media_type = _fitted(data, media_type, path)
     if media_type == "image/other":
-        raise ConfigurationError(text("error.file_needs", path=path, package="pillow"))
+        raise ConfigurationError(phrase("error.file_needs", path=path, package="pillow"))
     if len(data) > pictures.MAX_BYTES * 2:
         raise _too_large(path, len(data), pictures.MAX_BYTES * 2)
     return Attachment(name, "image", media_type=media_type, data=b64encode(data).decode())
@@ -149,7 +147,7 @@ def _fitted(data: bytes, media_type: str, path: str) -> tuple[bytes, str]:
     except Image.DecompressionBombError:
         raise _too_many_pixels(path) from None
     except Exception as caught:  # noqa: BLE001 - a broken file fails in a dozen ways
-        raise ConfigurationError(text("error.file_unreadable", path=path, reason=type(caught).__name__)) from None
+        raise ConfigurationError(phrase("error.file_unreadable", path=path, reason=type(caught).__name__)) from None
 
 
 def _check_pixels(image: Any, path: str) -> None:
@@ -159,7 +157,7 @@ def _check_pixels(image: Any, path: str) -> None:
 
 def _too_many_pixels(path: str) -> ConfigurationError:
     most = f"{pictures.MAX_PIXELS // 1_000_000}"
-    return ConfigurationError(text("error.picture_too_large", path=path, most=most))
+    return ConfigurationError(phrase("error.picture_too_large", path=path, most=most))
 
 
 # --- PDF ------------------------------------------------------------------------------------------------------
@@ -167,7 +165,7 @@ def _too_many_pixels(path: str) -> ConfigurationError:
 
 def _pdf_text(data: bytes, path: str) -> str:
     if find_spec("pypdf") is None:
-        raise ConfigurationError(text("error.file_needs", path=path, package="pypdf"))
+        raise ConfigurationError(phrase("error.file_needs", path=path, package="pypdf"))
     import logging
 
     import pypdf
@@ -190,17 +188,17 @@ def _pdf_text(data: bytes, path: str) -> str:
     except ConfigurationError:
         raise
     except Exception as caught:  # noqa: BLE001 - a broken file fails in a dozen ways
-        raise ConfigurationError(text("error.file_unreadable", path=path, reason=type(caught).__name__)) from None
+        raise ConfigurationError(phrase("error.file_unreadable", path=path, reason=type(caught).__name__)) from None
     finally:
         logger.setLevel(level)
     if not pages:
-        raise ConfigurationError(text("error.pdf_empty", path=path))
+        raise ConfigurationError(phrase("error.pdf_empty", path=path))
     return "\n\n".join(pages)
 
 
 def _check_open(reader: Any, path: str) -> None:
     if reader.is_encrypted and not reader.decrypt(""):
-        raise ConfigurationError(text("error.pdf_encrypted", path=path))
+        raise ConfigurationError(phrase("error.pdf_encrypted", path=path))
 
 
 # --- texts ----------------------------------------------------------------------------------------------------
@@ -215,16 +213,16 @@ def _decoded(data: bytes, path: str) -> tuple[str, str]:
             except UnicodeDecodeError:
                 break
     if b"\0" in data:
-        raise ConfigurationError(text("error.file_binary", path=path))
+        raise ConfigurationError(phrase("error.file_binary", path=path))
     try:
         return "", data.decode()
     except UnicodeDecodeError:
         pass
     if _CONTROL.search(data, 0, LOOKED_AT):
-        raise ConfigurationError(text("error.file_binary", path=path))
+        raise ConfigurationError(phrase("error.file_binary", path=path))
     best = max(_ENCODINGS, key=lambda encoding: _likelihood(data, encoding))
     if _likelihood(data, best) < LEAST_LIKELIHOOD:
-        raise ConfigurationError(text("error.file_binary", path=path))
+        raise ConfigurationError(phrase("error.file_binary", path=path))
     return best, data.decode(best)
 
 

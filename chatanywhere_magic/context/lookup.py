@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ..messages import Attachment
+    from ..core import Attachment
 
 
 @dataclass(frozen=True)

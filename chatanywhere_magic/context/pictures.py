@@ -8,7 +8,7 @@ from base64 import b64encode
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
-from ..messages import Attachment
+from ..core import Attachment
 from .bounded import Job
 from .lookup import is_a
 from .render import counted, type_name

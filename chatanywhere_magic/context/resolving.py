@@ -13,10 +13,7 @@ from difflib import get_close_matches
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import ConfigurationError
-from ..messages import Attachment
-from ..strings import text
-from ..tokens import estimate
+from ..core import Attachment, ConfigurationError, estimate, phrase, text
 from . import pictures
 from .describe import describe
 from .files import read_file
@@ -135,7 +132,7 @@ class _Reader:
         typed = NAME.match(prompt, begin)
         whole = typed[0] if typed else ""
         if whole.lower() in _WEB and prompt.startswith(":", begin + len(whole)):
-            raise ConfigurationError(text("error.context_web"))
+            raise ConfigurationError(phrase("error.context_web"))
         variables = self._lookup.variables
         for name in readings(whole):
             key = unicodedata.normalize("NFKC", name)  # as Python reads names
@@ -144,23 +141,23 @@ class _Reader:
             if key in SPECIAL:
                 return self._special(at, begin + len(name), key)
         if whole.lower() in _WEB:
-            raise ConfigurationError(text("error.context_web"))
+            raise ConfigurationError(phrase("error.context_web"))
         name = likely(whole)
         known = [*(each for each in self._lookup.names if not each.startswith("_")), *SPECIAL]
-        raise ConfigurationError(text("error.context_unknown", name=name, hint=_hint(name, known)))
+        raise ConfigurationError(phrase("error.context_unknown", name=name, hint=_hint(name, known)))
 
     def _special(self, at: int, end: int, name: str) -> tuple[_Named, int]:
         if name == "error":
             words = self._lookup.error()
             if not words:
-                raise ConfigurationError(text("error.context_no_error"))
+                raise ConfigurationError(phrase("error.context_no_error"))
             return _Named(self._prompt[at:end], words=words), end
         key = item_key(self._prompt, end)
         number = key[0] if key is not None and isinstance(key[0], int) else -1
         end = key[1] if key is not None and isinstance(key[0], int) else end
         cell = self._lookup.cell(number)
         if cell is None:
-            raise ConfigurationError(text("error.context_no_cell", name=self._prompt[at:end]))
+            raise ConfigurationError(phrase("error.context_no_cell", name=self._prompt[at:end]))
         return _Named(self._prompt[at:end], value=cell), end
 
     def _path(self, at: int, end: int, is_whole: bool, value: Any) -> tuple[_Named, int]:  # noqa: FBT001
@@ -180,7 +177,7 @@ class _Reader:
             else:
                 break
         if prompt.startswith("(", end) and owner is not None and not is_instance(owner, (type, ModuleType)):
-            raise ConfigurationError(text("error.context_called", name=prompt[at:end]))
+            raise ConfigurationError(phrase("error.context_called", name=prompt[at:end]))
         return _Named(prompt[at:end], value=value), end
 
 
@@ -198,11 +195,11 @@ def _step(take: Callable[[Any, Any], Any], value: Any, key: Any, before: str, wr
     try:
         return take(value, key)
     except RunsCodeError:
-        raise ConfigurationError(text("error.context_computed", name=f"{before}{written}")) from None
+        raise ConfigurationError(phrase("error.context_computed", name=f"{before}{written}")) from None
     except MissingError:
         names = attribute_names(value) if take is attribute else item_names(value)
         hint = _hint(str(key), names)
-        raise ConfigurationError(text("error.context_missing", name=before, step=written, hint=hint)) from None
+        raise ConfigurationError(phrase("error.context_missing", name=before, step=written, hint=hint)) from None
 
 
 def _hint(name: str, names: Iterable[str]) -> str:
@@ -220,7 +217,7 @@ def value_at(lookup: Lookup, path: str) -> Any:
     """
     named, end = _Reader(f"@{path}", lookup, supports_images=False).read(0)
     if end != len(path) + 1:
-        raise ConfigurationError(text("error.context_unknown", name=path, hint=""))
+        raise ConfigurationError(phrase("error.context_unknown", name=path, hint=""))
     return named.value
 
 

@@ -6,29 +6,25 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from .. import serial
-from ..conversation import Conversation, Turn, Version
-from ..errors import FormatError
-from ..messages import Attachment, Message, encodable_content
-from ..strings import text
+from ..core import Attachment, Conversation, FormatError, Message, Turn, Version, codec, encodable_content, phrase
 from .shown import selected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..messages import Messages
+    from ..core import Messages
 
 _PICTURE: Final = re.compile(r"data:(image/[\w.+-]+);base64,([A-Za-z0-9+/]*={0,2})", re.ASCII)
 
 
 def to_messages(conversation: Conversation) -> str:
     """Return the messages as a JSON array. A system prompt stands where it begins to hold."""
-    return serial.dumps(_messages(conversation), indent=2) + "\n"
+    return codec.dumps(_messages(conversation), indent=2) + "\n"
 
 
 def to_jsonl(conversation: Conversation) -> str:
     """Return the messages as one line of JSON, ``{"messages": […]}``, as for fine-tuning."""
-    return serial.dumps({"messages": _messages(conversation)}) + "\n"
+    return codec.dumps({"messages": _messages(conversation)}) + "\n"
 
 
 def _messages(conversation: Conversation) -> Messages:
@@ -52,7 +48,7 @@ def from_messages(document: str | bytes) -> Conversation:
     FormatError
         If it is something else.
     """
-    value = serial.loads(document)
+    value = codec.loads(document)
     return _conversation(value.get("messages") if isinstance(value, dict) else value)
 
 
@@ -65,12 +61,12 @@ def from_jsonl(document: str | bytes) -> Conversation:
         If it is something else, or several conversations.
     """
     if isinstance(document, bytes):
-        document = serial.decode(document)
-    values = [serial.loads(line) for line in document.removeprefix("\ufeff").split("\n") if line.strip()]
+        document = codec.decode(document)
+    values = [codec.loads(line) for line in document.removeprefix("\ufeff").split("\n") if line.strip()]
     if len(values) == 1 and isinstance(values[0], dict) and "messages" in values[0]:
         return _conversation(values[0]["messages"])
     if any(isinstance(value, dict) and "messages" in value for value in values):
-        raise FormatError(text("error.data_several", count=len(values)))
+        raise FormatError(phrase("error.data_several", count=len(values)))
     return _conversation(values)
 
 
@@ -118,32 +114,32 @@ def _conversation(messages: Any) -> Conversation:
             answer.texts.append(words)
     end()
     if not turns:
-        raise FormatError(text("error.data_empty"))
+        raise FormatError(phrase("error.data_empty"))
     return Conversation(tuple(turns))
 
 
 def _read(messages: Any) -> Iterator[tuple[str, str, list[Attachment]]]:
     """Yield role, text and pictures of each message. What tools were asked and said is left out."""
-    if not isinstance(messages, list) or len(messages) > serial.MAX_ITEMS:
-        raise serial.unlike("messages", f"[…], ≤ {serial.MAX_ITEMS}")
+    if not isinstance(messages, list) or len(messages) > codec.MAX_ITEMS:
+        raise codec.unlike("messages", f"[…], ≤ {codec.MAX_ITEMS}")
     for index, message in enumerate(messages):
         place = f"messages[{index}]"
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise serial.unlike(place, '{"role": "…", "content": "…"}')
+            raise codec.unlike(place, '{"role": "…", "content": "…"}')
         content = message.get("content")
         parts = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
         texts: list[str] = []
         pictures: list[Attachment] = []
         for part in parts:
             if not isinstance(part, dict):
-                raise serial.unlike(f"{place}.content", '[{"type": "text", "text": "…"}]')
+                raise codec.unlike(f"{place}.content", '[{"type": "text", "text": "…"}]')
             picture = _PICTURE.fullmatch(_address(part))
             if picture:
                 media_type, data = picture.groups()
                 name = f"{len(pictures) + 1}.{media_type.removeprefix('image/').partition('+')[0]}"
                 pictures.append(Attachment(name, "image", media_type=media_type, data=data))
             elif part.get("type") in {"text", "input_text", "output_text"}:
-                texts.append(serial.checked_text(part.get("text"), f"{place}.content"))
+                texts.append(codec.checked_text(part.get("text"), f"{place}.content"))
         yield message["role"], "".join(texts), pictures
 
 

@@ -9,10 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .. import serial
-from ..conversation import Conversation, Origin, Turn, Version
-from ..errors import FormatError
-from ..strings import text
+from ..core import Conversation, FormatError, Origin, Turn, Version, codec, phrase, text
 from .inert import blocks, inert, inert_line
 from .shown import selected
 
@@ -40,16 +37,16 @@ def to_notebook(conversation: Conversation) -> str:
     cells = [_markdown("title", f"# {inert_line(conversation.name)}", {})]
     for index, turn in enumerate(conversation.turns):
         cells += _cells(index, turn)
-    about = {"schema": serial.SCHEMA, "title": conversation.title}
+    about = {"schema": codec.SCHEMA, "title": conversation.title}
     notebook = {"cells": cells, "metadata": {**_NO_KERNEL, KEY: about}, "nbformat": 4, "nbformat_minor": 5}
-    return serial.dumps(notebook, indent=1) + "\n"
+    return codec.dumps(notebook, indent=1) + "\n"
 
 
 def _cells(index: int, turn: Turn) -> Iterator[Cell]:
     version = turn.current
-    about = {"schema": serial.SCHEMA, "turn": index}
+    about = {"schema": codec.SCHEMA, "turn": index}
     pinned = {"pinned": True} if turn.pinned else {}
-    whole = {**about, **pinned, "version": serial.version_to_json(version)}
+    whole = {**about, **pinned, "version": codec.version_to_json(version)}
     names = "".join(f" · {inert_line(each.name)}" for each in version.attachments)
     head = f"**{text('export.question')}**{names}"
     yield _markdown(f"turn-{index}-question", f"{head}\n\n{inert(version.question)}", whole)
@@ -126,10 +123,10 @@ def from_notebook(document: str | bytes) -> Rebuilt:
     FormatError
         If it is no notebook, or none that holds a conversation.
     """
-    notebook = serial.loads(document)
+    notebook = codec.loads(document)
     cells = notebook.get("cells") if isinstance(notebook, dict) else None
-    if not isinstance(cells, list) or len(cells) > serial.MAX_ITEMS:
-        raise serial.unlike("cells", "[…]")
+    if not isinstance(cells, list) or len(cells) > codec.MAX_ITEMS:
+        raise codec.unlike("cells", "[…]")
     turns: dict[tuple[Any, ...], list[_Part]] = {}
     left_out = 0
     for found in _parts(cells):
@@ -138,11 +135,11 @@ def from_notebook(document: str | bytes) -> Rebuilt:
         else:
             turns.setdefault(found.place, []).append(found)
     if not turns:
-        raise FormatError(text("error.data_empty"))
+        raise FormatError(phrase("error.data_empty"))
     title = _about(notebook).get("title")
     conversation = Conversation(
         tuple(_turn(parts) for parts in turns.values()),
-        title if isinstance(title, str) and len(title) <= serial.MAX_NAME else "",
+        title if isinstance(title, str) and len(title) <= codec.MAX_NAME else "",
     )
     return Rebuilt(conversation.settled(), left_out)
 
@@ -182,16 +179,16 @@ def _shown(cell: Cell, output: Cell, where: tuple[int, int]) -> Iterator[_Part |
     data = output.get("data")
     plain = _text(data.get("text/plain")) if isinstance(data, dict) else ""
     try:
-        serial.check_schema(about)
-        version = serial.version_from_json({"answer": plain, **about}, f"cells[{where[0]}]")
-        conversation = serial.checked_text(about.get("conversation", ""), "conversation", serial.MAX_NAME)
-        turn, number = (serial.checked_count(about.get(name), name) for name in ("turn", "number"))
+        codec.check_schema(about)
+        version = codec.version_from_json({"answer": plain, **about}, f"cells[{where[0]}]")
+        conversation = codec.checked_text(about.get("conversation", ""), "conversation", codec.MAX_NAME)
+        turn, number = (codec.checked_count(about.get(name), name) for name in ("turn", "number"))
     except FormatError:
         yield None
         return
     if version.history:
         name = cell.get("id")
-        if version.origin.door == "cell" and isinstance(name, str) and len(name) <= serial.MAX_NAME:
+        if version.origin.source == "cell" and isinstance(name, str) and len(name) <= codec.MAX_NAME:
             version = replace(version, origin=Origin("cell", name, version.origin.ordinal))
         place = where if turn is None else (conversation, turn)
         yield _Part(place, number or 0, version)
@@ -200,8 +197,8 @@ def _shown(cell: Cell, output: Cell, where: tuple[int, int]) -> Iterator[_Part |
 def _exported(cells: list[Any], index: int, about: dict[str, Any]) -> _Part | None:
     """Return the version of an exported turn, with what was edited in the notebook since."""
     try:
-        serial.check_schema(about)
-        version = serial.version_from_json(about["version"], f"cells[{index}]")
+        codec.check_schema(about)
+        version = codec.version_from_json(about["version"], f"cells[{index}]")
     except FormatError:
         return None
     _, _, question = _text(cells[index].get("source")).partition("\n\n")

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .. import serial
+from ..core import codec
 
 if TYPE_CHECKING:
-    from ..conversation import Conversation
+    from ..core import Conversation
 
 
 def shown(conversation: Conversation) -> Conversation:
     """Return the conversation without hidden turns, with nothing on its way, for other people's eyes."""
     turns = (
-        replace(turn, versions=tuple(serial.shareable(version) for version in turn.versions))
+        replace(turn, versions=tuple(codec.shareable(version) for version in turn.versions))
         for _, turn in conversation.settled().visible
     )
     return replace(conversation, turns=tuple(turns))

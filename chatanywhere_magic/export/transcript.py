@@ -10,10 +10,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from .. import serial
-from ..conversation import Conversation, Turn
-from ..errors import FormatError
-from ..strings import text
+from ..core import Conversation, FormatError, Turn, codec, phrase, text
 from .inert import inert, inert_line
 from .shown import selected
 
@@ -28,7 +25,7 @@ def to_markdown(conversation: Conversation) -> str:
     conversation = selected(conversation)
     texts = [part for turn in conversation.turns for part in (turn.current.question, turn.current.answer)]
     mark = _unused(texts)
-    about = {"schema": serial.SCHEMA, "title": conversation.title}
+    about = {"schema": codec.SCHEMA, "title": conversation.title}
     parts = [f"# {inert_line(conversation.name)}", _comment(mark, "conversation", about)]
     for turn in conversation.turns:
         parts += _turn(mark, turn)
@@ -37,7 +34,7 @@ def to_markdown(conversation: Conversation) -> str:
 
 def _turn(mark: str, turn: Turn) -> Iterator[str]:
     version = turn.current
-    values = serial.version_to_json(version)
+    values = codec.version_to_json(version)
     said = {name: values.pop(name) for name in ("question", "answer")}
     shown = {name: inert(words) for name, words in said.items()}
     originals = {name: words for name, words in said.items() if words != shown[name]}
@@ -66,7 +63,7 @@ def _unused(texts: list[str]) -> str:
 
 def _comment(mark: str, kind: str, values: dict[str, Any] | None = None) -> str:
     # Two hyphens, or a sign that closes a tag, would end the comment.
-    data = "" if values is None else " " + serial.dumps(values).replace("--", "-\\u002d").replace(">", "\\u003e")
+    data = "" if values is None else " " + codec.dumps(values).replace("--", "-\\u002d").replace(">", "\\u003e")
     return f"<!-- {mark} {kind}{data} -->"
 
 
@@ -79,16 +76,16 @@ def from_markdown(document: str | bytes) -> Conversation:
         If it is another page.
     """
     if isinstance(document, bytes):
-        document = serial.decode(document)
-    if len(document) > serial.MAX_DOCUMENT:
-        raise FormatError(text("error.data_size", size=len(document), limit=serial.MAX_DOCUMENT))
+        document = codec.decode(document)
+    if len(document) > codec.MAX_DOCUMENT:
+        raise FormatError(phrase("error.data_size", size=len(document), limit=codec.MAX_DOCUMENT))
     document = document.replace("\r\n", "\n").replace("\r", "\n")
     first = _FIRST.search(document)
     if first is None:
-        raise FormatError(text("error.data_empty"))
-    about = serial.loads(first[2])
-    serial.check_schema(about)
-    title = serial.checked_text(about.get("title", ""), "title", serial.MAX_NAME)
+        raise FormatError(phrase("error.data_empty"))
+    about = codec.loads(first[2])
+    codec.check_schema(about)
+    title = codec.checked_text(about.get("title", ""), "title", codec.MAX_NAME)
     return Conversation(tuple(_read_turns(document, first[1])), title).settled()
 
 
@@ -102,11 +99,11 @@ def _read_turns(document: str, number: str) -> Iterator[Turn]:
             continue
         words = document[begin.end() + 2 : end.start() - 2]
         if begin[1] == "question":
-            values = serial.loads(begin[2] or "{}")
+            values = codec.loads(begin[2] or "{}")
         values[begin[1]] = _as_it_was(values.get(begin[1]), words)
         if begin[1] == "answer":
             place = f"turns[{index // 4}]"
-            version = serial.version_from_json(values, place)
+            version = codec.version_from_json(values, place)
             yield Turn((version,), pinned=values.get("pinned") is True)
             values = {}
 

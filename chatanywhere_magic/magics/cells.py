@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ..reply import code_blocks
+from ..core import code_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from IPython.core.interactiveshell import InteractiveShell
 
-    from ..reply import Code
+    from ..core import Code
 
 _PYTHON: Final = frozenset({"python", "python3", "py", "ipython", "ipython3"})
 _CELL_MAGICS: Final = {

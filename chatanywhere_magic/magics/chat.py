@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
-from .. import keys, places
-from ..display import FORMS, HEAD_START_SECONDS, Watch, painter_for, printable
-from ..errors import ChatError, ChatInterrupted, LeakError, UsageError
-from ..live import Interrupts
-from ..schema import Schema
-from ..settings import MAX_TEMPERATURE, REPLAY_MODES
-from ..strings import text
+from ..context import REPLAY_MODES
+from ..core import ChatError, ChatInterrupted, LeakError, UsageError, phrase, text
+from ..keys import keystore
+from ..render import FORMS, HEAD_START_SECONDS, Watch, painter_for, printable
+from ..session import MAX_TEMPERATURE, Interrupts, cells
+from ..tools import Schema
 from .cells import code_for_cell, fill_cell
 from .options import Namespace, Option, Options, one_of, takes
 from .outputs import note
@@ -30,31 +29,28 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
-    from ..display import Painter
-    from ..display.columns import Columns
-    from ..live import LiveTurn
-    from ..places import Cell
-    from ..reply import Reply
-    from ..session import ChatSession
+    from ..core import Reply
+    from ..render import Columns, Painter
+    from ..session import Cell, ChatSession, LiveTurn
 
 
 def _temperature(value: str) -> float:
     try:
         return float(value)
     except ValueError:
-        raise UsageError(text("error.temperature", value=value, limit=MAX_TEMPERATURE)) from None
+        raise UsageError(phrase("error.temperature", value=value, limit=MAX_TEMPERATURE)) from None
 
 
 def _max_tokens(value: str) -> int:
     try:
         return int(value)
     except ValueError:
-        raise UsageError(text("error.max_tokens", value=value)) from None
+        raise UsageError(phrase("error.max_tokens", value=value)) from None
 
 
 def _variable(name: str) -> str:
     if not name.isidentifier() or iskeyword(name):
-        raise UsageError(text("error.variable_name", name=name))
+        raise UsageError(phrase("error.variable_name", name=name))
     return name
 
 
@@ -107,15 +103,15 @@ class ChatMagics(Magics):
         """Note which cell runs: asking again from the same place revises its turn."""
         self._is_untouched = not self._cells and bool(_BEGINS_WITH_CHAT.match(info.raw_cell or ""))
         if self._is_untouched:
-            keys.look()  # now, and not when the thread is awake that saves IPython's history
-        self._cells.append(places.enter(getattr(info, "cell_id", None) or ""))
+            keystore.look()  # now, and not when the thread is awake that saves IPython's history
+        self._cells.append(cells.enter(getattr(info, "cell_id", None) or ""))
 
     def end_cell(self, result: ExecutionResult) -> None:
         """Hide the turns that the cell does not ask for any more, and say so; say what is wrong with the store."""
         if not self._cells:
             return  # the extension was loaded by this very cell
         cell = self._cells.pop()
-        places.leave(cell)
+        cells.leave(cell)
         if result.success and (gone := self.session.leave_cell(cell)):
             numbers = ", ".join(str(index + 1) for index in gone)
             sys.stdout.write(text("notice.cell_asks_less", numbers=numbers) + "\n")
@@ -135,20 +131,20 @@ class ChatMagics(Magics):
     def chat_cell(self, given: Namespace, cell: str) -> Reply | None:
         """Ask the model what stands in the cell: ``%%chat [options]``, then the prompt below."""
         if rest := _take_name(given):
-            raise UsageError(text("error.cell_line", rest=rest))
+            raise UsageError(phrase("error.cell_line", rest=rest))
         return self._ask(given, cell.removesuffix("\n"))
 
     def _ask(self, given: Namespace, prompt: str) -> Reply | None:
         if not prompt.strip():
-            raise UsageError(text("error.empty_prompt"))
+            raise UsageError(phrase("error.empty_prompt"))
         for option in ("replace", "comment"):
             if getattr(given, option) and not given.code:
-                raise UsageError(text("error.option_needs", option=f"--{option}", needed="--code"))
+                raise UsageError(phrase("error.option_needs", option=f"--{option}", needed="--code"))
         models = [name.strip() for name in (given.model or "").split(",") if name.strip()]
         if len(models) > 1 and not given.dry_run:
             return self._give(given, prompt, self._compare(given, prompt, models))
         if given.keep:
-            raise UsageError(text("error.keep_one", model=given.keep))
+            raise UsageError(phrase("error.keep_one", model=given.keep))
         with Interrupts() as interrupts:
             live = self._prepare(given, prompt)
             if given.dry_run:
@@ -185,7 +181,7 @@ class ChatMagics(Magics):
         """Ask several models at the same time, and return the answer that is kept: the first, or as ``--keep`` says."""
         wanted = given.keep or models[0]
         if wanted not in models:
-            raise UsageError(text("error.keep_unknown", model=wanted, models=", ".join(models)))
+            raise UsageError(phrase("error.keep_unknown", model=wanted, models=", ".join(models)))
         self._is_untouched = False
         with Interrupts() as interrupts:
             given.model = models[0]
@@ -220,7 +216,7 @@ class ChatMagics(Magics):
             for live in lives:
                 live.wait()
             return None
-        from ..display.columns import follow_all  # loaded where there are several answers
+        from ..render import follow_all  # loaded where there are several answers
 
         columns = follow_all(self._shell, lives, changed, footer=self.session.footer)
         if columns is not None:
@@ -238,7 +234,7 @@ class ChatMagics(Magics):
                 max_tokens=given.max_tokens,
                 history=not given.no_history,
                 append=given.append,
-                origin=places.here("cell"),
+                origin=cells.here("cell"),
                 replay=given.replay,
                 schema=self._schema(given),
                 namespace=self.session.names,
@@ -252,7 +248,7 @@ class ChatMagics(Magics):
 
     def _preview(self, live: LiveTurn) -> None:
         """Show what would be sent."""
-        from ..preview import preview_data  # with the first preview, not with the extension
+        from ..render import preview_data  # with the first preview, not with the extension
 
         data = preview_data(live.request, self.session.preview(live))
         if hasattr(self._shell, "kernel"):
@@ -273,7 +269,7 @@ class ChatMagics(Magics):
                 return Schema(Path(given.schema))
         close = get_close_matches(given.schema, self._shell.user_ns, n=1)
         hint = text("hint.did_you_mean", name=close[0]) if close else ""
-        raise UsageError(text("error.no_such_schema", name=given.schema, hint=hint))
+        raise UsageError(phrase("error.no_such_schema", name=given.schema, hint=hint))
 
     def _fill_cell(self, given: Namespace, prompt: str, reply: Reply) -> None:
         code = code_for_cell(reply, prompt if given.comment else "")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
-from ..providers.base import provider_names
-from ..strings import text
+from ..core import text
+from ..providers import provider_names
 from .notebook import SHORT_ID
 from .transform import RUNNERS
 

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
-from .. import serial
-from ..display import printable
-from ..errors import UsageError
-from ..live import Interrupts
-from ..strings import text
+from ..core import UsageError, codec, phrase, text
+from ..render import printable
+from ..session import Interrupts
 from .chat import show_turn
 from .notebook import ALL, SHORT_ID, date, described, notebook_path
 from .options import Namespace, Option, Options, takes
@@ -26,7 +24,7 @@ from .writing import write_whole
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from ..conversation import Listed
+    from ..core import Listed
     from ..session import ChatSession
 
 FIRST_SCREEN: Final = 10
@@ -38,7 +36,7 @@ MAX_ROW_DIGITS: Final = 4
 def _number(word: str) -> int:
     """Return a turn's or a version's index for the number that people see."""
     if not word.isdecimal() or int(word) < 1:
-        raise UsageError(text("error.number", word=word))
+        raise UsageError(phrase("error.number", word=word))
     return int(word) - 1
 
 
@@ -117,7 +115,7 @@ class ConversationMagics(Magics):
         conversation = self.session.conversation
         wanted = [_number(word) for word in given.words]
         if given.json:
-            _say(serial.dumps(serial.conversation_to_json(conversation), indent=1))
+            _say(codec.dumps(codec.conversation_to_json(conversation), indent=1))
             return
         turns = [(index, self.session.turn(index)) for index in wanted] or conversation.visible
         show_history(self.session, turns, full=given.full)
@@ -146,7 +144,7 @@ class ConversationMagics(Magics):
         which = " ".join(given.words)
         if given.current:
             if which:
-                raise UsageError(text("error.words_extra", magic="chat_forget", line=which))
+                raise UsageError(phrase("error.words_extra", magic="chat_forget", line=which))
             self._forget_current()
         elif not which or (_is_row(which) and not self._rows):
             self._list(self.session.conversations(to_forget=True), text("notice.forget_how"))
@@ -308,9 +306,9 @@ class ConversationMagics(Magics):
         try:
             write_whole(_file(name), document, replace=given.force)
         except FileExistsError:
-            raise UsageError(text("error.file_exists", path=name)) from None
+            raise UsageError(phrase("error.file_exists", path=name)) from None
         except OSError as error:
-            raise UsageError(text("error.file", path=name, reason=error.strerror or type(error).__name__)) from None
+            raise UsageError(phrase("error.file", path=name, reason=error.strerror or type(error).__name__)) from None
         _say(text("notice.exported", path=name, count=len(self.session.conversation.visible)))
 
     @line_magic
@@ -319,12 +317,12 @@ class ConversationMagics(Magics):
         """Go on with the conversation of a file, or of this notebook as it was saved."""
         name = given.words[0]
         if name == "this" and not (name := notebook_path(self._shell)):
-            raise UsageError(text("error.no_notebook"))
+            raise UsageError(phrase("error.no_notebook"))
         try:
             with _file(name).open("rb") as file:
-                document = file.read(serial.MAX_DOCUMENT + 1)  # of which reading refuses the last
+                document = file.read(codec.MAX_DOCUMENT + 1)  # of which reading refuses the last
         except OSError as error:
-            raise UsageError(text("error.file", path=name, reason=error.strerror or type(error).__name__)) from None
+            raise UsageError(phrase("error.file", path=name, reason=error.strerror or type(error).__name__)) from None
         left_out = self.session.import_(document, given.format or name, replay=given.replay)
         _say(text("notice.imported", path=Path(name).name, count=len(self.session.conversation.visible)))
         if left_out:
@@ -340,7 +338,7 @@ def _file(name: str) -> Path:
     try:
         return Path(name).expanduser()
     except RuntimeError:  # the home of somebody who is not known here
-        raise UsageError(text("error.file", path=name, reason=os.strerror(errno.ENOENT))) from None
+        raise UsageError(phrase("error.file", path=name, reason=os.strerror(errno.ENOENT))) from None
 
 
 def _is_row(which: str) -> bool:
@@ -348,7 +346,7 @@ def _is_row(which: str) -> bool:
 
 
 def _not_there(which: str) -> NoReturn:
-    raise UsageError(text("error.no_conversation", id=which))
+    raise UsageError(phrase("error.no_conversation", id=which))
 
 
 def _say(words: str) -> None:

@@ -6,8 +6,8 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from ..core import text
 from ..session import get_session
-from ..strings import text
 from .chat import ChatMagics
 from .completion import ChatCompleter
 from .conversation import ConversationMagics

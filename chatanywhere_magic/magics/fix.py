@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
-from .. import places
-from ..display import printable
-from ..errors import ConfigurationError
-from ..live import Interrupts
-from ..messages import Attachment
-from ..strings import text
+from ..core import Attachment, ConfigurationError, phrase, text
+from ..render import printable
+from ..session import Interrupts, cells
 from .cells import code_for_cell, fill_cell
 from .chat import show_turn
 from .namespace import KernelNames
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
-    from ..reply import Reply
+    from ..core import Reply
     from ..session import ChatSession
 
 _FIX: Final = Options(
@@ -64,7 +61,7 @@ class FixMagics(Magics):
         names = self.session.names
         error = names.error() if names is not None else ""
         if not error:
-            raise ConfigurationError(text("error.no_last_error"))
+            raise ConfigurationError(phrase("error.no_last_error"))
         source = names.failed_cell if isinstance(names, KernelNames) else ""
         sent = [Attachment("error", text=error)]
         if source:
@@ -75,7 +72,7 @@ class FixMagics(Magics):
                 provider=given.provider,
                 model=given.model or "",
                 history=not given.no_history,
-                origin=places.here("cell"),
+                origin=cells.here("cell"),
                 attachments=sent,
             )
             interrupts.stop(live)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.getipython import get_ipython
 
-from ..strings import text
+from ..core import text
 from .names import is_free
 from .transform import RUNNERS
 

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 from IPython.core.error import StdinNotImplementedError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
-from ..credentials import Secret
-from ..errors import ChatError, ChatInterrupted, ConfigurationError, NotFoundError, UsageError
-from ..keeper import data_directory
-from ..keys import check_place, config_directory, file_path, forget, keep, places_of
-from ..providers.base import get_provider, provider_names
-from ..strings import text
+from ..core import ChatError, ChatInterrupted, ConfigurationError, NotFoundError, UsageError, phrase, text
+from ..keys import Secret, check_place, config_directory, file_path, forget, keep, places_of
+from ..providers import get_provider, provider_names
+from ..session import data_directory
 from .guard import looks_like_key
 from .models import waited_for
 from .options import Namespace, Option, Options, takes
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from ..keys import Owner, Place
-    from ..providers.base import Provider
+    from ..providers import Provider
     from ..session import ChatSession
 
 _LOGIN: Final = Options(
@@ -64,7 +62,7 @@ class LoginMagics(Magics):
         """Ask for a provider's key with a hidden prompt, check it, and keep it."""
         provider, owner = self._owner(given.words)
         if given.session and given.file:
-            raise UsageError(text("error.options_exclude", first="--session", second="--file"))
+            raise UsageError(phrase("error.options_exclude", first="--session", second="--file"))
         place: Place = "session" if given.session else "file" if given.file else "keyring"
         check_place(place)
         secret = _typed(owner)
@@ -121,11 +119,11 @@ class LoginMagics(Magics):
         """Return the provider that is named, and whom its key is for."""
         name = words[0] if words else ""
         if looks_like_key(name):
-            raise UsageError(text("error.key_typed", login=_LOGIN.magic))
+            raise UsageError(phrase("error.key_typed", login=_LOGIN.magic))
         provider = get_provider(name) if name else self._usual()
         owner = getattr(provider, "key_owner", None)
         if owner is None:
-            raise UsageError(text("error.no_key_needed", provider=provider.name))
+            raise UsageError(phrase("error.no_key_needed", provider=provider.name))
         return provider, owner()
 
     def _usual(self) -> Provider:
@@ -159,9 +157,9 @@ def _typed(owner: Owner) -> Secret:
         raise ChatInterrupted(text("notice.no_key_typed")) from None
     else:
         if not typed:
-            raise UsageError(text("notice.no_key_typed"))
+            raise UsageError(phrase("notice.no_key_typed"))
         return Secret(typed, text("label.what_was_typed"))
-    raise ConfigurationError(text("error.cannot_ask", variable=owner.variable))
+    raise ConfigurationError(phrase("error.cannot_ask", variable=owner.variable))
 
 
 def _host(owner: Owner) -> str:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from IPython.core.magic import Magics, line_magic, magics_class
 
-from ..errors import ChatError, ChatInterrupted
-from ..strings import grouped, text
+from ..core import ChatError, ChatInterrupted, grouped, phrase, text
 from .options import Namespace, Option, Options, takes
 from .tables import show_table
 
@@ -56,7 +55,7 @@ class ModelMagics(Magics):
         words = [word.casefold() for word in given.words]
         shown = [name for name in names if all(word in name.casefold() for word in words)]
         if not shown:
-            raise ChatError(text("error.no_models", provider=provider.name, words=" ".join(given.words)))
+            raise ChatError(phrase("error.no_models", provider=provider.name, words=" ".join(given.words)))
         aliases = {model: alias for alias, model in self.session.aliases.items()}
         rows = [
             [name, provider.about_model(name) or aliases.get(f"{provider.name}/{name}", aliases.get(name, ""))]
@@ -74,10 +73,10 @@ class ModelMagics(Magics):
         """Show what this session asked of each model, and the balance where the provider tells it."""
         rows = [
             [provider, model, str(spent.answers), grouped(spent.prompt_tokens), grouped(spent.completion_tokens)]
-            for (provider, model), spent in self.session.tally.by_model.items()
+            for (provider, model), spent in self.session.usage_totals.by_model.items()
         ]
-        untold = sum(spent.untold for spent in self.session.tally.by_model.values())
-        notes = [text("label.untold", count=untold)] if untold else []
+        unreported = sum(spent.unreported for spent in self.session.usage_totals.by_model.values())
+        notes = [text("label.unreported", count=unreported)] if unreported else []
         notes += self._balance()
         header = [
             text("label.provider"),

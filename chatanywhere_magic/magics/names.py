@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ..errors import ConfigurationError
-from ..strings import text
+from ..core import ConfigurationError, phrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +30,9 @@ def new_names(shell: InteractiveShell, names: Iterable[tuple[str, str]]) -> dict
     renamed = {name: name.replace(_OWN, _OTHER, 1) for name in sorted(taken)}
     again = [name for name in renamed.values() if any(name in known for known in shell.magics_manager.magics.values())]
     if again:
-        raise ConfigurationError(text("error.magic_taken", names=", ".join(f"%{name}" for name in [*renamed, *again])))
+        raise ConfigurationError(
+            phrase("error.magic_taken", names=", ".join(f"%{name}" for name in [*renamed, *again]))
+        )
     return renamed
 
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import ChatError, ChatInterrupted
-from ..messages import Attachment
+from ..core import Attachment, ChatError, ChatInterrupted
 from .tracebacks import error_text
 
 if TYPE_CHECKING:

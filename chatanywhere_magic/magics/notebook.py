@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ..strings import text
+from ..core import text
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from ..conversation import Listed
+    from ..core import Listed
     from ..session import ChatSession
 
 SHORT_ID: Final = 8

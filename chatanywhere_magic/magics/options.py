@@ -25,8 +25,7 @@ from difflib import get_close_matches
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
-from ..errors import UsageError
-from ..strings import text
+from ..core import UsageError, phrase, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -253,15 +252,15 @@ class Options:
         option = self.flags.get(name)
         # Behind one dash a whole name is meant as one, not as a short option with the rest for its value.
         if option is None and _KEY_NAME.match(word):
-            raise UsageError(text("error.key_option"))
+            raise UsageError(phrase("error.key_option"))
         if option is None or (name != word and f"-{word.split('=', 1)[0]}" in self.flags):
-            raise UsageError(text("error.option_unknown", option=word, hint=self._hint(word), magic=self.magic))
+            raise UsageError(phrase("error.option_unknown", option=word, hint=self._hint(word), magic=self.magic))
         if option.type is None and "=" in word:
-            raise UsageError(text("error.option_flag", option=name))
+            raise UsageError(phrase("error.option_flag", option=name))
         if option.type is None or word != name:
             return word, rest
         if not rest:
-            raise UsageError(text("error.option_value", option=word))
+            raise UsageError(phrase("error.option_value", option=word))
         value, rest = _next_word(rest)
         # Joined, so that a value that is empty or begins with a dash is not taken for something else.
         return f"{option.flags[-1]}={value}", rest
@@ -278,12 +277,12 @@ class Options:
     def _check_words(self, words: list[str]) -> None:
         needed = [word for word in self._words if not word.startswith("[")]
         if len(words) < len(needed):
-            raise UsageError(text("error.word_missing", magic=self.magic, word=needed[len(words)]))
+            raise UsageError(phrase("error.word_missing", magic=self.magic, word=needed[len(words)]))
         if self._words and "…" in self._words[-1]:
             return
         if extra := words[len(self._words) :]:
             key = "error.words_extra" if self._words else "error.no_arguments"
-            raise UsageError(text(key, magic=self.magic, line=" ".join(extra)))
+            raise UsageError(phrase(key, magic=self.magic, line=" ".join(extra)))
 
     @cached_property
     def _reader(self) -> argparse.ArgumentParser:
@@ -333,7 +332,7 @@ class _Parser(argparse.ArgumentParser):
     magic = ""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(text("error.option", message=message, magic=self.magic))
+        raise UsageError(phrase("error.option", message=message, magic=self.magic))
 
 
 def one_of(*allowed: str) -> Callable[[str], str]:
@@ -344,7 +343,7 @@ def one_of(*allowed: str) -> Callable[[str], str]:
             return value
         close = get_close_matches(value, allowed, n=1)
         hint = text("hint.did_you_mean", name=close[0]) if close else ""
-        raise UsageError(text("error.choice", value=value, hint=hint, allowed=", ".join(allowed)))
+        raise UsageError(phrase("error.choice", value=value, hint=hint, allowed=", ".join(allowed)))
 
     return read
 
@@ -388,11 +387,11 @@ def _next_word(line: str) -> tuple[str, str]:
     try:
         word = lexer.get_token()
     except ValueError:
-        raise UsageError(text("error.quote", line=line)) from None
+        raise UsageError(phrase("error.quote", line=line)) from None
     return word or "", stream.read().lstrip()
 
 
 def expect_nothing(magic: str, line: str) -> None:
     """Refuse arguments to a magic that takes none."""
     if line.strip():
-        raise UsageError(text("error.no_arguments", magic=magic, line=line.strip()))
+        raise UsageError(phrase("error.no_arguments", magic=magic, line=line.strip()))

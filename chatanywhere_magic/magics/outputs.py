@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ..display import turn_metadata
+from ..render import turn_metadata
 
 if TYPE_CHECKING:
-    from ..display import Painter
-    from ..live import LiveTurn
-    from ..session import ChatSession
+    from ..render import Painter
+    from ..session import ChatSession, LiveTurn
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def show_anew(session: ChatSession, conversation_id: str, index: int) -> bool:
         return False
     turn = session.shown_turn(conversation_id, index)
     if turn is not None and turn.current.is_sent and hash(turn.current.question) == place.question:
-        from ..display.notebook import repaint  # where there is an output, there is a notebook
+        from ..render import repaint  # where there is an output, there is a notebook
 
         version = turn.current
         about = turn_metadata(version, conversation=conversation_id, turn=index, number=turn.selected)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from IPython.core.magic import Magics, line_magic, magics_class
 
-from ..errors import ConfigurationError, UsageError
-from ..strings import text
+from ..core import ConfigurationError, UsageError, phrase
 from .options import Namespace, Option, Options, takes
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ _PLACES: Final = ("right", "left", "bottom", "tab")
 
 def _place(word: str) -> str:
     if word not in _PLACES:
-        raise UsageError(text("error.dock", value=word, places=", ".join(_PLACES)))
+        raise UsageError(phrase("error.dock", value=word, places=", ".join(_PLACES)))
     return word
 
 
@@ -44,11 +43,13 @@ class PanelMagics(Magics):
     def chat_panel(self, given: Namespace) -> None:
         """Open a chat panel below this cell, or beside the notebook, on the same conversation."""
         if not hasattr(self._shell, "kernel"):
-            raise ConfigurationError(text("error.panel_needs_notebook"))
+            raise ConfigurationError(phrase("error.panel_needs_notebook"))
         from IPython.display import display
 
-        from ..panel import ChatPanel  # ipywidgets is loaded when a panel is wanted
-        from ..panel.dock import Dock
+        from ..panel import (
+            ChatPanel,  # ipywidgets is loaded when a panel is wanted
+            Dock,
+        )
 
         name = given.dock or self._cell_id()
         # A cell that runs again opens the panel anew; the one before would go on unseen.

@@ -6,7 +6,7 @@ import unicodedata
 from html import escape
 from typing import TYPE_CHECKING
 
-from ..display import printable
+from ..render import printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -6,16 +6,15 @@ import sys
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from ..display import final_words, footer_words, printable, state_line
-from ..strings import text
+from ..core import text
+from ..render import final_words, footer_words, printable, state_line
 from .notebook import date
 from .tables import show_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..conversation import Turn, Version
-    from ..finding import Found
+    from ..core import Found, Turn, Version
     from ..session import ChatSession
 
 SHORT: Final = 70
@@ -119,7 +118,7 @@ def show_found(found: Sequence[Found], rows: Sequence[str]) -> None:
 def _show_full(turns: Sequence[tuple[int, Turn]], left_out: set[int]) -> None:
     from IPython.display import display
 
-    from ..markdown import as_text_html, to_html  # loaded with the first answer, not with the extension
+    from ..render import as_text_html, to_html  # loaded with the first answer, not with the extension
 
     pages, plain = [], []
     for index, turn in turns:

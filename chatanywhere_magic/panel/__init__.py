@@ -2,6 +2,23 @@
 
 from __future__ import annotations
 
-from .chatpanel import ChatPanel
+from typing import TYPE_CHECKING
 
-__all__ = ["ChatPanel"]
+from ..core import lazy_exports
+
+if TYPE_CHECKING:
+    from .chatpanel import ChatPanel
+    from .dock import Dock
+else:
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        {
+            "chatpanel": "ChatPanel",
+            "dock": "Dock",
+        },
+    )
+
+__all__ = [
+    "ChatPanel",
+    "Dock",
+]

@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 from traitlets import TraitError
 
 from ..context import candidates
-from ..conversation import Origin
-from ..errors import ChatError, ConfigurationError
-from ..providers.base import get_provider, provider_names
-from ..strings import text
+from ..core import ChatError, ConfigurationError, Origin, phrase, text
+from ..providers import get_provider, provider_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ..conversation import Turn
-    from ..messages import Attachment
-    from ..providers.base import Provider
+    from ..core import Attachment, Turn
+    from ..providers import Provider
     from ..session import ChatSession
     from .commands import Command
 
@@ -75,13 +72,13 @@ class Actions:
         """Take back a question that waits for the turns before it."""
         live = self._session.running.get(turn)
         if live is None or live.status != "queued":
-            raise ConfigurationError(text("panel.too_late"))
+            raise ConfigurationError(phrase("panel.too_late"))
         self._session.delete(turn)
 
     def command(self, name: str, argument: str) -> Any:
         """Do what a person typed behind a ``/``."""
         if name not in _SLASH:
-            raise ConfigurationError(text("panel.no_command", name=name))
+            raise ConfigurationError(phrase("panel.no_command", name=name))
         return _SLASH[name][2](self, argument)
 
     # --- a turn ---------------------------------------------------------------------------------------------------
@@ -123,12 +120,12 @@ class Actions:
     def undo(self) -> None:
         """Hide the last turn."""
         if self._session.undo() is None:
-            raise ConfigurationError(text("panel.nothing_to_undo"))
+            raise ConfigurationError(phrase("panel.nothing_to_undo"))
 
     def restore(self) -> None:
         """Take the last undo, delete or clear back."""
         if not self._session.restore():
-            raise ConfigurationError(text("panel.nothing_to_undo"))
+            raise ConfigurationError(phrase("panel.nothing_to_undo"))
 
     def clear(self) -> None:
         """Hide all turns."""
@@ -196,7 +193,7 @@ class Actions:
         try:
             setattr(self._session, name, value)
         except TraitError:
-            raise ConfigurationError(text("panel.out_of_range", name=text(_LABELS[name]), value=value)) from None
+            raise ConfigurationError(phrase("panel.out_of_range", name=phrase(_LABELS[name]), value=value)) from None
 
     def preset(self, name: str) -> None:
         """Set the options that a preset names."""
@@ -214,7 +211,7 @@ class Actions:
     def _turn(self, index: int) -> Turn:
         turns = self._session.conversation.turns
         if index >= len(turns) or turns[index].hidden:
-            raise ConfigurationError(text("error.no_turn", number=index + 1))
+            raise ConfigurationError(phrase("error.no_turn", number=index + 1))
         return turns[index]
 
 
@@ -239,4 +236,4 @@ def _number(words: str) -> float | None:
     try:
         return float(words) if words else None
     except ValueError:
-        raise ConfigurationError(text("panel.out_of_range", name=text("panel.temperature"), value=words)) from None
+        raise ConfigurationError(phrase("panel.out_of_range", name=phrase("panel.temperature"), value=words)) from None

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import ipywidgets
 from IPython.display import DisplayHandle, publish_display_data
 
+from ..core import text
 from ..session import get_session
-from ..strings import text
 from .rich import RichPanel
 from .stock import StockPanel
 from .transcript import transcript_html, transcript_text
@@ -17,8 +17,7 @@ from .widgets import close_tree
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..live import LiveTurn
-    from ..session import Change, ChatSession
+    from ..session import Change, ChatSession, LiveTurn
 
 PATIENCE: Final = 2.0
 """Seconds after which a front end that has not spoken up is taken to be missing."""

@@ -12,7 +12,7 @@ import binascii
 import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..messages import Attachment, encodable
+from ..core import Attachment, encodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

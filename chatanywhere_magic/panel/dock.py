@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import traitlets
 from IPython.display import DisplayHandle
 
-from ..errors import ConfigurationError
-from ..strings import text
+from ..core import ConfigurationError, phrase, text
 from .widgets import answer_in_own_subshell, close_tree
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ class Dock:
         try:
             import ipylab
         except ImportError:
-            raise ConfigurationError(text("error.no_ipylab")) from None
+            raise ConfigurationError(phrase("error.no_ipylab")) from None
         self._panel = panel
         self._where = where
         self._settled = threading.Lock()

@@ -9,16 +9,13 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from ..display import final_words, footer_words, waiting_words
-from ..markdown import IncrementalRenderer
+from ..render import IncrementalRenderer, final_words, footer_words, waiting_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..conversation import Turn, Version
-    from ..live import LiveTurn
-    from ..messages import Attachment
-    from ..session import ChatSession
+    from ..core import Attachment, Turn, Version
+    from ..session import ChatSession, LiveTurn
 
 Change = dict[str, Any]
 """What happened to one turn; the fields are those of ``Change`` in ``page/protocol.js``."""
@@ -278,7 +275,7 @@ def head_of(turn: Turn, version: Version, live: LiveTurn | None, *, footer: bool
     return {
         "question": version.question,
         "chips": [{"name": each.name, "kind": each.kind, "size": _size(each)} for each in version.attachments],
-        "door": version.origin.door,
+        "door": version.origin.source,
         "cell": version.origin.cell_id,
         "started": version.timing.started or time.time(),
         "status": version.status,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ChatError
-from ..providers.base import choose_provider, get_provider, wrap
-from ..strings import text
+from ..core import ChatError, text
+from ..providers import choose_provider, get_provider, wrap
 
 if TYPE_CHECKING:
     from ..session import ChatSession
@@ -31,11 +30,11 @@ def header_of(session: ChatSession) -> dict[str, Any]:
         "budget": session.budget,
         "preset": session.preset,
         "presets": list(session.presets),
-        **_asker(session),
+        **_turn_loop(session),
     }
 
 
-def _asker(session: ChatSession) -> dict[str, Any]:
+def _turn_loop(session: ChatSession) -> dict[str, Any]:
     """Return who answers; or, if nobody can, what can be done about it."""
     found = {"provider": "", "model": session.model, "trouble": [], "embedded": False}
     source = session.provider

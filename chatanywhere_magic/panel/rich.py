@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anywidget
 
-from ..conversation import ENDED
-from ..errors import ChatError, LeakError
-from ..strings import TABLE, get_language, text
+from ..core import ENDED, ChatError, LeakError, get_language, text, texts
 from .actions import carry_out, slash_commands
 from .commands import Command, MalformedError, read
 from .feed import UNASKED, Feed
@@ -22,8 +20,7 @@ from .widgets import answer_in_own_subshell
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..live import LiveTurn
-    from ..session import Change, ChatSession
+    from ..session import Change, ChatSession, LiveTurn
 
 _log = logging.getLogger(__name__)
 
@@ -204,7 +201,7 @@ class RichPanel(anywidget.AnyWidget):
                 "changes": changes,
                 "sketches": self._feed.sketches(older[unasked:]),
                 "header": None if self._is_header_old else self._header,
-                "strings": {key: text(key) for key in TABLE if key.startswith("panel.")},
+                "strings": {key: text(key) for key in texts("en") if key.startswith("panel.")},
                 "language": get_language(),
                 "commands": slash_commands(),
             }

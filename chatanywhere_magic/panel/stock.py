@@ -9,16 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import ipywidgets
 
-from ..conversation import Origin, Version
-from ..display import final_words, footer_words, state_line
-from ..errors import ChatError
-from ..markdown import as_text_html, to_html
-from ..strings import text
+from ..core import ChatError, Origin, Version, text
+from ..render import as_text_html, final_words, footer_words, state_line, to_html
 from .widgets import answer_in_own_subshell, close_tree
 
 if TYPE_CHECKING:
-    from ..live import LiveTurn
-    from ..session import Change, ChatSession
+    from ..session import Change, ChatSession, LiveTurn
 
 PAINT_SECONDS: Final = 0.1
 LOG_HEIGHT: Final = "420px"
@@ -149,7 +145,7 @@ class _TurnBox(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
 
     def show(self, version: Version, notice: str, *, footer: bool) -> None:
         """Show `version`."""
-        asked_in = text("panel.from_cell") if version.origin.door == "cell" else text("panel.you")
+        asked_in = text("panel.from_cell") if version.origin.source == "cell" else text("panel.you")
         question = f"{state_line(asked_in)}{as_text_html(version.question)}"
         self._question.value = f'<div style="{_QUESTION_STYLE}">{question}</div>'
         answer = to_html(version.answer) if version.answer else ""

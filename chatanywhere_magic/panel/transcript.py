@@ -9,12 +9,11 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from ..display import final_words
-from ..markdown import as_text_html, to_html
-from ..strings import text
+from ..core import text
+from ..render import as_text_html, final_words, to_html
 
 if TYPE_CHECKING:
-    from ..conversation import Conversation, Version
+    from ..core import Conversation, Version
 
 MAX_CHARACTERS: Final = 100_000
 """Of questions and answers together; it is written anew after each answer, and the notebook has to be carried."""

@@ -1,1 +1,48 @@
-"""Where answers come from: one contract (`base`), and the providers that fulfil it."""
+"""Who answers: the contract, the providers that fulfil it, and the registry that finds them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..core import lazy_exports
+
+if TYPE_CHECKING:
+    from .catalog import Catalog, meant_model
+    from .chatanywhere import ChatAnywhere, ChatAnywhereAPI
+    from .contract import AsyncGeneratorProvider, Provider
+    from .local import Local
+    from .openai import OpenAI
+    from .registry import CHOICE_ORDER, choose_provider, get_provider, provider_names, register, wrap
+    from .scripted import Script, Scripted
+else:
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        {
+            "catalog": "Catalog meant_model",
+            "chatanywhere": "ChatAnywhere ChatAnywhereAPI",
+            "contract": "AsyncGeneratorProvider Provider",
+            "local": "Local",
+            "openai": "OpenAI",
+            "registry": "CHOICE_ORDER choose_provider get_provider provider_names register wrap",
+            "scripted": "Script Scripted",
+        },
+    )
+
+__all__ = [
+    "CHOICE_ORDER",
+    "AsyncGeneratorProvider",
+    "Catalog",
+    "ChatAnywhere",
+    "ChatAnywhereAPI",
+    "Local",
+    "OpenAI",
+    "Provider",
+    "Script",
+    "Scripted",
+    "choose_provider",
+    "get_provider",
+    "meant_model",
+    "provider_names",
+    "register",
+    "wrap",
+]

@@ -12,24 +12,35 @@ import string
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import ChatError, ConfigurationError, EmptyAnswerError, ProtocolError
-from ..messages import AsyncResult, DeltaGenerator, Finish, Messages, Text, content_text, encodable
-from ..strings import text
-from ._addresses import check_url, endpoint, has_password, host_of, without_password
-from ._completion import MAX_ANSWER_CHARACTERS, endless_answer
-from ._http import post_stream
-from ._inflate import accepted_encodings
-from ._limits import CONNECT_SECONDS, IDLE_SECONDS, Deadline, Limits
-from ._refusals import api_error, is_telling
-from ._retry import MAX_RETRIES, with_retries
-from ._small import ask_json
-from .base import AsyncGeneratorProvider
+from ..core import (
+    AsyncResult,
+    ChatError,
+    ConfigurationError,
+    DeltaGenerator,
+    EmptyAnswerError,
+    Finish,
+    Messages,
+    ProtocolError,
+    Text,
+    content_text,
+    encodable,
+    phrase,
+)
+from .contract import AsyncGeneratorProvider
+from .dialects.chat_completions import MAX_ANSWER_CHARACTERS, endless_answer
 from .openai import OpenAI
+from .wire.addresses import check_url, endpoint, has_password, host_of, without_password
+from .wire.http import post_stream
+from .wire.inflate import accepted_encodings
+from .wire.limits import CONNECT_SECONDS, IDLE_SECONDS, Deadline, Limits
+from .wire.refusals import api_error, is_telling
+from .wire.retry import MAX_RETRIES, with_retries
+from .wire.small import ask_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from ._http import Stream
+    from .wire.http import Stream
 
 _WEB_URL: Final = "https://chatanywhere.cn"
 _FALLBACK_VARIABLE: Final = "CHATANYWHERE_FALLBACK_URL"
@@ -144,9 +155,9 @@ class ChatAnywhere(AsyncGeneratorProvider):
         own = os.environ.get(_WEB_URL_VARIABLE, "").strip() if cls.url == _WEB_URL else ""
         base_url = check_url(own or cls.url, _WEB_URL_VARIABLE if own else "url")
         if has_password(base_url):  # the protocol's own Authorization leaves no place for it
-            raise ConfigurationError(text("error.url_password", url=without_password(base_url)))
+            raise ConfigurationError(phrase("error.url_password", url=without_password(base_url)))
         if not messages:
-            raise ConfigurationError(text("error.empty_prompt"))
+            raise ConfigurationError(phrase("error.empty_prompt"))
         history = [{**message, "content": encodable(content_text(message["content"]))} for message in messages]
         body = {
             "list": history,
@@ -204,7 +215,7 @@ async def _stream_text(
     if words:
         yield Text(words)
     elif not is_answer:
-        raise EmptyAnswerError(text("error.empty_answer", host=host))
+        raise EmptyAnswerError(phrase("error.empty_answer", host=host))
     yield Finish("stop")
 
 
@@ -242,7 +253,7 @@ def _is_json(content_type: str) -> bool:
 
 def _check_answer(body: str, content_type: str, host: str) -> None:
     if content_type == "text/html" and _HTML_PAGE.match(body):
-        raise ProtocolError(text("error.protocol", host=host, reason=content_type))
+        raise ProtocolError(phrase("error.protocol", host=host, reason=content_type))
     if _is_json(content_type):
         with suppress(ValueError, RecursionError):
             detail = json.loads(body)

@@ -27,14 +27,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..credentials import Secret
-from ..errors import ChatError, ConfigurationError
-from ..messages import DeltaGenerator, Messages, ModelName, Notice
-from ..strings import text
-from ._http import post_stream
-from ._limits import IDLE_SECONDS, Deadline, Limits
-from .base import AsyncGeneratorProvider
-from .openai import request_body, stream_completion
+from ..core import ChatError, ConfigurationError, DeltaGenerator, Messages, ModelName, Notice, phrase, text
+from ..keys import Secret
+from .contract import AsyncGeneratorProvider
+from .streaming import request_body, stream_completion
+from .wire.http import post_stream
+from .wire.limits import IDLE_SECONDS, Deadline, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -241,14 +239,14 @@ def find_model(name: str) -> Path:
         return _existing(name, "-m")
     if name:
         known = (own and Path(own).stem) or (packaged and packaged.stem) or "file.gguf"
-        raise ConfigurationError(text("error.local_unknown_model", model=name, known=known))
-    raise ConfigurationError(text("error.local_no_file", variable=MODEL_VARIABLE))
+        raise ConfigurationError(phrase("error.local_unknown_model", model=name, known=known))
+    raise ConfigurationError(phrase("error.local_no_file", variable=MODEL_VARIABLE))
 
 
 def _existing(name: str, source: str) -> Path:
     path = Path(name).expanduser()
     if not path.is_file():
-        raise ConfigurationError(text("error.local_file_missing", path=name, source=source))
+        raise ConfigurationError(phrase("error.local_file_missing", path=name, source=source))
     return path.resolve()
 
 
@@ -263,7 +261,7 @@ def _packaged_model() -> Path | None:
 
 def _require_engine() -> None:
     if find_spec("xllamacpp") is None:
-        raise ConfigurationError(text("error.local_no_engine"))
+        raise ConfigurationError(phrase("error.local_no_engine"))
 
 
 def _is_loaded(path: Path) -> bool:
@@ -333,7 +331,7 @@ def _start(path: Path) -> _Server:
         raise
     if not answer:
         _end(process, directory)
-        raise ConfigurationError(text("error.local_broken_file", path=path))
+        raise ConfigurationError(phrase("error.local_broken_file", path=path))
     url = "http://localhost" if socket_path else json.loads(answer)["url"]
     return _Server(path, url, socket_path, Secret(key, "local"), process, directory)
 

@@ -5,59 +5,29 @@ Wire format: https://platform.openai.com/docs/api-reference/chat-streaming
 
 from __future__ import annotations
 
-import codecs
-import json
 import os
-import re
 from collections import deque
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import (
+from ..core import (
     ChatError,
     ConfigurationError,
     ConnectionFailedError,
-    IncompleteError,
-    ProtocolError,
+    DeltaGenerator,
+    Messages,
+    phrase,
 )
 from ..keys import Owner, find_secret, places_of
-from ..messages import (
-    Delta,
-    DeltaGenerator,
-    Message,
-    Messages,
-    Reasoning,
-    Text,
-    encodable_content,
-)
-from ..strings import text
-from ._addresses import (
-    PLAIN_HTTP_VARIABLE,
-    check_url,
-    endpoint,
-    host_of,
-    may_carry_key,
-    without_password,
-)
-from ._completion import CompletionReader
-from ._http import Stream, post_stream
-from ._limits import CONNECT_SECONDS, IDLE_SECONDS, Deadline, Limits
-from ._refusals import MAX_SERVER_WORDS
-from ._retry import MAX_RETRIES, with_retries
-from ._small import ask_json, model_names
-from ._sse import EventDecoder
-from .base import AsyncGeneratorProvider
+from .contract import AsyncGeneratorProvider
+from .streaming import request_body, stream_completion
+from .wire.addresses import PLAIN_HTTP_VARIABLE, check_url, endpoint, host_of, may_carry_key, without_password
+from .wire.limits import CONNECT_SECONDS, IDLE_SECONDS, Deadline, Limits
+from .wire.retry import MAX_RETRIES, with_retries
+from .wire.small import ask_json, model_names
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
-
-    from ..credentials import Secret
-
-MAX_EVENT_CHARACTERS: Final = 128 * 1024 * 1024
-"""More than any event has: a line that never ends must not take all memory."""
-_FIELD: Final = re.compile(r"(?:data|event|id|retry)?(?::|$)", re.MULTILINE)
-_SPACE: Final = re.compile(r"\s*")
-"""Names of models in a message."""
+    from ..keys import Secret
 
 
 class OpenAI(AsyncGeneratorProvider):
@@ -146,7 +116,7 @@ class OpenAI(AsyncGeneratorProvider):
     def _model(cls, model: str) -> str:
         model = cls.model_for(model)
         if not model.isprintable():
-            raise ConfigurationError(text("error.model_characters", model=repr(model)))
+            raise ConfigurationError(phrase("error.model_characters", model=repr(model)))
         return model
 
     @classmethod
@@ -194,7 +164,7 @@ class OpenAI(AsyncGeneratorProvider):
         if secret is not None:
             return cls._allowed(address, secret)
         if cls.key_required or address == OpenAI.url:
-            raise ConfigurationError(text("error.no_key", provider=cls.name, variable=cls.key_variable))
+            raise ConfigurationError(phrase("error.no_key", provider=cls.name, variable=cls.key_variable))
         return None
 
     @classmethod
@@ -202,7 +172,7 @@ class OpenAI(AsyncGeneratorProvider):
         """Return `secret` if it may go to `base_url`."""
         if not may_carry_key(base_url):
             raise ConfigurationError(
-                text(
+                phrase(
                     "error.key_over_http",
                     url=without_password(base_url),
                     host=host_of(base_url),
@@ -273,199 +243,3 @@ class OpenAI(AsyncGeneratorProvider):
         async with aclosing(with_retries(ask, max_retries, limits.total)) as deltas:
             async for delta in deltas:
                 yield delta
-
-
-def request_body(model: str, messages: Messages, temperature: float, extra: dict[str, Any]) -> dict[str, Any]:
-    """Return the JSON body of a streamed chat completion."""
-    return {
-        "model": model,
-        "messages": [_as_sent(message) for message in messages],
-        "temperature": temperature,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        **extra,
-    }
-
-
-def _as_sent(message: Message) -> dict[str, Any]:
-    """Return `message` as it is sent; one of the model's own that only calls tools has no content."""
-    content = message.get("content")
-    return {**message} if content is None else {**message, "content": encodable_content(content)}
-
-
-async def stream_completion(
-    url: str,
-    body: dict[str, Any],
-    *,
-    secret: Secret | None,
-    proxy: str | None = None,
-    limits: Limits | None = None,
-    ca_bundle: str = "",
-    socket_path: str | None = None,
-) -> DeltaGenerator:
-    """POST a chat completion and yield its deltas.
-
-    The answer is whole once the server gave a finish reason. Usage may follow it. ``[DONE]`` alone, or
-    the end of the body alone, is no finish.
-
-    Yields
-    ------
-    Text, Reasoning, ToolCall, Usage, Finish, ModelName or Notice
-
-    Raises
-    ------
-    ChatError
-        A refusal, a network failure, an error inside the stream, an answer that is cut short or empty.
-    """
-    host = host_of(url)
-    reader = CompletionReader(host, secret, takes_calls=bool(body.get("tools") or body.get("functions")))
-    request = post_stream(
-        url,
-        body,
-        headers={"Accept": "text/event-stream"},
-        secret=secret,
-        proxy=proxy,
-        limits=limits,
-        ca_bundle=ca_bundle,
-        socket_path=socket_path,
-    )
-    try:
-        async with request as stream:
-            async with aclosing(_read(stream, reader, host)) as deltas:
-                async for delta in deltas:
-                    yield delta
-            for delta in reader.finish():
-                yield delta
-            if reader.done:
-                await stream.drain()
-            return
-    except ChatError as error:
-        for delta in reader.flush():
-            yield delta
-        # After the finish reason nothing of the answer can be missing, at most the usage.
-        if not (reader.finished and isinstance(error, IncompleteError | ConnectionFailedError)):
-            raise
-    for delta in reader.finish():
-        yield delta
-
-
-async def _read(stream: Stream, reader: CompletionReader, host: str) -> DeltaGenerator:
-    async with aclosing(stream.chunks()) as chunks:
-        beginning = await _beginning(chunks, stream.content_type)
-        form = _form(beginning, stream.content_type)
-        if form == "page":
-            raise ProtocolError(text("error.protocol", host=host, reason=stream.content_type))
-        read = _read_objects if form == "object" else _read_events
-        async with aclosing(read(beginning, chunks, reader, stream)) as deltas:
-            async for delta in deltas:
-                yield delta
-
-
-async def _read_events(
-    beginning: bytes, chunks: AsyncGenerator[bytes, None], reader: CompletionReader, stream: Stream
-) -> DeltaGenerator:
-    decoder = EventDecoder()
-    async for piece in _with_first(beginning, chunks):
-        deltas = (delta for event in decoder.feed(piece) for delta in reader.read(event))
-        for delta in _joined(deltas, begun=reader.has_answer):
-            yield delta
-        stream.note(begun=reader.has_answer, finished=reader.finished)
-        if reader.done:
-            return
-        if decoder.waiting > MAX_EVENT_CHARACTERS:
-            raise ProtocolError(text("error.endless", host=reader.host))
-    # What the end of the body cuts through is no event; that the answer is incomplete is said by `finish`.
-    with suppress(ProtocolError):
-        for event in decoder.feed(b"", final=True):
-            for delta in reader.read(event):
-                yield delta
-    words = beginning.decode("utf-8", "replace").strip()
-    if not reader.has_events and words and not _FIELD.match(words):
-        raise reader.protocol_error("data:", words)
-
-
-def _joined(deltas: Iterator[Delta], *, begun: bool) -> Iterator[Delta]:
-    """Yield `deltas`, all that one read brought, with neighbouring pieces of text as one.
-
-    A server that is fast sends hundreds together, and each by itself would cost more on its way than to be read. But
-    if nothing has come before, as `begun` tells, the first words wait for nothing.
-    """
-    kind: type[Text | Reasoning] = Text
-    words: list[str] = []
-    failure: ChatError | None = None
-    try:
-        for delta in deltas if not begun else ():
-            yield delta
-            if isinstance(delta, Text | Reasoning):
-                break
-        for delta in deltas:
-            if words and type(delta) is not kind:
-                yield kind("".join(words))
-                words.clear()
-            if isinstance(delta, Text | Reasoning):
-                kind = type(delta)
-                words.append(delta.text)
-            else:
-                yield delta
-    except ChatError as caught:
-        failure = caught  # what came before it is shown first
-    if words:
-        yield kind("".join(words))
-    if failure is not None:
-        raise failure
-
-
-async def _read_objects(
-    beginning: bytes, chunks: AsyncGenerator[bytes, None], reader: CompletionReader, _stream: Stream
-) -> DeltaGenerator:
-    """Read a whole completion where no stream was to be had, or chunks in a row without the framing of events."""
-    pieces = [beginning]
-    size = 0
-    async for chunk in chunks:
-        pieces.append(chunk)
-        size += len(chunk)
-        if size > MAX_EVENT_CHARACTERS:
-            raise ProtocolError(text("error.endless", host=reader.host))
-    body = b"".join(pieces).decode("utf-8-sig", "replace").strip()
-    decoder = json.JSONDecoder()
-    start = 0
-    while start < len(body):
-        try:
-            value, end = decoder.raw_decode(body, start)
-        except (ValueError, RecursionError):
-            raise reader.protocol_error("JSON", body[start:]) from None
-        for delta in reader.read_value(value, body[start : start + MAX_SERVER_WORDS]):
-            yield delta
-        start = end + len(_SPACE.match(body, end)[0])  # type: ignore[index]  # it matches anywhere
-
-
-async def _beginning(chunks: AsyncGenerator[bytes, None], content_type: str) -> bytes:
-    """Return the body's beginning, long enough to tell what it is, without blank lines before it."""
-    beginning = b""
-    # A type that is a page's is not believed alone: the first field's name tells.
-    enough = len(b"event") if content_type == "text/html" else 1
-    async for chunk in chunks:
-        beginning = (beginning + chunk).lstrip(b"\r\n")
-        if len(_after_mark(beginning)) >= enough and not codecs.BOM_UTF8.startswith(beginning):
-            break
-    return beginning
-
-
-def _after_mark(beginning: bytes) -> bytes:
-    return beginning.removeprefix(codecs.BOM_UTF8).lstrip()
-
-
-def _form(beginning: bytes, content_type: str) -> Literal["page", "object", "events"]:
-    """Tell what a body is by what it begins with: servers label any of the three with the type of another."""
-    start = _after_mark(beginning)
-    if start[:1] in {b"{", b"["}:
-        return "object"
-    if start[:1] == b"<" or (content_type == "text/html" and not start.startswith((b"data", b"event", b"id", b":"))):
-        return "page"  # a front page or a log-in page, with a status that says all is well
-    return "events"
-
-
-async def _with_first(first: bytes, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    yield first
-    async for chunk in chunks:
-        yield chunk

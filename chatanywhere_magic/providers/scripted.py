@@ -8,10 +8,19 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import ChatError, ConfigurationError
-from ..messages import DeltaGenerator, Finish, Messages, ModelName, Reasoning, Text, Usage
-from ..strings import text
-from .base import AsyncGeneratorProvider
+from ..core import (
+    ChatError,
+    ConfigurationError,
+    DeltaGenerator,
+    Finish,
+    Messages,
+    ModelName,
+    Reasoning,
+    Text,
+    Usage,
+    phrase,
+)
+from .contract import AsyncGeneratorProvider
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,7 +122,7 @@ class Scripted(AsyncGeneratorProvider):
         """
         cls.requests.append(list(messages))
         if not cls._queue:
-            raise ConfigurationError(text("error.script_empty"))
+            raise ConfigurationError(phrase("error.script_empty"))
         script = cls._queue.popleft()
         yield ModelName(model or cls.default_model)
         if script.reasoning:

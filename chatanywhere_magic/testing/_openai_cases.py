@@ -6,14 +6,7 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from ._common import (
-    COMPRESSION_HONEST,
-    UNICODE,
-    key_is_bearer,
-    redirects,
-    retries,
-    statuses,
-)
+from ._common import COMPRESSION_HONEST, UNICODE, key_is_bearer, redirects, retries, statuses
 from ._wire import (
     DONE,
     EVENTS,

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from ..messages import content_text
+from ..core import content_text
 
 if TYPE_CHECKING:
     import ssl

@@ -11,16 +11,15 @@ from dataclasses import dataclass, field, replace
 from os.path import commonpath
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from ..errors import ChatError
-from ..messages import Finish, Message, ModelName, Notice, Reasoning, Text, ToolCall, Usage
+from ..core import ChatError, Finish, Message, ModelName, Notice, Reasoning, Text, ToolCall, Usage
 from .cases import ELSEWHERE, KEY, Case
 from .server import Answer, LocalServer, Request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-    from ..messages import DeltaGenerator
-    from ..providers.base import AsyncGeneratorProvider, Provider
+    from ..core import DeltaGenerator
+    from ..providers import AsyncGeneratorProvider, Provider
 
     Connect: TypeAlias = Callable[[str], Provider]
 

@@ -23,7 +23,7 @@ STOP_SECONDS = 1.0
 
 THOUSAND_TURNS = r"""
 from chatanywhere_magic import chat
-from chatanywhere_magic.conversation import Conversation, Turn, Version
+from chatanywhere_magic.core.conversation import Conversation, Turn, Version
 words = "An answer with *some* words and `code`.\n\n" * 10 + "```python\nprint(1)\n```\n"
 chat.persist = False
 chat._open.conversation = Conversation(tuple(

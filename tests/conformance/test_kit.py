@@ -12,14 +12,14 @@ import pytest
 
 import chatanywhere_magic.testing
 from chatanywhere_magic import AsyncGeneratorProvider, OpenAI, Scripted
-from chatanywhere_magic.errors import ChatError
-from chatanywhere_magic.messages import DeltaGenerator, Finish, Text
+from chatanywhere_magic.core.errors import ChatError
+from chatanywhere_magic.core.messages import DeltaGenerator, Finish, Text
 from chatanywhere_magic.testing import check, conformance_cases, judge, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chatanywhere_magic.providers.base import Provider
+    from chatanywhere_magic.providers.contract import Provider
 
 CASES: Final = {(case.protocol, case.name): case for case in conformance_cases()}
 KIT: Final = Path(chatanywhere_magic.testing.__file__).parent

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chatanywhere_magic.store import Store
+from chatanywhere_magic.store.store import Store
 from tests.kernel.conftest import LOAD, environment
 from tests.kernel.seen import evaluate, text_so_far
 from tests.support.kernels import Kernel
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from chatanywhere_magic.conversation import Version
+    from chatanywhere_magic.core.conversation import Version
     from tests.support.server import LocalServer
 
 

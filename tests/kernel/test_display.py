@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import nbformat
 import pytest
 
-from chatanywhere_magic.display import PAINT_SECONDS
+from chatanywhere_magic.render.display import PAINT_SECONDS
 from tests.kernel.seen import evaluate, text_so_far, the_answer
 from tests.support.notebooks import execute, notebook_of
 from tests.support.server import Answer
@@ -43,8 +43,8 @@ class TestGrowing:
     def test_the_first_output_shows_the_first_text(self, kernel: Kernel) -> None:
         kernel.run(
             "from chatanywhere_magic import Scripted, chat\n"
-            "from chatanywhere_magic.display.notebook import CellPainter\n"
-            "from chatanywhere_magic.messages import Text\n"
+            "from chatanywhere_magic.render.display.notebook import CellPainter\n"
+            "from chatanywhere_magic.core.messages import Text\n"
             "live = chat.prepare('Hello', provider=Scripted)\n"
             "live.take(Text('Hi *there*'))"
         )

@@ -162,7 +162,7 @@ class TestLogout:
             assert place in said
         assert KEY not in (tmp_path / "vault.json").read_text()
         assert KEY not in evaluate(
-            kernel, "__import__('chatanywhere_magic.keys', fromlist='_').file_path().read_text()"
+            kernel, "__import__('chatanywhere_magic.keys.keystore', fromlist='_').file_path().read_text()"
         )
         assert "none for 127.0.0.1" in status(kernel)["key for openai"]
         assert "No key is kept for openai" in kernel.run("%chat_logout openai").stdout
@@ -275,7 +275,7 @@ def test_a_key_is_nowhere_to_be_found(start: Callable[..., Kernel], server: Loca
     [str(v) for v in list(globals().values())]
     import json; json.dumps(chat.conversation, default=str)
     [repr(live) for live in chat.live]
-    __import__("chatanywhere_magic.keys", fromlist="_")._session
+    __import__("chatanywhere_magic.keys.keystore", fromlist="_")._session
     %env CHATANYWHERE_BASE_URL
     """
     results += [kernel.run(line.strip()) for line in shows.strip().splitlines()]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chatanywhere_magic.display import PAINT_SECONDS
+from chatanywhere_magic.render.display import PAINT_SECONDS
 from tests.kernel.conftest import LOAD
 from tests.kernel.seen import Turn, evaluate, text_so_far, the_answer, the_error_line, turns
 from tests.support.server import Answer

@@ -30,7 +30,7 @@ def server(server: LocalServer) -> LocalServer:
 
 @pytest.fixture
 def kernel(kernel: Kernel, server: LocalServer) -> Kernel:  # noqa: ARG001 - its models are what the kernel lists
-    kernel.run("chat.models.forget(); chat.tally.by_model.clear()")
+    kernel.run("chat.models.forget(); chat.usage_totals.by_model.clear()")
     return kernel
 
 

@@ -255,7 +255,7 @@ def test_loading_opens_no_database_where_there_is_none(start: Callable[..., Kern
     kernel = start()
     kernel.run(LOAD)
     modules = json.loads(kernel.run("import json, sys; print(json.dumps(sorted(sys.modules)))").stdout)
-    assert "chatanywhere_magic.store" not in modules
+    assert "chatanywhere_magic.store.store" not in modules
 
 
 def test_two_kernels_write_one_database(start: Callable[..., Kernel], tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from chatanywhere_magic import strings
-from chatanywhere_magic.providers import base
+from chatanywhere_magic.core import i18n
+from chatanywhere_magic.providers import registry
 from chatanywhere_magic.testing.server import LocalServer
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ def _clean_slate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
     for name in tuple(os.environ):
         if name.startswith(_SCRUBBED) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
-    strings.set_language("")
-    registered = dict(base._registered)
+    i18n.set_language("")
+    registered = dict(registry._registered)
     yield
-    strings.set_language("")
-    base._registered.clear()
-    base._registered.update(registered)
+    i18n.set_language("")
+    registry._registered.clear()
+    registry._registered.update(registered)
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from chatanywhere_magic import ChatAnywhere, OpenAI
-from chatanywhere_magic.errors import ChatError
-from chatanywhere_magic.messages import Delta, Finish, Message, Messages, Reasoning, Text
+from chatanywhere_magic.core.errors import ChatError
+from chatanywhere_magic.core.messages import Delta, Finish, Message, Messages, Reasoning, Text
 
 if TYPE_CHECKING:
-    from chatanywhere_magic.providers.base import Provider
+    from chatanywhere_magic.providers.contract import Provider
 
 T = TypeVar("T")
 PATIENCE_SECONDS: Final = 30

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from chatanywhere_magic import ChatAnywhere, ChatAnywhereAPI, OpenAI
-from chatanywhere_magic.errors import ConfigurationError
-from chatanywhere_magic.providers._addresses import check_url, endpoint, host_of, is_loopback, may_carry_key
+from chatanywhere_magic.core.errors import ConfigurationError
+from chatanywhere_magic.providers.wire.addresses import check_url, endpoint, host_of, is_loopback, may_carry_key
 from tests.unit.helpers import ask, assert_for_people
 
 if TYPE_CHECKING:

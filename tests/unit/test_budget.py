@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from chatanywhere_magic import ChatSession, Script, Scripted
-from chatanywhere_magic.budget import numbers
-from chatanywhere_magic.conversation import Conversation, Turn, Version
-from chatanywhere_magic.errors import ContextLengthError
-from chatanywhere_magic.messages import Usage
+from chatanywhere_magic.context.budget import numbers
+from chatanywhere_magic.core.conversation import Conversation, Turn, Version
+from chatanywhere_magic.core.errors import ContextLengthError
+from chatanywhere_magic.core.messages import Usage
+from chatanywhere_magic.core.tokens import estimate_messages
 from chatanywhere_magic.testing.server import Answer
-from chatanywhere_magic.tokens import estimate_messages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence
 
-    from chatanywhere_magic.live import LiveTurn
-    from chatanywhere_magic.messages import Delta, Message, Messages
+    from chatanywhere_magic.core.messages import Delta, Message, Messages
+    from chatanywhere_magic.session.live_turn import LiveTurn
     from chatanywhere_magic.testing.server import LocalServer
 
 LONG = "word " * 60  # about 60 tokens
@@ -298,8 +298,8 @@ def test_no_key_is_kept_with_what_was_learnt(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-key")
     server.queue(Answer(status=400, raw=[b'{"error": {"message": "limit 4096", "code": "context_length_exceeded"}}']))
     chat.start(chat.prepare("a", provider="openai")).result(10)
-    assert "learnt" in str(vars(chat._asker.budget))
-    assert "secret" not in str(vars(chat._asker.budget))
+    assert "learnt" in str(vars(chat._turn_loop.budget))
+    assert "secret" not in str(vars(chat._turn_loop.budget))
 
 
 # --- summaries ------------------------------------------------------------------------------------------------

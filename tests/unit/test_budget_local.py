@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chatanywhere_magic import ChatSession, Local, Scripted
-from chatanywhere_magic.tokens import estimate
+from chatanywhere_magic.core.tokens import estimate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from chatanywhere_magic import OpenAI
-from chatanywhere_magic.errors import ConfigurationError, TLSError
+from chatanywhere_magic.core.errors import ConfigurationError, TLSError
 from chatanywhere_magic.testing.server import Answer, LocalServer
 from tests.support.tls import server_side
 from tests.unit.helpers import ask, user

@@ -14,7 +14,7 @@ import pytest
 
 import chatanywhere_magic
 from chatanywhere_magic import AsyncGeneratorProvider, ChatAnywhere
-from chatanywhere_magic.errors import (
+from chatanywhere_magic.core.errors import (
     AnswerError,
     APIError,
     ConfigurationError,
@@ -28,8 +28,8 @@ from chatanywhere_magic.errors import (
     TimeoutExceededError,
     TLSError,
 )
-from chatanywhere_magic.messages import Message, Text
-from chatanywhere_magic.providers._completion import MAX_ANSWER_CHARACTERS
+from chatanywhere_magic.core.messages import Message, Text
+from chatanywhere_magic.providers.dialects.chat_completions import MAX_ANSWER_CHARACTERS
 from chatanywhere_magic.testing.server import WEB_PATH, Answer, LocalServer
 from tests.unit.helpers import ask, assert_for_people, outcome_of, user
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatanywhere_magic.errors import ChatError
-from chatanywhere_magic.messages import Delta, Reasoning, Text, ToolCall
-from chatanywhere_magic.providers._completion import CompletionReader
-from chatanywhere_magic.providers._sse import EventDecoder
+from chatanywhere_magic.core.errors import ChatError
+from chatanywhere_magic.core.messages import Delta, Reasoning, Text, ToolCall
+from chatanywhere_magic.providers.dialects.chat_completions import CompletionReader
+from chatanywhere_magic.providers.wire.sse import EventDecoder
 from chatanywhere_magic.testing import conformance_cases
 
 if TYPE_CHECKING:

@@ -18,17 +18,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from chatanywhere_magic import ChatSession
-from chatanywhere_magic.conversation import Conversation, Origin
-from chatanywhere_magic.errors import ChatError
-from chatanywhere_magic.messages import Finish, Text
-from chatanywhere_magic.providers.base import AsyncGeneratorProvider, register
-from chatanywhere_magic.store import Store
+from chatanywhere_magic.core.conversation import Conversation, Origin
+from chatanywhere_magic.core.errors import ChatError
+from chatanywhere_magic.core.messages import Finish, Text
+from chatanywhere_magic.providers.contract import AsyncGeneratorProvider
+from chatanywhere_magic.providers.registry import register
+from chatanywhere_magic.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from chatanywhere_magic.live import LiveTurn
-    from chatanywhere_magic.messages import Delta, Messages
+    from chatanywhere_magic.core.messages import Delta, Messages
+    from chatanywhere_magic.session.live_turn import LiveTurn
 
 CELLS = ("", "cell-1", "cell-2", "cell-3")
 MOMENTS = ("complete", "before the first word", "between words", "after the last word", "failed", "failed half-way")

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chatanywhere_magic import ChatAnywhere, OpenAI
-from chatanywhere_magic.messages import Text
-from chatanywhere_magic.providers._completion import CompletionReader
-from chatanywhere_magic.providers._sse import EventDecoder
+from chatanywhere_magic.core.messages import Text
+from chatanywhere_magic.providers.dialects.chat_completions import CompletionReader
+from chatanywhere_magic.providers.wire.sse import EventDecoder
 from chatanywhere_magic.testing.server import Answer, LocalServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chatanywhere_magic.providers.base import Provider
+    from chatanywhere_magic.providers.contract import Provider
 
 QUESTION = [{"role": "user", "content": "Hi"}]
 

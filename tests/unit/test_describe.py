@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from chatanywhere_magic.context import resolve
 from chatanywhere_magic.context.describe import describe
 from chatanywhere_magic.context.fitting import joined, shortened
-from chatanywhere_magic.tokens import estimate
+from chatanywhere_magic.core.tokens import estimate
 
 # In an environment that was made before these were needed, the tests are skipped; `make test` installs them.
 np = pytest.importorskip("numpy")

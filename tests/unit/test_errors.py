@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chatanywhere_magic import errors
-from chatanywhere_magic.errors import ChatError, ChatInterrupted, RateLimitError
+from chatanywhere_magic.core import errors
+from chatanywhere_magic.core.errors import ChatError, ChatInterrupted, RateLimitError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

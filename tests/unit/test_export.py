@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatanywhere_magic import serial
-from chatanywhere_magic.conversation import ENDED, Conversation, Origin, Turn, Version
-from chatanywhere_magic.display import METADATA_KEY, turn_metadata
-from chatanywhere_magic.errors import FormatError
-from chatanywhere_magic.export import (
+from chatanywhere_magic.core import codec
+from chatanywhere_magic.core.conversation import ENDED, Conversation, Origin, Turn, Version
+from chatanywhere_magic.core.errors import FormatError
+from chatanywhere_magic.core.i18n import set_language
+from chatanywhere_magic.core.messages import Attachment
+from chatanywhere_magic.export.formats import (
     FORMATS,
     export,
     format_of,
@@ -33,8 +34,7 @@ from chatanywhere_magic.export import (
 )
 from chatanywhere_magic.export.notebook import KEY
 from chatanywhere_magic.export.shown import selected, shown
-from chatanywhere_magic.messages import Attachment
-from chatanywhere_magic.strings import set_language
+from chatanywhere_magic.render.display import METADATA_KEY, turn_metadata
 from tests.unit.test_inert import PIECES, alive
 from tests.unit.values import conversations, json_values
 
@@ -253,7 +253,7 @@ def notebook(*cells: Any, **more: Any) -> str:
     return json.dumps({"cells": list(cells), "metadata": {}, "nbformat": 4, "nbformat_minor": 5, **more})
 
 
-def dialogue(document: str | bytes) -> list[tuple[str, str]]:
+def opened(document: str | bytes) -> list[tuple[str, str]]:
     turns = from_notebook(document).conversation.turns
     return [(turn.current.question, turn.current.answer) for turn in turns]
 
@@ -274,7 +274,7 @@ def test_a_conversation_is_rebuilt_in_the_notebooks_order() -> None:
         cell({"output_type": "stream", "name": "stdout", "text": "hi"}),
         cell(output(said("first", "A"), turn=0), output(said("third", "C"), turn=2)),
     )
-    assert dialogue(document) == [("second", "B"), ("first", "A"), ("third", "C")]
+    assert opened(document) == [("second", "B"), ("first", "A"), ("third", "C")]
 
 
 def test_all_that_was_known_of_a_turn_comes_back() -> None:
@@ -310,22 +310,22 @@ def test_several_versions_of_a_turn_are_one_turn() -> None:
 
 
 def test_a_copied_cell_is_the_same_turn() -> None:
-    assert dialogue(notebook(cell(output(said("a", "A"))), cell(output(said("a", "A"))))) == [("a", "A")]
+    assert opened(notebook(cell(output(said("a", "A"))), cell(output(said("a", "A"))))) == [("a", "A")]
 
 
 def test_turns_of_two_conversations_are_different_turns() -> None:
     document = notebook(cell(output(said("a", "A"))), cell(output(said("b", "B"), conversation="c2")))
-    assert dialogue(document) == [("a", "A"), ("b", "B")]
+    assert opened(document) == [("a", "A"), ("b", "B")]
 
 
 def test_turns_without_a_place_are_turns_of_their_own() -> None:
     outputs = [output(said(name, name.upper()), turn=None) for name in "ab"]
-    assert dialogue(notebook(cell(*outputs))) == [("a", "A"), ("b", "B")]
+    assert opened(notebook(cell(*outputs))) == [("a", "A"), ("b", "B")]
 
 
 def test_what_was_asked_aside_is_no_part_of_it() -> None:
     aside = output(said("aside", "X", history=False), turn=None)
-    assert dialogue(notebook(cell(aside, output(said("a", "A"))))) == [("a", "A")]
+    assert opened(notebook(cell(aside, output(said("a", "A"))))) == [("a", "A")]
     assert from_notebook(notebook(cell(aside, output(said("a", "A"))))).left_out == 0
 
 
@@ -366,7 +366,7 @@ def test_whoever_saved_the_notebook_it_can_be_read(save: Any) -> None:
     document = notebook(
         cell(output(said("a\nb", "A\n\n```\nB\n```\n")), name="one"), cell(output(said("c", "C"), turn=1), name="two")
     )
-    assert dialogue(save(document)) == [("a\nb", "A\n\n```\nB\n```\n"), ("c", "C")]
+    assert opened(save(document)) == [("a\nb", "A\n\n```\nB\n```\n"), ("c", "C")]
 
 
 @pytest.mark.parametrize(
@@ -382,7 +382,7 @@ def test_whoever_saved_the_notebook_it_can_be_read(save: Any) -> None:
         {"usage": "many"},
         {"attachments": [{"name": "x", "kind": "image", "media_type": "text/html", "data": "<"}]},
         {"answer": {"$ref": "#"}},
-        {"question": "x" * (serial.MAX_TEXT + 1)},
+        {"question": "x" * (codec.MAX_TEXT + 1)},
     ],
     ids=lambda change: str(change)[:40],
 )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from chatanywhere_magic.context import read_file, resolve
 from chatanywhere_magic.context.files import MAX_TEXT_BYTES
-from chatanywhere_magic.errors import ConfigurationError, UnsupportedError
+from chatanywhere_magic.core.errors import ConfigurationError, UnsupportedError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatanywhere_magic.markdown import IncrementalRenderer, page, to_html
+from chatanywhere_magic.render.markdown import IncrementalRenderer, page, to_html
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 from graphlib import TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 import chatanywhere_magic
 
@@ -14,44 +17,45 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(chatanywhere_magic.__file__).parent
 
-LAYERS = (
-    {"messages", "errors", "strings"},
-    {"tokens"},
-    {"context", "conversation", "credentials", "finding", "keys", "leaks", "providers", "reply", "schema"},
-    {"serial"},
-    {"export", "storage"},
-    {"store"},
-    {
-        "asking",
-        "budget",
-        "dialogue",
-        "engine",
-        "history",
-        "keeper",
-        "live",
-        "models",
-        "places",
-        "session",
-        "settings",
-        "summary",
-        "tally",
-    },
-    {"display", "markdown", "preview"},
-    {"magics", "panel"},
+ROOMS = (
+    "core",
+    "keys",
+    "providers",
+    "store",
+    "export",
+    "tools",
+    "context",
+    "session",
+    "render",
+    "panel",
+    "magics",
 )
-"""From the lowest to the highest. A package is one room: what its modules import of each other is its own affair."""
+"""From the lowest to the highest, one level a room. What a room's own modules import of each other is free."""
 
-FRONT_ENDS = {"display", "magics", "panel"}
-WAITING_ROOMS = {"context.bounded", "engine", "keeper", "live", "models", "session", "providers.local", *FRONT_ENDS}
+FRONT_ENDS = {"render", "magics", "panel"}
+WAITING_ROOMS = {
+    "context.bounded",
+    "providers.catalog",
+    "providers.local",
+    "session.autosave",
+    "session.engine",
+    "session.interrupts",
+    "session.live_turn",
+    "session.session",
+    *FRONT_ENDS,
+}
 """Modules that deal with more than one thread, and so need locks and events."""
 
 TREES = {
-    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): ast.parse(path.read_text(encoding="utf-8"))
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): ast.parse(
+        path.read_text(encoding="utf-8")
+    )
     for path in sorted(PACKAGE.rglob("*.py"))
-    if path.name != "__init__.py" and "testing" not in path.relative_to(PACKAGE).parts
+    if len(path.relative_to(PACKAGE).parts) > 1 and "testing" not in path.relative_to(PACKAGE).parts
 }
 """All modules but the conformance kit, which stands beside the layers and is imported by none of them."""
-LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+LEVEL = {room: level for level, room in enumerate(ROOMS)}
+PACKAGES = {module for module in TREES if PACKAGE.joinpath(*module.split("."), "__init__.py").exists()}
 
 
 def room(module: str) -> str:
@@ -75,7 +79,8 @@ def imports(module: str, *, when_run: bool = False) -> Iterator[str]:
             yield f"{node.module}"
         elif isinstance(node, ast.ImportFrom):
             # Levels up from the module's own package, then down the path that is named.
-            package = module.split(".")[: -node.level]
+            names = module.split(".")
+            package = names[: len(names) + (module in PACKAGES) - node.level]
             base = [*package, *(node.module.split(".") if node.module else ())]
             for alias in node.names:
                 deeper = ".".join([*base, alias.name])
@@ -88,7 +93,7 @@ def own_imports(module: str, *, when_run: bool = False) -> set[str]:
 
 def importers(*packages: str) -> set[str]:
     """Return our modules that import one of `packages`."""
-    return {module for module in TREES if any(room(name) in packages for name in imports(module))}
+    return {module for module in TREES if any(name.split(".", 1)[0] in packages for name in imports(module))}
 
 
 def importing_rooms(*packages: str) -> set[str]:
@@ -96,8 +101,9 @@ def importing_rooms(*packages: str) -> set[str]:
     return {room(module) if room(module) in FRONT_ENDS else module for module in importers(*packages)}
 
 
-def test_every_module_has_its_layer() -> None:
-    assert {room(module) for module in TREES} == set(LEVEL)
+def test_the_package_holds_rooms_and_nothing_else() -> None:
+    found = {path.name for path in PACKAGE.iterdir() if path.name not in {"__pycache__", "__init__.py", "py.typed"}}
+    assert found == {*ROOMS, "testing"}
 
 
 def test_imports_point_down_only() -> None:
@@ -108,6 +114,37 @@ def test_imports_point_down_only() -> None:
         if LEVEL[room(name)] > LEVEL[room(module)]
     }
     assert upwards == set()
+
+
+def test_rooms_are_entered_by_their_front() -> None:
+    past_it = {
+        f"{module} imports {name}"
+        for module in TREES
+        for name in own_imports(module)
+        if room(name) != room(module) and name != room(name) and name.split(".", 1)[1] not in exports(room(name))
+    }
+    assert past_it == set()
+
+
+def exports(name: str) -> list[str]:
+    """Return the public names of a room."""
+    return list(import_module(f"chatanywhere_magic.{name}").__all__)
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_what_a_room_lists_is_what_it_has(name: str) -> None:
+    module = import_module(f"chatanywhere_magic.{name}")
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(TREES[name])
+        if isinstance(node, ast.ImportFrom) and node.level == 1
+        for alias in node.names
+    }
+    listed = set(getattr(module, "__all__", ()))
+    assert listed == imported
+    assert all(hasattr(module, each) for each in listed)
+    loaded_lazily = set(module.__dir__()) if "__dir__" in vars(module) else listed
+    assert loaded_lazily == listed
 
 
 def test_the_conformance_kit_is_no_part_of_the_product() -> None:
@@ -125,20 +162,20 @@ def test_no_imports_go_round_in_a_circle() -> None:
 
 
 def test_the_front_ends_alone_know_ipython_and_widgets() -> None:
-    assert importing_rooms("IPython", "ipywidgets", "traitlets") <= FRONT_ENDS | {"settings"}
+    assert importing_rooms("IPython", "ipywidgets", "traitlets") <= FRONT_ENDS | {"session.settings"}
     assert importing_rooms("IPython", "ipywidgets") <= FRONT_ENDS
 
 
 def test_three_modules_know_aiohttp() -> None:
-    assert importers("aiohttp") == {"providers._connections", "providers._http", "providers._translate"}
+    assert importers("aiohttp") == {"providers.wire.connections", "providers.wire.http", "providers.wire.translate"}
 
 
 def test_one_module_knows_nest_asyncio() -> None:
-    assert importers("nest_asyncio") == {"engine"}
+    assert importers("nest_asyncio") == {"session.engine"}
 
 
 def test_values_have_no_input_and_output() -> None:
-    silent = {"messages", "errors", "conversation", "serial", "providers._sse"}
+    silent = {"core.messages", "core.errors", "core.conversation", "core.codec", "providers.wire.sse"}
     outside = {"os", "io", "pathlib", "asyncio", "socket", "sys", "subprocess", "sqlite3"}
     assert not importers(*outside) & silent
 
@@ -153,7 +190,7 @@ def test_threads_begin_in_the_engine_alone() -> None:
         or (isinstance(node, ast.alias) and node.name in {"Thread", "Timer", "ThreadPoolExecutor"})
     }
     # Beside the engine: somebody's `repr` may never return, and is given up after a while.
-    assert starts == {"engine", "context.bounded"}
+    assert starts == {"session.engine", "context.bounded"}
     # Loading a model blocks for as long as its file is large.
     aside = {
         module
@@ -161,4 +198,4 @@ def test_threads_begin_in_the_engine_alone() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and node.attr in {"to_thread", "run_in_executor"}
     }
-    assert aside <= {"engine", "providers.local"}
+    assert aside <= {"session.engine", "providers.local"}

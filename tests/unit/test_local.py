@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chatanywhere_magic import Local
-from chatanywhere_magic.errors import ConfigurationError, ContextLengthError
-from chatanywhere_magic.messages import Finish, Message, ModelName, Notice, Text, Usage
+from chatanywhere_magic.core.errors import ConfigurationError, ContextLengthError
+from chatanywhere_magic.core.messages import Finish, Message, ModelName, Notice, Text, Usage
 from chatanywhere_magic.providers import local
 from tests.unit.helpers import ask, assert_for_people, outcome_of, user
 

@@ -12,7 +12,7 @@ import pytest
 
 from chatanywhere_magic.context import candidates, resolve
 from chatanywhere_magic.context.lookup import MissingError, RunsCodeError, attribute, item
-from chatanywhere_magic.errors import ConfigurationError
+from chatanywhere_magic.core.errors import ConfigurationError
 
 # In an environment that was made before these were needed, the tests are skipped; `make test` installs them.
 np = pytest.importorskip("numpy")

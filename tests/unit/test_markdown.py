@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatanywhere_magic.markdown import IncrementalRenderer, to_html
-from chatanywhere_magic.markdown.languages import language_of
-from chatanywhere_magic.markdown.tex import is_harmless
+from chatanywhere_magic.render.markdown import IncrementalRenderer, to_html
+from chatanywhere_magic.render.markdown.languages import language_of
+from chatanywhere_magic.render.markdown.tex import is_harmless
 from tests.support.vectors import VECTORS
 
 TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)([^<>]*)>")

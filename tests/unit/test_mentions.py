@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatanywhere_magic.context import resolve
-from chatanywhere_magic.errors import ConfigurationError
+from chatanywhere_magic.core.errors import ConfigurationError
 
 KNOWN = {"df": 1, "d": {"key": 2, "a b": 3}, "xs": [4, 5], "销量": 6, "таблица": 7, "types": 8, "app": 9, "_": 10}
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatanywhere_magic.messages import Attachment, content_text, encodable, encodable_content, user_content
+from chatanywhere_magic.core.messages import Attachment, content_text, encodable, encodable_content, user_content
 
 
 @given(st.text())

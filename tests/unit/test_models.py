@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chatanywhere_magic import ChatSession, OpenAI
-from chatanywhere_magic.conversation import Origin
-from chatanywhere_magic.errors import NotFoundError
+from chatanywhere_magic.core.conversation import Origin
+from chatanywhere_magic.core.errors import NotFoundError
 from chatanywhere_magic.testing.server import COMPLETIONS_PATH, Answer, LocalServer
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import pytest
 import zstandard
 
 from chatanywhere_magic import ChatAnywhere, ChatSession, OpenAI
-from chatanywhere_magic.errors import (
+from chatanywhere_magic.core.errors import (
     ConfigurationError,
     ConnectionFailedError,
     DNSError,
@@ -24,9 +24,11 @@ from chatanywhere_magic.errors import (
     ProtocolError,
     TimeoutExceededError,
 )
-from chatanywhere_magic.messages import Notice
-from chatanywhere_magic.providers import _connections, _http, _inflate
-from chatanywhere_magic.providers._limits import Limits, Patience
+from chatanywhere_magic.core.messages import Notice
+from chatanywhere_magic.providers.wire import connections as _connections
+from chatanywhere_magic.providers.wire import http as _http
+from chatanywhere_magic.providers.wire import inflate as _inflate
+from chatanywhere_magic.providers.wire.limits import Limits, Patience
 from chatanywhere_magic.testing.server import Answer, LocalServer
 from tests.unit.helpers import ask, assert_for_people
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatanywhere_magic import ChatAnywhereAPI, OpenAI
-from chatanywhere_magic.errors import (
+from chatanywhere_magic.core.errors import (
     APIError,
     AuthenticationError,
     BadRequestError,
@@ -37,14 +37,14 @@ from chatanywhere_magic.errors import (
     StreamError,
     TimeoutExceededError,
 )
-from chatanywhere_magic.messages import Finish, Message, ModelName, Text, Usage
-from chatanywhere_magic.providers._completion import MAX_ANSWER_CHARACTERS, CompletionReader
-from chatanywhere_magic.providers._sse import Event
+from chatanywhere_magic.core.messages import Finish, Message, ModelName, Text, Usage
+from chatanywhere_magic.providers.dialects.chat_completions import MAX_ANSWER_CHARACTERS, CompletionReader
+from chatanywhere_magic.providers.wire.sse import Event
 from chatanywhere_magic.testing.server import COMPLETIONS_PATH, Answer, LocalServer
 from tests.unit.helpers import Outcome, ask, assert_for_people, faces, locals_of, outcome_of, user
 
 if TYPE_CHECKING:
-    from chatanywhere_magic.providers.base import Provider
+    from chatanywhere_magic.providers.contract import Provider
 
 KEY: Final = "sk-0123456789-do-not-show-me"
 

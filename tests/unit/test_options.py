@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies
 
-from chatanywhere_magic import magics, strings
-from chatanywhere_magic.errors import UsageError
+from chatanywhere_magic import magics
+from chatanywhere_magic.core import i18n
+from chatanywhere_magic.core.errors import UsageError
 from chatanywhere_magic.magics.options import Namespace, Option, Options, takes
 from tests.unit.helpers import assert_for_people
 
@@ -149,13 +150,13 @@ class TestHelp:
             assert part in shown
 
     def test_it_is_in_the_persons_language(self) -> None:
-        strings.set_language("ru")
+        i18n.set_language("ru")
         assert "%save [параметры] FILE" in WORDS.help()
         assert "показать эту справку" in WORDS.help()
 
     @pytest.mark.parametrize("language", ["ru", "zh"])
     def test_its_headings_too(self, language: str) -> None:
-        strings.set_language(language)
+        i18n.set_language(language)
         assert not re.search("usage|options", PROMPT.help())
 
     def test_words_may_be_missing_when_help_is_asked_for(self) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from chatanywhere_magic.core.i18n import texts
 from chatanywhere_magic.panel.frontend import PAGE, script, style
-from chatanywhere_magic.strings import TABLE
 
 HERE = Path(__file__).parents[1] / "page"
 NODE = shutil.which("node")
@@ -78,4 +78,4 @@ def test_markup_enters_a_page_in_two_places_only() -> None:
 
 
 def test_every_text_that_it_shows_exists() -> None:
-    assert set(re.findall(r'"(panel\.\w+)"', script())) <= TABLE.keys()
+    assert set(re.findall(r'"(panel\.\w+)"', script())) <= texts("en").keys()

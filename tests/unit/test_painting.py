@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from chatanywhere_magic import ChatSession
-from chatanywhere_magic.asking import tell
-from chatanywhere_magic.display.painting import FIRST_SIZE, Watch
-from chatanywhere_magic.messages import Text
-from tests.unit.test_live import live_turn
+from chatanywhere_magic.core.messages import Text
+from chatanywhere_magic.render.display.painting import FIRST_SIZE, Watch
+from chatanywhere_magic.session.turn_loop import tell
+from tests.unit.test_live_turn import live_turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from chatanywhere_magic.live import LiveTurn
+    from chatanywhere_magic.session.live_turn import LiveTurn
 
 ENGINE = "chatanywhere-engine"
 SECONDS = 10.0

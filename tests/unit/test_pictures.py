@@ -11,7 +11,7 @@ import pytest
 from chatanywhere_magic.context import notes, resolve
 
 if TYPE_CHECKING:
-    from chatanywhere_magic.messages import Attachment
+    from chatanywhere_magic.core.messages import Attachment
 
 # In an environment that was made before these were needed, the tests are skipped; `make test` installs them.
 mpl = pytest.importorskip("matplotlib")

@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from chatanywhere_magic import ChatAnywhere, OpenAI
-from chatanywhere_magic.errors import (
+from chatanywhere_magic.core.errors import (
     ChatError,
     ConfigurationError,
     ConnectionFailedError,
@@ -21,7 +21,7 @@ from chatanywhere_magic.errors import (
     TimeoutExceededError,
     TLSError,
 )
-from chatanywhere_magic.providers._addresses import proxy_for
+from chatanywhere_magic.providers.wire.addresses import proxy_for
 from chatanywhere_magic.testing.server import Answer, LocalServer
 from tests.support.proxy import Proxy
 from tests.support.tls import server_side

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chatanywhere_magic import AsyncGeneratorProvider, ChatSession, ConfigurationError, Script, Scripted, places
-from chatanywhere_magic.errors import NotFoundError, NotRecordedError
+from chatanywhere_magic import AsyncGeneratorProvider, ChatSession, ConfigurationError, Script, Scripted
+from chatanywhere_magic.core.errors import NotFoundError, NotRecordedError
+from chatanywhere_magic.session import cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from chatanywhere_magic import Reply
-    from chatanywhere_magic.conversation import Version
-    from chatanywhere_magic.messages import AsyncResult, Messages
-    from chatanywhere_magic.settings import Replay
+    from chatanywhere_magic.context.request import Replay
+    from chatanywhere_magic.core.conversation import Version
+    from chatanywhere_magic.core.messages import AsyncResult, Messages
 
 
 @pytest.fixture
@@ -184,7 +185,7 @@ def test_an_answer_belongs_to_the_question_as_it_was_typed(chat: ChatSession) ->
 
     def ask(replay: Replay) -> Reply:
         chat.new()
-        return chat.ask_sync("a", provider=Listed, model="clev", replay=replay, origin=places.here("cell"))
+        return chat.ask_sync("a", provider=Listed, model="clev", replay=replay, origin=cells.here("cell"))
 
     assert ask("off") == "an answer"
     assert asked == ["clev", "clever"]

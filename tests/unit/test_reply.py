@@ -12,10 +12,10 @@ from hypothesis import given, strategies
 from IPython.lib.pretty import pretty
 
 from chatanywhere_magic import Reply
-from chatanywhere_magic.errors import AnswerError, AnswerFormatError
+from chatanywhere_magic.core.errors import AnswerError, AnswerFormatError
+from chatanywhere_magic.core.messages import Message, Usage
+from chatanywhere_magic.core.reply import Code
 from chatanywhere_magic.magics.cells import code_for_cell
-from chatanywhere_magic.messages import Message, Usage
-from chatanywhere_magic.reply import Code
 
 REPLY = Reply(
     "Hello.",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chatanywhere_magic import ChatAnywhereAPI, OpenAI
-from chatanywhere_magic.errors import (
+from chatanywhere_magic.core.errors import (
     AuthenticationError,
     ChatError,
     ConfigurationError,
@@ -21,8 +21,8 @@ from chatanywhere_magic.errors import (
     ServerError,
     TimeoutExceededError,
 )
-from chatanywhere_magic.messages import Notice
-from chatanywhere_magic.providers._retry import (
+from chatanywhere_magic.core.messages import Notice
+from chatanywhere_magic.providers.wire.retry import (
     FIRST_PAUSE_SECONDS,
     LONGEST_ASKED_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,

@@ -13,8 +13,8 @@ import pytest
 from pydantic import BaseModel, Field
 from typing_extensions import NotRequired, TypedDict
 
-from chatanywhere_magic.errors import AnswerFormatError, ConfigurationError
-from chatanywhere_magic.schema import Schema
+from chatanywhere_magic.core.errors import AnswerFormatError, ConfigurationError
+from chatanywhere_magic.tools.schema import Schema
 from tests.unit.helpers import assert_for_people
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatanywhere_magic import Script, Scripted
-from chatanywhere_magic.errors import ConfigurationError, RateLimitError
-from chatanywhere_magic.messages import Finish, ModelName, Reasoning, Text, Usage
+from chatanywhere_magic.core.errors import ConfigurationError, RateLimitError
+from chatanywhere_magic.core.messages import Finish, ModelName, Reasoning, Text, Usage
 from tests.unit.helpers import ask, assert_for_people, user
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chatanywhere_magic import OpenAI
-from chatanywhere_magic.messages import Text
+from chatanywhere_magic.core.messages import Text
 from tests.unit.helpers import ask
 
 if TYPE_CHECKING:

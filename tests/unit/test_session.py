@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chatanywhere_magic import ChatSession, ConfigurationError, Script, Scripted
-from chatanywhere_magic.conversation import Origin
-from chatanywhere_magic.errors import NotRecordedError
-from chatanywhere_magic.messages import Usage
+from chatanywhere_magic.core.conversation import Origin
+from chatanywhere_magic.core.errors import NotRecordedError
+from chatanywhere_magic.core.messages import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ import pytest
 from traitlets import TraitError
 
 from chatanywhere_magic import ConfigurationError
-from chatanywhere_magic.settings import Settings
+from chatanywhere_magic.session.settings import Settings
 
 KEY = "sk-Abc123dEf456gHi789jKl012"
 
@@ -41,7 +41,7 @@ def test_one_that_there_is_not_is_refused_with_those_there_are() -> None:
         {"temperature": 7},
         {"temperature": "hot"},
         {"colour": "red"},
-        {"provider": object()},
+        pytest.param({"provider": object()}, id="an object"),
         {"max_tokens": 0},
         {},
         "warm",

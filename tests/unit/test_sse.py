@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatanywhere_magic.providers._sse import Event, EventDecoder
+from chatanywhere_magic.providers.wire.sse import Event, EventDecoder
 
 PIECES = (
     *("data", "data:", "data: ", "data:  ", "event", "event:", "event: end", "id: 1", "retry: 5", "other: x"),

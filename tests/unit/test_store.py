@@ -20,11 +20,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from chatanywhere_magic.conversation import Conversation, Timing, Turn, Version
-from chatanywhere_magic.errors import ConfigurationError
-from chatanywhere_magic.messages import Attachment
-from chatanywhere_magic.storage.processes import Process
-from chatanywhere_magic.store import Store
+from chatanywhere_magic.core.conversation import Conversation, Timing, Turn, Version
+from chatanywhere_magic.core.errors import ConfigurationError
+from chatanywhere_magic.core.messages import Attachment
+from chatanywhere_magic.store.processes import Process
+from chatanywhere_magic.store.store import Store
 from tests.unit.values import turns, versions
 
 if TYPE_CHECKING:
@@ -498,7 +498,7 @@ def other_kernel(directory: Path, conversation_id: str, question: str) -> None:
     """Load a conversation in another process, ask one more question there, and end."""
     code = f"""
 from pathlib import Path
-from chatanywhere_magic.conversation import Version
+from chatanywhere_magic.core.conversation import Version
 from chatanywhere_magic.store import Store
 store = Store.open(Path({str(directory)!r}))
 made = store.load({conversation_id!r}).appended(Version({question!r}, "there", status="complete"))
@@ -540,7 +540,7 @@ def test_a_conversation_that_another_kernel_has_left_is_gone_on_with(directory: 
 WRITER = """
 import sys
 from pathlib import Path
-from chatanywhere_magic.conversation import Conversation, Version
+from chatanywhere_magic.core.conversation import Conversation, Version
 from chatanywhere_magic.store import Store
 directory, name, count, shared = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
 input()  # until all are ready
@@ -612,7 +612,7 @@ def test_what_is_loaded_is_of_one_moment(directory: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from chatanywhere_magic.conversation import Conversation, Version
+from chatanywhere_magic.core.conversation import Conversation, Version
 from chatanywhere_magic.store import Store
 store = Store.open(Path(sys.argv[1]))
 made = Conversation()
@@ -644,7 +644,7 @@ STREAMING = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from chatanywhere_magic.conversation import Conversation, Turn, Version
+from chatanywhere_magic.core.conversation import Conversation, Turn, Version
 from chatanywhere_magic.store import Store
 store = Store.open(Path(sys.argv[1]))
 made = Conversation().appended(Version("2+2?", status="queued"))

@@ -10,8 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatanywhere_magic.messages import Message
-from chatanywhere_magic.tokens import IMAGE_TOKENS, MESSAGE_TOKENS, estimate, estimate_content, estimate_messages
+from chatanywhere_magic.core.messages import Message
+from chatanywhere_magic.core.tokens import (
+    IMAGE_TOKENS,
+    MESSAGE_TOKENS,
+    estimate,
+    estimate_content,
+    estimate_messages,
+)
 
 # With what GPT-4's tokenizer (cl100k_base) and GPT-4o's (o200k_base) make of each; see `benchmarks/tokens.py`.
 SAMPLES: dict[str, dict[str, Any]] = json.loads(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chatanywhere_magic import AsyncGeneratorProvider, ChatSession, Scripted
-from chatanywhere_magic.errors import UnsupportedError
-from chatanywhere_magic.messages import DeltaGenerator, Finish, Text, ToolCall
-from chatanywhere_magic.serial import version_from_json, version_to_json
+from chatanywhere_magic.core.codec import version_from_json, version_to_json
+from chatanywhere_magic.core.errors import UnsupportedError
+from chatanywhere_magic.core.messages import DeltaGenerator, Finish, Text, ToolCall
 from tests.unit.helpers import user
 
 if TYPE_CHECKING:

@@ -18,11 +18,11 @@ from aiohttp.client_reqrep import ConnectionKey
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from chatanywhere_magic.credentials import Secret
-from chatanywhere_magic.errors import ChatError
-from chatanywhere_magic.providers._connections import Exchange
-from chatanywhere_magic.providers._http import _translated_errors
-from chatanywhere_magic.providers._translate import FOREIGN_ERRORS, Way, translate
+from chatanywhere_magic.core.errors import ChatError
+from chatanywhere_magic.keys.secret import Secret
+from chatanywhere_magic.providers.wire.connections import Exchange
+from chatanywhere_magic.providers.wire.http import _translated_errors
+from chatanywhere_magic.providers.wire.translate import FOREIGN_ERRORS, Way, translate
 from tests.unit.helpers import assert_for_people, faces
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from chatanywhere_magic.conversation import Conversation, Origin, Status, Timing, Turn, Version
-from chatanywhere_magic.messages import Attachment, ToolCall, Usage
+from chatanywhere_magic.core.conversation import Conversation, Origin, Status, Timing, Turn, Version
+from chatanywhere_magic.core.messages import Attachment, ToolCall, Usage
 
 names = st.text(max_size=12)
 counts = st.integers(0, 2**40)

@@ -1,0 +1,203 @@
+"""An answer as a value: a string that knows who gave it, and gives out the code, tables and JSON that are in it."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
+
+from .errors import AnswerFormatError
+from .i18n import phrase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from markdown_it.token import Token
+    from typing_extensions import Self
+
+    from .messages import Messages, ToolCall, Usage
+
+MAX_TRIES: Final = 1_000
+"""Places in an answer at which a JSON value is looked for."""
+
+
+class Code(str):
+    """A block of code from an answer: a string, with the language that the model named.
+
+    Attributes
+    ----------
+    language : str
+        As the model wrote it behind the fence, in small letters; ``""`` if it named none.
+    """
+
+    __slots__ = ("language",)
+
+    language: str
+
+    def __new__(cls, source: str = "", language: str = "") -> Self:
+        """Make a string that knows its language."""
+        code = super().__new__(cls, source)
+        code.language = language
+        return code
+
+
+class Reply(str):
+    """An answer: a string, with what is known about it.
+
+    Attributes
+    ----------
+    provider, model : str
+        Who answered.
+    finish_reason : str
+        ``stop``; ``length`` if the provider cut the answer at its token limit; ``tool_calls`` if it ends in calls.
+    usage : Usage or None
+        Token counts as the provider reported them.
+    tool_calls : list of ToolCall
+        What the model asks to be called, where the question offered ``tools``; each has ``id``, ``name`` and
+        ``arguments``, JSON as the model wrote it. The string may be empty then.
+    messages : list of dict
+        What was sent, and the answer to it, as ``{"role": …, "content": …}``.
+    turn : int or None
+        Its place in the conversation, ``chat.conversation.turns[reply.turn]``; None if it was asked aside.
+    value : object
+        What the answer was read as, where a form was asked for (``--json``, ``--schema``); else None.
+    """
+
+    __slots__ = ("finish_reason", "messages", "model", "provider", "tool_calls", "turn", "usage", "value")
+
+    provider: str
+    model: str
+    finish_reason: str
+    usage: Usage | None
+    tool_calls: list[ToolCall]
+    messages: Messages
+    turn: int | None
+    value: Any
+
+    def __new__(  # noqa: PLR0913 - what is known
+        cls,
+        answer: str = "",
+        *,
+        provider: str = "",
+        model: str = "",
+        finish_reason: str = "",
+        usage: Usage | None = None,
+        tool_calls: Iterable[ToolCall] = (),
+        messages: Sequence[Any] = (),
+        turn: int | None = None,
+        value: Any = None,
+    ) -> Self:
+        """Make a string that knows what is given."""
+        reply = super().__new__(cls, answer)
+        reply.provider = provider
+        reply.model = model
+        reply.finish_reason = finish_reason
+        reply.usage = usage
+        reply.tool_calls = list(tool_calls)
+        reply.messages = list(messages)
+        reply.turn = turn
+        reply.value = value
+        return reply
+
+    @property
+    def code(self) -> list[Code]:
+        """The fenced blocks of code, in order, each with its language."""
+        return code_blocks(self)
+
+    @property
+    def tables(self) -> list[Any]:
+        """The tables: pandas DataFrames if pandas is installed, else lists of rows, the header first.
+
+        A column in which every cell is a number holds numbers.
+        """
+        return [_frame(rows) for rows in _tables(self)]
+
+    def json(self) -> Any:
+        """Return the JSON value in the answer: the whole of it, else a fenced block, else the first that stands in it.
+
+        Raises
+        ------
+        AnswerFormatError
+            If there is none. It is a ``ValueError``, too.
+        """
+        return find_json(self)
+
+
+def code_blocks(markdown: str) -> list[Code]:
+    """Return the fenced blocks of code in a Markdown text."""
+    return [
+        Code(token.content.removesuffix("\n"), (token.info.split() or [""])[0].lower())
+        for token in _tokens(markdown)
+        if token.type == "fence"
+    ]
+
+
+def find_json(answer: str) -> Any:
+    """Return the JSON value in `answer`, or raise ``AnswerFormatError``; see :meth:`Reply.json`."""
+    for candidate in _candidates(answer):
+        try:
+            return json.loads(candidate)
+        except (ValueError, RecursionError):  # noqa: PERF203 - each may be it
+            continue
+    decoder = json.JSONDecoder()
+    for tried, match in enumerate(re.finditer(r"[\[{]", answer)):
+        if tried == MAX_TRIES:
+            break
+        try:
+            return decoder.raw_decode(answer, match.start())[0]
+        except (ValueError, RecursionError):
+            continue
+    shown = answer if len(answer) <= 80 else f"{answer[:79]}…"  # noqa: PLR2004 - a line
+    raise AnswerFormatError(phrase("error.no_json", answer=" ".join(shown.split())))
+
+
+def _candidates(answer: str) -> Iterator[str]:
+    yield answer
+    blocks = code_blocks(answer)
+    yield from (block for block in blocks if block.language.startswith("json"))
+    yield from (block for block in blocks if not block.language)
+
+
+def _tokens(markdown: str) -> list[Token]:
+    from markdown_it import MarkdownIt  # with the first answer that is looked into, not with the extension
+
+    return MarkdownIt("commonmark").enable("table").parse(markdown)
+
+
+def _tables(markdown: str) -> list[list[list[str]]]:
+    tables: list[list[list[str]]] = []
+    before = ""
+    for token in _tokens(markdown):
+        if token.type == "table_open":
+            tables.append([])
+        elif token.type == "tr_open":
+            tables[-1].append([])
+        elif before in {"th_open", "td_open"}:
+            tables[-1][-1].append("".join(child.content for child in token.children or ()))
+        before = token.type
+    return tables
+
+
+def _frame(rows: list[list[str]]) -> Any:
+    """Return a table as a DataFrame, or, without pandas, as its rows."""
+    header, *body = rows
+    columns = [_numbers(column) for column in zip(*body, strict=True)] or [[] for _ in header]
+    if find_spec("pandas") is None:
+        return [header, *(list(row) for row in zip(*columns, strict=True))]
+    pandas = import_module("pandas")
+    # By position first: a model may head two columns alike.
+    frame = pandas.DataFrame(dict(enumerate(columns)))
+    frame.columns = header
+    return frame
+
+
+def _numbers(column: Sequence[str]) -> list[Any]:
+    """Return a column's cells as numbers if all of them are; an empty cell is None then."""
+    for kind in (int, float):
+        try:
+            return [kind(cell) if cell else None for cell in column] if any(column) else list(column)
+        except ValueError:  # noqa: PERF203 - there are two
+            continue
+    return list(column)

@@ -1,0 +1,41 @@
+"""Keys: what may be seen of them, where they are kept, and what looks like one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..core import lazy_exports
+
+if TYPE_CHECKING:
+    from . import keystore, scan
+    from .keystore import Owner, Place, check_place, config_directory, file_path, find_secret, forget, keep, places_of
+    from .scan import leaks_in, redacted, secrets_of_environment
+    from .secret import AnswerRedactor, Secret
+else:
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        {
+            "keystore": "Owner Place check_place config_directory file_path find_secret forget keep keystore places_of",
+            "scan": "leaks_in redacted scan secrets_of_environment",
+            "secret": "AnswerRedactor Secret",
+        },
+    )
+
+__all__ = [
+    "AnswerRedactor",
+    "Owner",
+    "Place",
+    "Secret",
+    "check_place",
+    "config_directory",
+    "file_path",
+    "find_secret",
+    "forget",
+    "keep",
+    "keystore",
+    "leaks_in",
+    "places_of",
+    "redacted",
+    "scan",
+    "secrets_of_environment",
+]

@@ -1,0 +1,227 @@
+"""The provider contract: what every provider is, and what it may say of itself."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+from ..core import AsyncResult, DeltaGenerator, Finish, Messages, Text, ToolCall, UnsupportedError, phrase
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..keys import Secret
+
+
+class AsyncGeneratorProvider:
+    """Base of every provider: a class, never instantiated, whose answers are async generators.
+
+    A subclass implements one of two methods and inherits the other:
+
+    - :meth:`create_async_generator`, the public face, yields text;
+    - :meth:`create_delta_generator` yields typed deltas (text, reasoning, usage, finish reason, notices).
+
+    Attributes
+    ----------
+    name : str
+        What ``-p`` takes, and what the footer shows.
+    url : str
+        The service's address.
+    working : bool
+        Whether the service answers the public.
+    supports_message_history : bool
+        Whether earlier messages are understood. If not, only the last one is sent.
+    supports_images : bool
+        Whether a message's content may hold pictures, as parts in OpenAI's form.
+    supports_response_format : bool
+        Whether it takes ``response_format`` in OpenAI's form, and keeps its answers to a JSON schema.
+    default_model : str
+        Used when no model is named; ``""`` lets the provider choose.
+    """
+
+    name: ClassVar[str] = ""
+    url: ClassVar[str] = ""
+    working: ClassVar[bool] = True
+    supports_gpt_35_turbo: ClassVar[bool] = False
+    supports_message_history: ClassVar[bool] = True
+    supports_response_format: ClassVar[bool] = False
+    supports_images: ClassVar[bool] = False
+    default_model: ClassVar[str] = ""
+
+    @classmethod
+    async def create_async_generator(
+        cls,
+        model: str,
+        messages: Messages,
+        proxy: str | None = None,
+        timeout: float | None = 120,
+        temperature: float = 0.5,
+        **kwargs: Any,
+    ) -> AsyncResult:
+        """Ask `model` and yield the answer's text as it arrives.
+
+        Parameters
+        ----------
+        model : str
+            The model's name; ``""`` for the provider's default.
+        messages : list of dict
+            The conversation, oldest first, as ``{"role": …, "content": …}``.
+        proxy : str, optional
+            URL of an HTTP proxy. By default the environment's (``HTTPS_PROXY``, ``NO_PROXY``, …).
+        timeout : float, default 120
+            Seconds for the whole answer; None or 0, as in aiohttp, for no limit.
+        temperature : float, default 0.5
+            Sampling temperature.
+        **kwargs
+            Further parameters of the provider.
+
+        Yields
+        ------
+        str
+            Text, never empty.
+
+        Raises
+        ------
+        ChatError
+            In one of its kinds. If it comes after the first chunk, the answer is not complete.
+        """
+        if cls.create_delta_generator.__func__ is AsyncGeneratorProvider.create_delta_generator.__func__:  # type: ignore[attr-defined]  # mypy does not know that a bound classmethod has __func__
+            msg = f"{cls.__name__} implements neither create_async_generator nor create_delta_generator"
+            raise TypeError(msg)
+        deltas = cls.create_delta_generator(
+            model, messages, proxy=proxy, timeout=timeout, temperature=temperature, **kwargs
+        )
+        has_text = False
+        calls: list[str] = []
+        async with aclosing(deltas):
+            async for delta in deltas:
+                if isinstance(delta, Text):
+                    has_text = True
+                    yield delta.text
+                elif isinstance(delta, ToolCall):
+                    calls.append("".join(filter(str.isprintable, delta.name)))
+        if calls and not has_text:  # which text cannot say
+            raise UnsupportedError(phrase("error.tool_calls", names=", ".join(calls)))
+
+    @classmethod
+    async def create_delta_generator(
+        cls,
+        model: str,
+        messages: Messages,
+        proxy: str | None = None,
+        timeout: float | None = 120,
+        temperature: float = 0.5,
+        **kwargs: Any,
+    ) -> DeltaGenerator:
+        """Ask `model` and yield typed deltas; the last one of a complete answer is a ``Finish``.
+
+        Parameters and errors are those of :meth:`create_async_generator`. This default wraps it: a
+        generator that ends without an error has said that the answer is whole.
+
+        Yields
+        ------
+        Text, Reasoning, ToolCall, Usage, Finish, ModelName or Notice
+        """
+        chunks = cls.create_async_generator(
+            model, messages, proxy=proxy, timeout=timeout, temperature=temperature, **kwargs
+        )
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                yield Text(_checked(chunk))
+        yield Finish("stop")
+
+    @classmethod
+    def model_for(cls, model: str) -> str:
+        """Return the model that is meant by `model`, where ``""`` stands for the one of choice."""
+        return model or cls.default_model
+
+    @classmethod
+    def context_tokens(cls, model: str) -> int | None:  # noqa: ARG003 - the contract
+        """Return how many tokens prompt and answer may have together, if the provider itself knows."""
+        return None
+
+    @classmethod
+    async def count_tokens(cls, model: str, texts: Sequence[str]) -> list[int] | None:  # noqa: ARG003 - the contract
+        """Return how many tokens each of `texts` is to the model, if it can be asked in no time; else None.
+
+        Asked before every question, to see what of the conversation fits.
+        """
+        return None
+
+    @classmethod
+    def account(cls) -> str:
+        """Return what tells one account at the service from another, without giving a key away.
+
+        What a refusal teaches about limits holds for this account alone.
+        """
+        return ""
+
+    @classmethod
+    def address(cls) -> str:
+        """Return the address that is asked; a provider that can be asked at several returns the one in use."""
+        return cls.url
+
+    @classmethod
+    async def list_models(
+        cls,
+        *,
+        secret: Secret | None = None,  # noqa: ARG003 - for those that need a key
+        proxy: str | None = None,  # noqa: ARG003 - for those that are asked over the network
+        ca_bundle: str = "",  # noqa: ARG003 - the same
+    ) -> list[str]:
+        """Return the names of the models that can be asked. This default knows the default model alone.
+
+        Parameters
+        ----------
+        secret : Secret, optional
+            A key to try instead of the one that is kept.
+        proxy, ca_bundle : str, optional
+            As for a question.
+
+        Raises
+        ------
+        ChatError
+            If the service cannot be asked, or refuses.
+        """
+        return [cls.default_model] if cls.default_model else []
+
+    @classmethod
+    def about_model(cls, model: str) -> str:  # noqa: ARG003 - the contract
+        """Return what else a person wants to know of a model, such as the file that it is in."""
+        return ""
+
+    @classmethod
+    def is_configured(cls) -> bool:
+        """Whether somebody set this provider up here, rightly or not; what is wrong with it, :meth:`check` says.
+
+        Asked when no provider is named: it must be quick and touch no network.
+        """
+        return True
+
+    @classmethod
+    def secrets(cls) -> tuple[Secret, ...]:
+        """Return the keys that this provider has; none of them is ever part of a question."""
+        return ()
+
+    @classmethod
+    def check(cls, model: str = "") -> None:
+        """See whether this provider can be asked for `model` here and now, before anything is recorded.
+
+        It must be quick and touch no network. This default finds nothing wrong.
+
+        Raises
+        ------
+        ConfigurationError
+            If something is missing; the message says what to do about it.
+        """
+
+
+def _checked(chunk: object) -> str:
+    """Return what somebody's generator yielded, if it is text."""
+    if not isinstance(chunk, str):
+        msg = f"it yielded {type(chunk).__name__} instead of str"
+        raise TypeError(msg)
+    return chunk
+
+
+Provider: TypeAlias = type[AsyncGeneratorProvider]

@@ -1,0 +1,122 @@
+"""Addresses: what is one, what of it may be shown, where a key may go unencrypted, and the way through a proxy."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+from typing import Final
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
+
+from ...core import ConfigurationError, phrase
+
+PLAIN_HTTP_VARIABLE: Final = "CHATANYWHERE_PLAIN_HTTP"
+"""Names the hosts, as ``host`` or ``host:port`` with commas between, to which a key may go unencrypted."""
+# Where parsers disagree on what the host is, or what is none of an address of a server.
+_FORBIDDEN: Final = re.compile(r"[\s\\#<>\"{}|^`]")
+
+
+@lru_cache
+def check_url(url: str, source: str, key: str = "error.url") -> str:
+    """Return `url` without a trailing slash, or raise ``ConfigurationError`` if it is no http(s) URL."""
+    url = url.strip()
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        fine = fine and url.isprintable() and not _FORBIDDEN.search(url)
+        if "[" in parts.netloc:
+            ip_address(parts.hostname or "")  # looked at by urlsplit itself from Python 3.11 on
+    except ValueError:  # a port or an IPv6 address that is none
+        fine = False
+    if not fine:
+        raise ConfigurationError(phrase(key, source=source, url=without_password(url)))
+    return url.rstrip("/")
+
+
+def endpoint(base_url: str, path: str) -> str:
+    """Return the address of `path` below `base_url`, whose query is kept."""
+    parts = urlsplit(base_url)
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/") + path))
+
+
+def without_password(url: str) -> str:
+    """Return `url` with what stands before its host as ``***``, fit to be shown."""
+    return re.sub(r"//[^/]*@", "//***@", url)
+
+
+@lru_cache
+def host_of(url: str) -> str:
+    """Return host and port of `url`, without the user and password that may stand before them."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def has_password(url: str) -> bool:
+    """Whether a user, and perhaps a password, stands before the host of `url`."""
+    return "@" in urlsplit(url).netloc
+
+
+@lru_cache
+def is_loopback(url: str) -> bool:
+    """Whether what is sent to `url` stays on this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def may_carry_key(url: str) -> bool:
+    """Whether a key may be sent to `url`: encrypted, within this machine, or where the person said so."""
+    if urlsplit(url).scheme == "https" or is_loopback(url):
+        return True
+    allowed = {name.strip().lower() for name in os.environ.get(PLAIN_HTTP_VARIABLE, "").split(",")}
+    return not allowed.isdisjoint({host_of(url).lower(), urlsplit(url).hostname})
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the environment's proxy for `url`, honouring ``NO_PROXY``; None for this machine itself.
+
+    aiohttp's own ``trust_env`` also reads ``.netrc``, which clashes with the key's header.
+    """
+    parts = urlsplit(url)
+    # No proxy has a way to this machine, and none should see a key that goes there unencrypted.
+    if not parts.hostname or is_loopback(url):
+        return None
+    proxies = getproxies()
+    if _is_bypassed(parts, proxies.get("no", "")):
+        return None
+    if own := proxies.get(parts.scheme):
+        return own
+    # Often a SOCKS proxy stands there, for programs that can use one, beside those for http and https.
+    every = proxies.get("all", "")
+    return every if every.startswith(("http:", "https:")) else None
+
+
+def _is_bypassed(parts: SplitResult, no_proxy: str) -> bool:
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    if proxy_bypass(host) or proxy_bypass(f"{host}:{port}"):
+        return True
+    with suppress(ValueError):  # a name is in no network
+        address = ip_address(host)
+        for entry in no_proxy.split(","):
+            with suppress(ValueError):  # nor is every entry one
+                if address in ip_network(entry.strip(), strict=False):
+                    return True
+    return False
+
+
+def check_proxy(proxy: str | None) -> str | None:
+    """Return `proxy` as a URL; it is often written without a scheme.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is none of an HTTP proxy.
+    """
+    if not proxy:
+        return None
+    return check_url(proxy if "://" in proxy else f"http://{proxy}", "proxy", "error.proxy_url")

@@ -1,0 +1,252 @@
+"""What a server says when it refuses, in a status or inside a stream, as one of our errors."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from ...core import (
+    AuthenticationError,
+    BadRequestError,
+    ChatError,
+    ContentFilterError,
+    ContextLengthError,
+    NotFoundError,
+    OverloadedError,
+    PermissionDeniedError,
+    ProxyError,
+    QuotaError,
+    RateLimitError,
+    RedirectError,
+    ServerError,
+    StreamError,
+    TimeoutExceededError,
+    TooLargeError,
+    text,
+)
+from .retry import LONGEST_ASKED_PAUSE_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ...keys import Secret
+
+MAX_SERVER_WORDS: Final = 2_000
+MAX_CODE_WORDS: Final = 40
+MAX_ID_WORDS: Final = 80
+_REQUEST_ID_HEADERS: Final = (
+    "x-request-id",
+    "request-id",  # Anthropic
+    "apim-request-id",  # Azure
+    "x-ms-request-id",
+    "x-oneapi-request-id",  # one-api and the gateways made from it
+    "x-amzn-requestid",
+    "x-generation-id",  # OpenRouter
+    "x-trace-id",
+    "cf-ray",
+)
+_WORD_FIELDS: Final = ("message", "detail", "msg", "error_msg", "error_description", "title")
+_TELLING: Final = ("message", "detail", "msg", "errors")
+_CODE_FIELDS: Final = ("code", "status", "status_code", "statusCode", "http_status")
+_TITLE: Final = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
+
+_DAILY: Final = re.compile(
+    r"per[ _-]?day|daily|\brpd\b|\bday\b|\btomorrow\b|24 ?(?:h\b|hours?|小时)|当日|每日|每天|今日|明天|天的?限",
+    re.IGNORECASE,
+)
+_BALANCE: Final = re.compile(
+    r"balance|余额|额度|欠费|quota|billing|insufficient[ _](?:funds|credit)|out of credits", re.IGNORECASE
+)
+_PASSING: Final = re.compile(
+    r"minute|per[ _-]?(?:min|second)|每分钟|(?:again|retry) (?:in|after) (?P<number>\d+(?:\.\d+)?) ?(?P<unit>ms|s|m)\b",
+    re.IGNORECASE,
+)
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0}
+_LENGTH: Final = re.compile(
+    r"context (?:length|window|size)|maximum context|(?:prompt|input) is too long|too many (?:input |prompt )?tokens"
+    r"|input token count|prompt tokens .{0,40}limit|上下文长度|输入(?:内容)?过长|token.{0,8}(?:小于|超过|超出|限制)",
+    re.IGNORECASE,
+)
+_WRONG_KEY: Final = re.compile(
+    r"(?:incorrect|invalid) api[ _]?key|api[ _]?key (?:is )?(?:not valid|invalid)", re.IGNORECASE
+)
+
+
+def printable_words(words: object, secret: Secret | None, limit: int = MAX_SERVER_WORDS) -> str:
+    """Return foreign text as one printable, redacted, bounded line."""
+    line = str(words)
+    if secret:
+        line = secret.redact(line)
+    if not line.isprintable():
+        line = "".join(c if c.isprintable() else " " for c in line)
+    return " ".join(line.split())[:limit]
+
+
+def request_id_of(headers: Mapping[str, str], secret: Secret | None) -> str | None:
+    """Return the id by which the server knows the request, under any of its usual names, fit to be shown."""
+    found = next((headers[name] for name in _REQUEST_ID_HEADERS if headers.get(name)), "")
+    return printable_words(found, secret, MAX_ID_WORDS) or None
+
+
+def refusal_detail(body: str) -> object:
+    """Return what a refusal's body says: parsed JSON, plain text, or the title of a page, whose HTML helps nobody."""
+    try:
+        detail: object = json.loads(body)
+    except (ValueError, RecursionError):
+        if "<" not in body[:100]:
+            return body
+        title = _TITLE.search(body)
+        return title[1] if title else ""
+    return detail
+
+
+def is_telling(fields: dict[str, Any]) -> bool:
+    """Whether an object that is no answer says something, as gateways do of failures of their own."""
+    return any(isinstance(fields.get(name), str | list) for name in _TELLING)
+
+
+def api_error(
+    detail: Any,
+    *,
+    host: str,
+    status: int | None = None,
+    secret: Secret | None = None,
+    request_id: str | None = None,
+    wait: float | None = None,
+) -> ChatError:
+    """Turn a server's refusal, in a status or in the middle of a stream, into our error.
+
+    Parameters
+    ----------
+    detail : object
+        The parsed body: OpenAI's ``{"error": {"message", "type", "code"}}`` and its common variants.
+    host : str
+        Who said it.
+    status : int, optional
+        The HTTP status; without it, the failure came inside a stream, and may name one.
+    secret : Secret, optional
+        Redacted from the server's words.
+    request_id : str, optional
+        The server's id of the request.
+    wait : float, optional
+        Seconds that the server asks to wait, by its headers.
+    """
+    fields = _fields(detail)
+    words = printable_words(_words(fields), secret)
+    marks = f"{fields.get('type')} {fields.get('code')} {fields.get('status')}".lower()
+    if status is None:
+        status = _status_within(fields)
+    if wait is None and (asked := _PASSING.search(words)) and asked["number"]:
+        wait = float(asked["number"]) * _UNITS[asked["unit"].lower()]
+    kind, key = _classify(status, marks, words, host)
+    said = text("error.server_said", words=words) if words else ""
+    if wait is not None and wait > LONGEST_ASKED_PAUSE_SECONDS:
+        said = text("error.ask_again_at", moment=_moment(wait)) + said
+    shown = status or printable_words(fields.get("code") or fields.get("type") or "?", secret, MAX_CODE_WORDS)
+    if request_id is None and isinstance(detail, dict):
+        request_id = detail.get("request_id") if isinstance(detail.get("request_id"), str) else None
+    return kind(
+        text(key, host=host, status=shown, said=said).strip(),
+        status=status,
+        server_message=words,
+        request_id=printable_words(request_id, secret, MAX_ID_WORDS) if request_id else None,
+        retry_after=wait,
+        retryable=True if status in _RETRYABLE_STATUSES else None,
+    )
+
+
+def _fields(detail: Any) -> dict[str, Any]:
+    """Return the object that tells of the error, wherever it stands."""
+    if isinstance(detail, list) and detail:  # Google's
+        detail = detail[0]
+    error = detail
+    if isinstance(detail, dict):
+        errors = detail.get("errors")
+        error = detail.get("error") or (errors[0] if isinstance(errors, list) and errors else detail)
+    if not isinstance(error, dict):
+        return {"message": error}
+    return error
+
+
+def _words(fields: dict[str, Any]) -> str:
+    words = next((fields[name] for name in _WORD_FIELDS if fields.get(name)), "")
+    if isinstance(words, list):  # FastAPI's list of what is wrong with the request
+        words = "; ".join(str(each.get("msg", each)) if isinstance(each, dict) else str(each) for each in words)
+    metadata = fields.get("metadata")
+    if isinstance(metadata, dict) and isinstance(raw := metadata.get("raw"), str):  # OpenRouter: of whom it asked
+        words = f"{words}: {raw}"
+    return str(words)
+
+
+def _status_within(fields: dict[str, Any]) -> int | None:
+    # 429, "429" and "403 FORBIDDEN" all occur.
+    codes = (re.match(r"[345]\d\d\b", str(fields.get(name))) for name in _CODE_FIELDS)
+    return next((int(code[0]) for code in codes if code), None)
+
+
+def _moment(seconds: float) -> str:
+    try:
+        moment = datetime.now().astimezone() + timedelta(seconds=seconds)
+    except OverflowError:
+        return "…"
+    return f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _classify(  # noqa: C901, PLR0911 - a list of cases
+    status: int | None, marks: str, words: str, host: str
+) -> tuple[type[ChatError], str]:
+    """Return our class and text for a refusal: by what it says where that is more exact than its status."""
+    ours = "chatanywhere" in marks or "chatanywhere" in host
+    if "chatanywhere_error" in marks and "4096" in words:
+        return ContextLengthError, "error.chatanywhere_length"
+    if (
+        "context_length" in marks
+        or "exceed_context_size" in marks
+        or (status in {None, 400, 413, 422} and _LENGTH.search(words))
+    ):
+        return ContextLengthError, "error.context_length"
+    if "content_filter" in marks or "content_policy" in marks or "data_inspection_failed" in marks:
+        return ContentFilterError, "error.content_filter_prompt"
+    if status in {429, None} and _DAILY.search(words) and (status or "rate_limit" in marks):
+        return QuotaError, "error.chatanywhere_daily" if ours else "error.daily_quota"
+    if re.search(r"insufficient_\w*(?:quota|balance|funds|credit)", marks) or (
+        status in {401, 402, 403, 429} and _BALANCE.search(words) and not _PASSING.search(words)
+    ):
+        return QuotaError, "error.chatanywhere_balance" if ours else "error.quota"
+    if "model_not_found" in marks:
+        return NotFoundError, "error.not_found"
+    if status == 401 or "invalid_api_key" in marks or (status in {400, 403} and _WRONG_KEY.search(words)):  # noqa: PLR2004 - as in the table
+        return AuthenticationError, "error.chatanywhere_key" if ours else "error.authentication"
+    if status is None:
+        kinds = ((kind, key) for mark, kind, key in _BY_MARK if mark in marks)
+        return next(kinds, (StreamError, "error.stream"))
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status < 400:  # noqa: PLR2004 - what is left below are redirects
+        return RedirectError, "error.redirect"
+    return (ServerError, "error.server") if status >= 500 else (BadRequestError, "error.bad_request")  # noqa: PLR2004
+
+
+_RETRYABLE_STATUSES: Final = frozenset({408, 409})
+_BY_STATUS: Final[dict[int, tuple[type[ChatError], str]]] = {
+    402: (QuotaError, "error.quota"),
+    403: (PermissionDeniedError, "error.permission"),
+    404: (NotFoundError, "error.not_found"),
+    407: (ProxyError, "error.proxy_password"),
+    408: (TimeoutExceededError, "error.server"),
+    413: (TooLargeError, "error.too_large"),
+    429: (RateLimitError, "error.rate_limit"),
+    503: (OverloadedError, "error.overloaded"),
+    529: (OverloadedError, "error.overloaded"),
+}
+# In a stream the HTTP status is spent; these are the types that servers name instead.
+_BY_MARK: Final[tuple[tuple[str, type[ChatError], str], ...]] = (
+    ("rate_limit", RateLimitError, "error.rate_limit"),
+    ("overloaded", OverloadedError, "error.overloaded"),
+    ("authentication", AuthenticationError, "error.authentication"),
+    ("permission", PermissionDeniedError, "error.permission"),
+    ("not_found", NotFoundError, "error.not_found"),
+    ("invalid_request", BadRequestError, "error.bad_request"),
+)

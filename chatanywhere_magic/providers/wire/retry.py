@@ -1,0 +1,120 @@
+"""When to ask again after a failure, and how long to wait first. Never once the answer has begun."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+from contextlib import aclosing
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Final
+
+from ...core import APIError, ChatError, ConnectionFailedError, DeltaGenerator, Notice, Reasoning, Text, ToolCall, text
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Mapping
+
+    from .limits import Deadline
+
+MAX_RETRIES: Final = 2
+FIRST_PAUSE_SECONDS: Final = 0.5
+LONGEST_PAUSE_SECONDS: Final = 8.0
+LONGEST_ASKED_PAUSE_SECONDS: Final = 60.0
+"""A server that asks for more than this is not waited for; its error says when to come back."""
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that a server asks to wait, or None if it names none that can be read.
+
+    ``retry-after-ms`` (OpenAI's) goes before ``Retry-After`` in seconds or as a date (RFC 9110, 10.2.3).
+    """
+    milliseconds, value = headers.get("retry-after-ms"), headers.get("Retry-After")
+    for number, unit in ((milliseconds, 1000.0), (value, 1.0)):
+        try:
+            seconds = float(number or "") / unit
+        except ValueError:
+            continue
+        if math.isfinite(seconds):
+            return max(0.0, seconds)
+    try:
+        moment = parsedate_to_datetime(value or "")
+    except ValueError:
+        return None
+    if moment.tzinfo is None:  # "-0000": by the RFC it is UTC all the same
+        moment = moment.replace(tzinfo=timezone.utc)
+    return max(0.0, (moment - datetime.now(timezone.utc)).total_seconds())
+
+
+def pause_before(attempt: int, error: ChatError) -> float | None:
+    """Return how many seconds to wait before try number `attempt` (the first retry is 1); None to give up.
+
+    What the server asks for, else exponentially longer pauses, with jitter, so that a class of students who
+    were refused together does not come back together.
+    """
+    if not error.retryable or not isinstance(error, APIError | ConnectionFailedError):
+        return None
+    if error.retry_after is not None:
+        return error.retry_after if error.retry_after <= LONGEST_ASKED_PAUSE_SECONDS else None
+    longest = min(FIRST_PAUSE_SECONDS * 2.0 ** (attempt - 1), LONGEST_PAUSE_SECONDS)
+    return longest * random.uniform(0.75, 1.0)  # noqa: S311 - jitter, no secret
+
+
+async def with_retries(
+    ask: Callable[[ChatError | None], DeltaGenerator], retries: int = MAX_RETRIES, total: Deadline | None = None
+) -> DeltaGenerator:
+    """Yield the deltas of ``ask(None)``; where it fails before the answer began, say so, wait and ask again.
+
+    Parameters
+    ----------
+    ask : callable
+        Makes the generator of one try; it is given the error of the try before, None for the first.
+    retries : int, default 2
+        Further tries at most.
+    total : Deadline, optional
+        The limit for all of them; a pause that would not end before it is not begun.
+
+    Yields
+    ------
+    Text, Reasoning, ToolCall, Usage, Finish, ModelName or Notice
+
+    Raises
+    ------
+    ChatError
+        Of the last try. It comes without the frames below and without what caused it: these hold what the server
+        sent, and the request's headers.
+    """
+    attempt = 0
+    before: ChatError | None = None
+    while True:
+        begun = False
+        try:
+            async with aclosing(ask(before)) as deltas:
+                async for delta in deltas:
+                    begun = begun or isinstance(delta, Text | Reasoning | ToolCall)
+                    yield delta
+        except ChatError as error:
+            attempt += 1
+            pause = None if begun or attempt > retries else pause_before(attempt, error)
+            if pause is None or (total is not None and pause >= total.left()):
+                raise error.bare() from None
+            before = error
+        else:
+            return
+        why = text("why.rate_limit" if before.kind == "rate_limit" else "why.failed")
+        async with aclosing(_counted_down(why, pause)) as notices:
+            async for notice in notices:
+                yield notice
+
+
+async def _counted_down(why: str, pause: float) -> AsyncGenerator[Notice, None]:
+    """Wait for `pause` seconds, and say each second how many are left; also where there are none, that it is tried."""
+    until = time.monotonic() + pause
+    left = pause
+    while True:
+        yield Notice(text("notice.retrying", why=why, seconds=math.ceil(left)))
+        await asyncio.sleep(min(left, 1.0))
+        left = until - time.monotonic()
+        if left <= 0:
+            return

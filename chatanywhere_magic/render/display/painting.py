@@ -1,0 +1,146 @@
+"""When a turn is painted: its first text at once, then by clock, its end at once."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from ...session import LiveTurn
+
+_log = logging.getLogger(__name__)
+
+FORMS: Final = ("markdown", "text", "code", "json", "html-source")
+"""What can be left of an answer when it is over."""
+PAINT_SECONDS: Final = 0.09
+"""Between two paints, at least. Painting by clock keeps a fast answer from costing more than a slow one.
+
+A little less than what is gathered of one that comes word by word, so that its painter wakes once for each paint.
+"""
+HEAD_START_SECONDS: Final = 0.01
+"""That long at most the engine has the interpreter to itself until the question is out, and again until an answer comes
+that is just behind."""
+FIRST_SIZE: Final = 1000
+"""Characters of a first text that are painted at once: more would hold up what else is on its way."""
+UNSHOWN_SECONDS: Final = 0.1
+"""That long nothing says what is waited for: to show it would hold up the answer that may be just about to come."""
+
+
+class Painter(Protocol):
+    """What shows a turn while it runs and when it is over."""
+
+    paints_anywhere: bool
+    """Whether it can paint on any thread, one at a time."""
+
+    def get_ready(self) -> None:
+        """Load what painting needs; called while the first text is awaited."""
+        ...
+
+    def paint(self, live: LiveTurn) -> None:
+        """Show the turn as it stands."""
+        ...
+
+    def finish(self, live: LiveTurn) -> None:
+        """Show the turn as it ended."""
+        ...
+
+
+def painter_for(
+    shell: InteractiveShell,
+    *,
+    footer: bool = True,
+    reasoning: bool = True,
+    alone: bool = False,
+    form: str = "markdown",
+    rich: bool = False,
+) -> Painter:
+    """Return the painter that fits where `shell` runs.
+
+    Parameters
+    ----------
+    footer, reasoning : bool
+        Whether to show them.
+    alone : bool
+        Whether the cell has shown nothing before, so that its output area may be used as a whole.
+    form : str
+        What is left of the answer when it is over: one of `FORMS`.
+    rich : bool
+        Whether a terminal may show formatted Markdown, if the package ``rich`` is there.
+    """
+    from IPython.core.displaypub import CapturingDisplayPublisher
+
+    if not hasattr(shell, "kernel"):
+        from .terminal import RichPainter, TerminalPainter
+
+        is_rich = rich and sys.stdout.isatty() and find_spec("rich") is not None
+        return (RichPainter if is_rich else TerminalPainter)(footer=footer, form=form)
+    from .notebook import CellPainter, FinalPainter, OutputPainter
+
+    kind: type[FinalPainter] = OutputPainter
+    if isinstance(shell.display_pub, CapturingDisplayPublisher):
+        kind = FinalPainter
+    elif alone:
+        kind = CellPainter
+    return kind(footer=footer, reasoning=reasoning, form=form)
+
+
+class Watch:
+    """Paints a turn while it runs, from before it is started until it is over.
+
+    Its first text is painted on the thread that brings it, if the painter can do that: to wake another one takes longer
+    than the paint. Everything else is painted on the thread that calls :meth:`follow`.
+    """
+
+    def __init__(self, live: LiveTurn) -> None:
+        self._live = live
+        self._changed = threading.Event()
+        self._painting = threading.Lock()
+        self._first: Painter | None = None
+        """Who paints the first text, as soon as it is ready and as long as there is none."""
+        live.listen(self._note_change)
+
+    def get_ready(self, painter: Painter) -> None:
+        """Load what `painter` needs; from now on it may be painting."""
+        painter.get_ready()
+        if painter.paints_anywhere:
+            self._first = painter
+
+    def follow(self, painter: Painter) -> None:
+        """Paint the turn until it is over."""
+        live, changed = self._live, self._changed
+        live.begun.wait(UNSHOWN_SECONDS)
+        while not live.is_over:
+            changed.clear()
+            painted = time.monotonic()
+            with self._painting:
+                painter.paint(live)
+            # Once a second at least, for the seconds waited.
+            changed.wait(1.0)
+            if live.has_text and (early := painted + PAINT_SECONDS - time.monotonic()) > 0:
+                live.done.wait(early)
+        with self._painting:
+            self._first = None
+
+    def _note_change(self, live: LiveTurn) -> None:
+        if self._first is not None and live.has_text:
+            self._paint_first(live)
+        if not self._changed.is_set():  # which costs less than to set it again
+            self._changed.set()
+
+    def _paint_first(self, live: LiveTurn) -> None:
+        if not self._painting.acquire(blocking=False):
+            return  # the other thread paints just now
+        try:
+            painter, self._first = self._first, None
+            if painter is not None and live.answer_since(0)[1] + live.reasoning_since(0)[1] <= FIRST_SIZE:
+                painter.paint(live)
+        except Exception:  # noqa: BLE001 - the other thread meets it again, where it can be told
+            _log.debug("the first text could not be painted", exc_info=True)
+        finally:
+            self._painting.release()

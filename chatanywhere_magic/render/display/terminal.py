@@ -1,0 +1,101 @@
+"""A turn in a terminal: text as it comes, never printed twice, without the control characters that a terminal obeys."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from typing import TYPE_CHECKING
+
+from .words import final_words, footer_words
+
+if TYPE_CHECKING:
+    from ...session import LiveTurn
+
+
+class TerminalPainter:
+    """Prints the answer while it comes."""
+
+    paints_anywhere = False
+
+    def __init__(self, *, footer: bool, form: str = "markdown") -> None:
+        self._footer = footer
+        self._form = form
+        self._answered = 0
+
+    def get_ready(self) -> None:
+        """Do nothing: a terminal shows text as it is."""
+
+    def paint(self, live: LiveTurn) -> None:
+        """Print what has come since the last time, if it is to be shown as it comes."""
+        if self._form not in {"markdown", "text"}:
+            return
+        fresh, self._answered = live.answer_since(self._answered)
+        if fresh:
+            sys.stdout.write(printable(fresh))
+            sys.stdout.flush()
+
+    def finish(self, live: LiveTurn) -> None:
+        """Print the rest, and, where a person reads it, how the turn ended."""
+        self.paint(live)
+        version = live.version
+        if self._form not in {"markdown", "text"} and version.answer:
+            from .forms import formed  # loaded where a form is asked for
+
+            sys.stdout.write(printable(formed(version.answer, self._form)[1]))
+        if version.answer and not version.answer.endswith("\n"):
+            sys.stdout.write("\n")
+        self._end(live)
+
+    def _end(self, live: LiveTurn) -> None:
+        version = live.version
+        words = final_words(version)
+        if self._footer and sys.stdout.isatty():
+            words = [*words, *footer_words(version)]
+        if words:
+            sys.stdout.write(f"[{printable(' · '.join(words))}]\n")
+        sys.stdout.flush()
+
+
+class RichPainter(TerminalPainter):
+    """Prints the answer as formatted Markdown, block by block as they are finished."""
+
+    def __init__(self, *, footer: bool, form: str = "markdown") -> None:
+        from rich.console import Console  # optional, and loaded where it is asked for
+
+        from ..markdown import IncrementalRenderer
+
+        super().__init__(footer=footer, form=form)
+        self._console = Console(file=sys.stdout, highlight=False)
+        self._renderer = IncrementalRenderer()
+        self._waiting = ""
+
+    def paint(self, live: LiveTurn) -> None:
+        """Print the blocks that are finished now."""
+        if self._form != "markdown":
+            super().paint(live)
+            return
+        fresh, self._answered = live.answer_since(self._answered)
+        self._renderer.feed(fresh)
+        self._waiting += fresh.replace("\r\n", "\n")
+        size = len(self._waiting) - len(self._renderer.open_text)
+        self._print(self._waiting[: max(0, size)])
+        self._waiting = self._waiting[max(0, size) :]
+
+    def finish(self, live: LiveTurn) -> None:
+        """Print the last block, and how the turn ended."""
+        self.paint(live)
+        self._print(self._waiting)
+        self._waiting = ""
+        self._end(live)
+
+    def _print(self, source: str) -> None:
+        from rich.markdown import Markdown
+
+        if source.strip():
+            # Its links would be escape codes that a click obeys, with an address that is not seen.
+            self._console.print(Markdown(printable(source), hyperlinks=False))
+
+
+def printable(words: str) -> str:
+    """Return `words` without control characters other than newline and tab: model text must not steer a terminal."""
+    return "".join(c for c in words if c in "\n\t" or unicodedata.category(c) != "Cc")

@@ -1,0 +1,51 @@
+"""Which cell's code this is, and so where a question stands that it asks."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..core import Origin
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+
+@dataclass
+class Cell:
+    """A cell that runs, and how many questions it has asked."""
+
+    id: str
+    asked: int = 0
+    around: Cell | None = None
+    """The cell that runs this one, as code can."""
+
+
+_cell: ContextVar[Cell | None] = ContextVar("chatanywhere_cell", default=None)
+"""Also that of a task which the cell has left running."""
+
+
+def enter(cell_id: str) -> Cell:
+    """Note that a cell begins; ``""`` is one without a name, whose questions have no place."""
+    cell = Cell(cell_id, around=_cell.get())
+    _cell.set(cell)
+    return cell
+
+
+def leave(cell: Cell) -> None:
+    """Note that it is over."""
+    _cell.set(cell.around)
+
+
+def here(source: Literal["cell", "panel", "api"]) -> Origin:
+    """Return where a question stands that is asked now, through `source`."""
+    cell = _cell.get()
+    return Origin(source, cell.id, cell.asked) if cell and cell.id and source != "panel" else Origin(source)
+
+
+def count(origin: Origin) -> None:
+    """Note that the question with this place is asked: the next one of its cell has the next place."""
+    cell = _cell.get()
+    if cell is not None and (cell.id, cell.asked) == (origin.cell_id, origin.ordinal):
+        cell.asked += 1

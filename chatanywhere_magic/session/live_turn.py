@@ -1,0 +1,283 @@
+"""One turn on its way: what was asked, what has come so far, and the way to stop it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from bisect import bisect_right
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..core import (
+    ChatError,
+    ChatInterrupted,
+    Delta,
+    Finish,
+    Messages,
+    ModelName,
+    Notice,
+    Reasoning,
+    Reply,
+    Status,
+    Text,
+    Timing,
+    ToolCall,
+    Usage,
+    Version,
+    answer_message,
+    encodable,
+    text,
+)
+from .engine import STOP_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..context import Request
+
+
+class _Growing:
+    """A text that grows in one thread and is read in others, for the price of what is new.
+
+    Half of a surrogate pair is held back until its other half comes with the next piece.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._ends: list[int] = []
+        """Where each piece ends. A piece is added before its end, so that a reader finds every piece it knows of."""
+        self._half = ""
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __str__(self) -> str:
+        return "".join(self._pieces)
+
+    def add(self, piece: str) -> None:
+        piece = self._half + piece
+        self._half = piece[-1] if "\ud800" <= piece[-1:] <= "\udbff" else ""
+        self._append(piece.removesuffix(self._half))
+
+    def end(self) -> None:
+        """Give up the other half."""
+        self._append(self._half)
+        self._half = ""
+
+    def _append(self, piece: str) -> None:
+        if piece:
+            piece = piece if piece.isascii() else encodable(piece)
+            self._pieces.append(piece)
+            self._ends.append(len(self) + len(piece))
+
+    def since(self, position: int) -> tuple[str, int]:
+        known = len(self._ends)
+        first = bisect_right(self._ends, position, 0, known)
+        if first == known:
+            return "", position
+        begin = self._ends[first - 1] if first else 0
+        return "".join(self._pieces[first:known])[position - begin :], self._ends[known - 1]
+
+
+class LiveTurn:
+    """A turn on its way: what has come so far, from any thread; and the way to stop it.
+
+    Made by :meth:`ChatSession.prepare`. A front end reads it, listens to it and may :meth:`cancel` it.
+    """
+
+    def __init__(self, request: Request, *, alongside: LiveTurn | None = None) -> None:
+        self.request = request
+        self.alongside = alongside
+        """The turn that is asked at the same time, and of which this becomes a further version."""
+        self.index: int | None = None
+        """The turn's place in the conversation; None while it has none, or for a question aside."""
+        self.opened: object = None
+        """The conversation in which it has its place."""
+        self.error: ChatError | None = None
+        self.sent: Messages = []
+        """What the provider was sent."""
+        self.notice = ""
+        self.asked = threading.Event()
+        """Set when the question is on its way to whoever answers, and when the turn ends without that."""
+        self.begun = threading.Event()
+        """Set when the first text has come, of the answer or of the reasoning, and when the turn ends without any."""
+        self.done = threading.Event()
+        self._version = Version(
+            request.prompt,
+            provider=request.provider.name,
+            model=request.provider.model_for(request.model),
+            timing=Timing(started=time.time()),
+            origin=request.origin,
+            attachments=request.attachments,
+            system=request.system,
+            temperature=request.temperature,
+            parameters=request.parameters,
+            history=request.history,
+        )
+        self.companions: list[LiveTurn] = []
+        """Turns that are asked at the same time, and stopped together with this one."""
+        self.asked_inside: list[LiveTurn] = []
+        """Questions that this turn's provider asks in its turn."""
+        self.at = 0
+        self._clock = time.monotonic()
+        self._answer = _Growing()
+        self._reasoning = _Growing()
+        self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._cancelled_at: float | None = None
+        self.listeners: list[Callable[[LiveTurn], None]] = []
+
+    @property
+    def conversation_id(self) -> str:
+        """The id of the conversation in which it has its place; ``""`` while it has none."""
+        return getattr(self.opened, "id", "")
+
+    @property
+    def version(self) -> Version:
+        """The version as it stands, with the text so far."""
+        version = replace(self._version, answer=str(self._answer), reasoning=str(self._reasoning))
+        if self.is_over and not self.done.is_set():
+            return replace(version, status="interrupted")
+        return version
+
+    @property
+    def status(self) -> Status:
+        """The status as it stands, without copying the text."""
+        return self._version.status
+
+    @property
+    def outline(self) -> Version:
+        """The version without its text, which it costs nothing to look at."""
+        return self._version
+
+    @property
+    def has_text(self) -> bool:
+        """Whether anything of the answer or of the reasoning has come."""
+        return bool(len(self._answer) or len(self._reasoning))
+
+    def answer_since(self, position: int) -> tuple[str, int]:
+        """Return what of the answer came after its first `position` characters, and how many there are now.
+
+        It costs what is new, however long the answer has become; :attr:`version` copies it whole.
+        """
+        return self._answer.since(position)
+
+    def reasoning_since(self, position: int) -> tuple[str, int]:
+        """Return what of the reasoning came after its first `position` characters, and how many there are now."""
+        return self._reasoning.since(position)
+
+    def listen(self, listener: Callable[[LiveTurn], None]) -> None:
+        """Have `listener` called on the engine's thread after every change. It must be quick."""
+        self.listeners.append(listener)
+
+    def cancel(self) -> None:
+        """Stop the turn, whether it waits, queues or streams; from any thread, any number of times."""
+        if self._cancelled_at is None:
+            self._cancelled_at = time.monotonic()
+        for live in (*self.asked_inside, *self.companions):
+            live.cancel()
+        task, loop = self._task, self._loop
+        if task is not None and loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(task.cancel)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the person stopped it."""
+        return self._cancelled_at is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing more to wait for: it ended, or its provider does not let itself be stopped."""
+        if self.done.is_set():
+            return True
+        return self._cancelled_at is not None and time.monotonic() > self._cancelled_at + STOP_SECONDS
+
+    def wait(self) -> None:
+        """Block until the turn is over."""
+        while not self.is_over:
+            # In slices, because on Windows a wait without a limit cannot be interrupted.
+            self.done.wait(0.1)
+
+    def reply(self) -> Reply:
+        """Return the answer of a turn that is over.
+
+        Raises
+        ------
+        ChatError
+            If it failed, or does not hold what it must.
+        ChatInterrupted
+            If it was stopped.
+        """
+        if self.error is not None:
+            raise self.error
+        if self.status != "complete":
+            raise ChatInterrupted(text("status.stopped") if self.has_text else text("status.stopped_early"))
+        version = self.version
+        schema = self.request.schema if version.answer else None  # a call of a tool holds nothing to be read yet
+        return Reply(
+            version.answer,
+            provider=version.provider,
+            model=version.model,
+            finish_reason=version.finish_reason,
+            usage=version.usage,
+            messages=[*self.sent, answer_message(version.answer, version.tool_calls)],
+            tool_calls=version.tool_calls,
+            turn=self.index,
+            value=schema.read(version.answer) if schema else None,
+        )
+
+    # What follows is the session's, on the engine's thread only.
+
+    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Note the task that runs the turn; if it was cancelled before it began, cancel it now."""
+        self._loop = loop
+        self._task = asyncio.current_task()
+        if self._cancelled_at is not None and self._task is not None:
+            self._task.cancel()
+
+    def take(self, delta: Delta) -> None:
+        """Take in what the provider yielded."""
+        if isinstance(delta, Text):
+            if self._version.timing.first_text is None:
+                self.notice = ""
+                elapsed = time.monotonic() - self._clock
+                self.change(timing=replace(self._version.timing, first_text=elapsed))
+            self._answer.add(delta.text)
+            self._begin_text()
+        elif isinstance(delta, Reasoning):
+            self._reasoning.add(delta.text)
+            self._begin_text()
+        elif isinstance(delta, ToolCall):
+            self.change(tool_calls=(*self._version.tool_calls, delta))
+        elif isinstance(delta, Usage):
+            self.change(usage=delta)
+        elif isinstance(delta, ModelName):
+            self.change(model=delta.name)
+        elif isinstance(delta, Notice):
+            self.notice = delta.text
+        elif isinstance(delta, Finish):
+            self.change(finish_reason=delta.reason)
+
+    def _begin_text(self) -> None:
+        if not self.begun.is_set() and self.has_text:
+            self.begun.set()
+
+    def change(self, **fields: Any) -> None:
+        """Replace fields of the version, other than its text."""
+        self._version = replace(self._version, **fields)
+
+    def end(self, status: Status, error: ChatError | None = None) -> None:
+        """Note how the turn ended."""
+        self.error = error
+        self.notice = ""
+        self._answer.end()
+        self._reasoning.end()
+        elapsed = time.monotonic() - self._clock
+        self.change(
+            status=status,
+            error=str(error) if error else "",
+            timing=replace(self._version.timing, total=elapsed),
+        )
+        self.asked.set()
+        self.begun.set()

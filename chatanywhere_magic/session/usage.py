@@ -1,0 +1,51 @@
+"""What was asked in this session, and what it cost: answers and tokens by model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..core import Version
+
+
+@dataclass(frozen=True)
+class ModelUsage:
+    """What one model was asked, in numbers.
+
+    Parameters
+    ----------
+    answers : int
+        How many questions went to it, whatever came of them.
+    prompt_tokens, completion_tokens : int
+        As far as the provider told.
+    unreported : int
+        For how many answers it did not.
+    """
+
+    answers: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    unreported: int = 0
+
+
+class UsageTotals:
+    """Adds up what the answers of a session cost."""
+
+    def __init__(self) -> None:
+        self.by_model: dict[tuple[str, str], ModelUsage] = {}
+        """By the names of provider and model."""
+
+    def add(self, version: Version) -> None:
+        """Count an answer that has ended. One that was not asked for anew costs nothing."""
+        if version.replayed:
+            return
+        before = self.by_model.get((version.provider, version.model), ModelUsage())
+        prompt = version.usage.prompt_tokens if version.usage else None
+        completion = version.usage.completion_tokens if version.usage else None
+        self.by_model[version.provider, version.model] = ModelUsage(
+            before.answers + 1,
+            before.prompt_tokens + (prompt or 0),
+            before.completion_tokens + (completion or 0),
+            before.unreported + (prompt is None or completion is None),
+        )

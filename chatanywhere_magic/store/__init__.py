@@ -1,0 +1,21 @@
+"""The conversations of all kernels, on the disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..core import lazy_exports
+
+if TYPE_CHECKING:
+    from .store import Store
+else:
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        {
+            "store": "Store",
+        },
+    )
+
+__all__ = [
+    "Store",
+]

@@ -1,0 +1,228 @@
+"""A conversation's values to rows and back. Only what is another object than before is written."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, Final
+
+from ..core import ENDED, Conversation, FormatError, Turn, Version, codec, encodable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_SELECT_VERSION: Final = (
+    "SELECT v.turn, v.number, v.id, v.status, v.fingerprint, v.question, v.answer, v.reasoning, v.fields, a.content"
+    " FROM versions v LEFT JOIN attachments a ON a.version = v.id"
+)
+
+
+class Rows:
+    """The rows of a database, inside whatever transaction the caller has begun.
+
+    Parameters
+    ----------
+    has_index : bool
+        Whether there is a full-text index to keep.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, *, has_index: bool) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+        self._has_index = has_index
+
+    # --- reading ----------------------------------------------------------------------------------------------
+
+    def read(self, key: int) -> Conversation:
+        """Return a conversation.
+
+        Raises
+        ------
+        sqlite3.DatabaseError
+            If a part of it is missing.
+        """
+        (title,) = self._execute("SELECT title FROM conversations WHERE key = ?", (key,)).fetchone()
+        pieces = self._read_pieces(key)
+        versions: dict[int, list[Version]] = {}
+        select = f"{_SELECT_VERSION} WHERE v.conversation = ? ORDER BY v.turn, v.number"
+        for turn, number, *row in self._execute(select, (key,)):
+            found = versions.setdefault(turn, [])
+            if number != len(found) or turn != len(versions) - 1:
+                raise sqlite3.DatabaseError("malformed: a turn or a version is missing")
+            found.append(_version(row, pieces.get(row[0], ())))
+        select = "SELECT position, selected, pinned, hidden FROM turns WHERE conversation = ? ORDER BY position"
+        states = self._execute(select, (key,)).fetchall()
+        if len(states) != len(versions) or any(not 0 <= state[1] < len(versions.get(state[0], ())) for state in states):
+            raise sqlite3.DatabaseError("malformed: a turn is missing")
+        turns = (Turn(tuple(versions[at]), selected, bool(pinned), hidden) for at, selected, pinned, hidden in states)
+        return Conversation(tuple(turns), title)
+
+    def _read_pieces(self, key: int) -> dict[int, list[tuple[str, str]]]:
+        pieces: dict[int, list[tuple[str, str]]] = {}
+        select = (
+            "SELECT p.version, p.answer, p.reasoning FROM versions v JOIN pieces p ON p.version = v.id"
+            " WHERE v.conversation = ? AND v.status IN ('queued', 'streaming') ORDER BY p.id"
+        )
+        for version, answer, reasoning in self._execute(select, (key,)):
+            pieces.setdefault(version, []).append((answer, reasoning))
+        return pieces
+
+    def find_complete(self, fingerprint: str) -> Version | None:
+        """Return the latest complete version with this fingerprint."""
+        select = f"{_SELECT_VERSION} WHERE v.fingerprint = ? AND v.status = 'complete' ORDER BY v.id DESC LIMIT 1"
+        row = self._execute(select, (fingerprint,)).fetchone()
+        return None if row is None else _version(row[2:])
+
+    # --- writing ----------------------------------------------------------------------------------------------
+
+    def write(self, key: int, before: Conversation, after: Conversation) -> None:
+        """Make `after` of the conversation that stands there as `before`."""
+        # Most are the same ones, however long the conversation is.
+        for index, (old, turn) in enumerate(zip_longest(before.turns[: len(after.turns)], after.turns)):
+            if old is not turn:
+                self._write_turn(key, index, old, turn)
+        if len(before.turns) > len(after.turns):
+            self._delete_versions("conversation = ? AND turn >= ?", key, len(after.turns))
+            self._execute("DELETE FROM turns WHERE conversation = ? AND position >= ?", (key, len(after.turns)))
+
+    def _write_turn(self, key: int, index: int, old: Turn | None, new: Turn) -> None:
+        state = new.selected, new.pinned, new.hidden
+        if old is None or (old.selected, old.pinned, old.hidden) != state:
+            self._execute("INSERT OR REPLACE INTO turns VALUES (?, ?, ?, ?, ?)", (key, index, *state))
+        before = old.versions if old else ()
+        for number, version in enumerate(new.versions):
+            earlier = before[number] if number < len(before) else None
+            if earlier is None:
+                self._insert((key, index, number), version)
+            elif earlier is not version:
+                self._update((key, index, number), earlier, version)
+        if len(before) > len(new.versions):
+            self._delete_versions("conversation = ? AND turn = ? AND number >= ?", key, index, len(new.versions))
+
+    def _insert(self, place: tuple[int, int, int], version: Version) -> None:
+        columns, attachments = _columns(version)
+        marks = ", ".join("?" * (len(place) + len(columns)))
+        insert = f"INSERT INTO versions (conversation, turn, number, {', '.join(columns)}) VALUES ({marks})"
+        row = self._execute(insert, (*place, *columns.values())).lastrowid or 0
+        self._write_attachments(row, attachments)
+        self._index_if_over(row, version)
+
+    def _update(self, place: tuple[int, int, int], old: Version, new: Version) -> None:
+        select = "SELECT id FROM versions WHERE conversation = ? AND turn = ? AND number = ?"
+        (row,) = self._execute(select, place).fetchone()
+        if _grows(old, new):
+            # Of a long answer only what has come since the last time.
+            piece = encodable(new.answer[len(old.answer) :]), encodable(new.reasoning[len(old.reasoning) :])
+            if any(piece):
+                self._execute("INSERT INTO pieces VALUES (NULL, ?, ?, ?)", (row, *piece))
+            if _but_text(old) == _but_text(new):
+                return
+        columns, attachments = _columns(new)
+        if _grows(old, new):
+            del columns["answer"], columns["reasoning"]
+        else:
+            self._forget_words(row)
+            self._execute("DELETE FROM pieces WHERE version = ?", (row,))
+        changes = ", ".join(f"{name} = ?" for name in columns)
+        self._execute(f"UPDATE versions SET {changes} WHERE id = ?", (*columns.values(), row))
+        if old.attachments != new.attachments:
+            self._execute("DELETE FROM attachments WHERE version = ?", (row,))
+            self._write_attachments(row, attachments)
+        self._index_if_over(row, new)
+
+    def _write_attachments(self, row: int, attachments: list[Any]) -> None:
+        if attachments:
+            self._execute("INSERT INTO attachments VALUES (?, ?)", (row, codec.dumps(attachments)))
+
+    def _delete_versions(self, where: str, *parameters: int) -> None:
+        for (row,) in self._execute(f"SELECT id FROM versions WHERE {where}", parameters).fetchall():
+            self._forget_words(row)
+            self._execute("DELETE FROM pieces WHERE version = ?", (row,))
+            self._execute("DELETE FROM attachments WHERE version = ?", (row,))
+            self._execute("DELETE FROM versions WHERE id = ?", (row,))
+
+    def remove(self, key: int) -> None:
+        """Remove a conversation, and every trace of its words from the index."""
+        self._delete_versions("conversation = ?", key)
+        self._execute("DELETE FROM turns WHERE conversation = ?", (key,))
+        self._execute("DELETE FROM conversations WHERE key = ?", (key,))
+        if self._has_index:
+            # Until its parts are joined, the index only notes what is no longer there.
+            self._execute("INSERT INTO words (words) VALUES ('optimize')")
+
+    def interrupt(self, row: int) -> None:
+        """End a version whose writer is gone, with the text that came."""
+        select = (
+            "SELECT answer, reasoning FROM versions WHERE id = ?"
+            " UNION ALL SELECT * FROM (SELECT answer, reasoning FROM pieces WHERE version = ? ORDER BY id)"
+        )
+        texts = self._execute(select, (row, row)).fetchall()
+        update = "UPDATE versions SET status = 'interrupted', answer = ?, reasoning = ? WHERE id = ?"
+        self._execute(update, (*("".join(parts) for parts in zip(*texts, strict=True)), row))
+        self._execute("DELETE FROM pieces WHERE version = ?", (row,))
+        self._index(row)
+
+    # --- the index --------------------------------------------------------------------------------------------
+
+    def _index_if_over(self, row: int, version: Version) -> None:
+        if version.status in ENDED:
+            self._index(row)
+
+    def _index(self, row: int) -> None:
+        if self._has_index:
+            insert = (
+                "INSERT INTO words (rowid, question, answer) SELECT id, question, answer FROM versions WHERE id = ?"
+            )
+            self._execute(insert, (row,))
+            self._execute("UPDATE versions SET indexed = 1 WHERE id = ?", (row,))
+
+    def _forget_words(self, row: int) -> None:
+        # The index keeps no copy of the text: to forget it, it must be told what it was.
+        if self._has_index:
+            self._execute(
+                "INSERT INTO words (words, rowid, question, answer)"
+                " SELECT 'delete', id, question, answer FROM versions WHERE id = ? AND indexed",
+                (row,),
+            )
+            self._execute("UPDATE versions SET indexed = 0 WHERE id = ? AND indexed", (row,))
+
+
+def _columns(version: Version) -> tuple[dict[str, str], list[Any]]:
+    """Return a version's columns, and its attachments."""
+    values = codec.version_to_json(version)
+    attachments = values.pop("attachments", [])
+    columns = {name: values.pop(name, "") for name in ("status", "fingerprint", "question", "answer", "reasoning")}
+    return {**columns, "fields": codec.dumps(values)}, attachments
+
+
+def _version(row: Sequence[Any], pieces: Iterable[tuple[str, str]] = ()) -> Version:
+    _, status, fingerprint, question, answer, reasoning, fields, attachments = row
+    values = {
+        "question": question,
+        "answer": "".join([answer, *(piece[0] for piece in pieces)]),
+        "reasoning": "".join([reasoning, *(piece[1] for piece in pieces)]),
+        "status": status,
+        "fingerprint": fingerprint,
+    }
+    try:
+        rest = codec.loads(fields)
+        if attachments is not None:
+            rest["attachments"] = codec.loads(attachments)
+        return codec.version_from_json({**rest, **values})
+    except (FormatError, TypeError):  # somebody has written into the file by hand
+        return codec.version_from_json(values)
+
+
+def _grows(old: Version, new: Version) -> bool:
+    """Whether `new` is `old` with more text, and still on its way."""
+    return (
+        old.status not in ENDED
+        and new.status not in ENDED
+        and new.answer.startswith(old.answer)
+        and new.reasoning.startswith(old.reasoning)
+    )
+
+
+def _but_text(version: Version) -> Version:
+    return replace(version, answer="", reasoning="")
