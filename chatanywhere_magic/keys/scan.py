@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..core import ConfigurationError, LeakError, phrase, text
 from ..core import texts as all_texts
-from .secret import Secret
+from .secret import Secret, redact, sources_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -132,7 +132,7 @@ def check_leaks(texts: Mapping[str, str], secrets: Iterable[Secret] = ()) -> Non
 def leaks_in(words: str, secrets: Iterable[Secret] = ()) -> list[str]:
     """Return what kinds of keys are in `words`: of known forms, and any of `secrets` in whatever form."""
     kinds = [leak.kind for leak in find_leaks(words)]
-    kinds += [secret.source for secret in secrets if secret.redact(words) != words]
+    kinds += sources_in(words, secrets)
     return list(dict.fromkeys(kinds))
 
 
@@ -140,6 +140,4 @@ def redacted(words: str, secrets: Iterable[Secret] = ()) -> str:
     """Return `words` with everything that looks like a key as ``***``."""
     for leak in reversed(find_leaks(words)):
         words = f"{words[: leak.start]}***{words[leak.end :]}"
-    for secret in secrets:
-        words = secret.redact(words)
-    return words
+    return redact(words, secrets)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hmac
-import html
 import os
 import re
-from base64 import b64encode
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..core import ConfigurationError, phrase
+from .echoes import Forms, Text, merged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _SALT: Final = os.urandom(32)
 MIN_REDACTED: Final = 6
@@ -43,7 +45,7 @@ class Secret:
             del value  # or it would stand in a traceback that shows variables
             raise ConfigurationError(phrase("error.key_characters", source=source))
         self.__value = value
-        self.__forms: re.Pattern[str] | None = None
+        self.__forms: Forms | None = None
 
     def reveal(self) -> str:
         """Return the key itself, for the request header and nothing else."""
@@ -54,13 +56,16 @@ class Secret:
         """What tells this key from another in this process, and elsewhere says nothing."""
         return hmac.digest(_SALT, self.__value.encode(), "sha256").hex()
 
+    @property
+    def forms(self) -> Forms | None:
+        """What to look for in a text; None for a key that is too short, which would be found in ordinary words."""
+        if self.__forms is None and len(self.__value) >= MIN_REDACTED:
+            self.__forms = Forms(self.__value)
+        return self.__forms
+
     def redact(self, words: str) -> str:
         """Return `words` with every occurrence of the key as ``***``: plain, URL-encoded, escaped or in base64."""
-        if len(self.__value) < MIN_REDACTED:
-            return words
-        if self.__forms is None:
-            self.__forms = _forms(self.__value)
-        return self.__forms.sub("***", words)
+        return redact(words, [self])
 
     def __repr__(self) -> str:
         return f"Secret(***, from {self.source})"
@@ -70,68 +75,79 @@ class Secret:
         raise TypeError(msg)
 
 
-def _forms(value: str) -> re.Pattern[str]:
-    """Return what matches `value` in every form in which it may be echoed."""
-    escaped = "".join(_escapes(character) for character in value)
-    # In base64 a text looks different by where it begins: at the 1st, 2nd or 3rd byte of a group. What stands
-    # for bytes of the neighbours is left out.
-    encoded = set[str]()
-    for before in range(3):
-        form = b64encode(b"\0" * before + value.encode()).decode()
-        inner = form[-(-before * 4 // 3) : (before + len(value)) * 4 // 3]
-        encoded |= {inner, inner.replace("+", "-").replace("/", "_")}
-    return re.compile("|".join([escaped, *map(re.escape, sorted(encoded, key=len, reverse=True))]), re.IGNORECASE)
+def redact(words: str, secrets: Iterable[Secret]) -> str:
+    """Return `words` with every occurrence of one of `secrets` as ``***``, in whatever form."""
+    known = [secret.forms for secret in secrets if secret.forms]
+    if not known:
+        return words
+    text = Text(words)
+    places = [place for forms in known for place in text.places(forms)]
+    return text.without(merged(places)) if places else words
 
 
-def _escapes(character: str) -> str:
-    """Return a pattern for `character` as itself, in a URL, in JSON or another program's string, and in HTML."""
-    code, plain, named = ord(character), re.escape(character), re.escape(html.escape(character))
-    return rf"(?:\\?{plain}|%(?:25)?{code:02x}|\\u{code:04x}|\\x{code:02x}|&\#{code};|&\#x{code:x};|{named})"
+def sources_in(words: str, secrets: Iterable[Secret]) -> list[str]:
+    """Return where those of `secrets` came from that are in `words`, in whatever form."""
+    known = [(secret.source, secret.forms) for secret in secrets]
+    text = Text(words if any(forms for _, forms in known) else "")
+    return [source for source, forms in known if forms and text.holds(forms)]
 
 
 _UNHELD: Final = 2
 """So many characters that begin as the key does are shown at once, or ordinary words would wait for the next piece."""
+_ESCAPED_LENGTH: Final = 12
+"""Of one character of a key, at most."""
+_SEEN_AGAIN: Final = (_UNHELD + 1) * _ESCAPED_LENGTH
+"""Characters of what is shown in which the beginning of a key can be."""
 
 
 class AnswerRedactor:
-    """Keeps a key out of an answer that comes in pieces, in which a server may repeat it.
+    """Keeps a key out of an answer that comes in pieces, in which a server may repeat it in any form.
 
     A piece that ends as the key begins is held back until the next one shows whether it goes on so.
     """
 
     def __init__(self, secret: Secret | None) -> None:
         key = secret.reveal() if secret else ""
-        self.__key = key if len(key) >= MIN_REDACTED_IN_ANSWERS else ""
+        self.__forms = secret.forms if secret and len(key) >= MIN_REDACTED_IN_ANSWERS else None
+        self.__begun: re.Pattern[bytes] | None = None
         self._shown = ""
         """The last characters before what is held."""
         self._held = ""
+        self._most = 0
+        """Characters at most that are held: no key is longer, however it is escaped."""
+        if self.__forms:
+            beginnings = {re.escape(form[: _UNHELD + 1]) for form in self.__forms.all()}
+            self.__begun = re.compile(b"|".join(sorted(beginnings)))
+            self._most = _ESCAPED_LENGTH * max(map(len, self.__forms.all()))
 
     def feed(self, piece: str) -> str:
         """Return what may be shown after `piece`."""
-        key = self.__key
-        if not key:
+        if self.__forms is None or self.__begun is None:
             return piece
-        before = len(self._shown)
         words = self._shown + self._held + piece
-        while (start := words.find(key)) >= 0:
-            words = words[: max(start, before)] + "***" + words[start + len(key) :]
-        end = max(_beginning(words, key), before)
-        self._held = words[end:]
-        self._shown = words[max(0, end - _UNHELD) : end]
-        return words[before:end]
+        text = Text(words, is_open=True)
+        if not self._held and not any(map(self.__begun.search, text.layers)):
+            self._shown = words[-_SEEN_AGAIN:]
+            return piece
+        before = text.size(self._shown)
+        places = [place for place in text.places(self.__forms) if place[1] > before]
+        over = places[-1][1] if places else 0
+        end = max(text.half(self.__forms, _UNHELD + 1), before, over)
+        self._held = text.slice(end)
+        if len(self._held) > self._most:
+            end, self._held = text.size(words), ""
+        self._shown = text.slice(over, end)[-_SEEN_AGAIN:]
+        return text.without(places, before, end)
 
     def flush(self) -> str:
         """Return what is held back: nothing follows it."""
-        held, self._held = self._held, ""
-        return held
-
-
-def _beginning(words: str, key: str) -> int:
-    """Return where in `words` an end begins with which `key` begins too; its length if there is none."""
-    start = words.find(key[: _UNHELD + 1], max(0, len(words) - len(key)))
-    while start >= 0 and not key.startswith(words[start:]):
-        start = words.find(key[: _UNHELD + 1], start + 1)
-    return start if start >= 0 else len(words)
+        words = self._shown + self._held
+        if self.__forms is None or not self._held:
+            return ""
+        text = Text(words)
+        shown = text.without(text.places(self.__forms), text.size(self._shown))
+        self._held = self._shown = ""
+        return shown
 
 
 def secret_from_environment(name: str) -> Secret | None:

@@ -6,12 +6,13 @@ import copy
 import html
 import json
 import pickle
+import time
 from base64 import b64encode, urlsafe_b64encode
 from dataclasses import dataclass
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatanywhere_magic.core.errors import ConfigurationError
@@ -91,26 +92,36 @@ def test_an_unset_or_blank_variable_is_no_key(value: str | None, monkeypatch: py
 LONG = "sk-Ab/c+d=e&f~0123456789"
 
 
-@pytest.mark.parametrize(
-    "echo",
-    [
-        LONG,
-        LONG.upper(),
-        quote(LONG, safe=""),
-        quote(LONG, safe="").lower(),
-        quote(quote(LONG, safe=""), safe=""),
-        "".join(f"%{byte:02X}" for byte in LONG.encode()),
-        json.dumps(LONG)[1:-1],
-        LONG.replace("/", r"\/"),
-        "".join(rf"\u{ord(character):04x}" for character in LONG),
-        "".join(rf"\x{ord(character):02X}" for character in LONG),
-        html.escape(LONG),
-        "".join(f"&#{ord(character)};" for character in LONG),
-        b64encode(LONG.encode()).decode(),
-        b64encode(f"Bearer {LONG}".encode()).decode(),
-        urlsafe_b64encode(f"user:{LONG}".encode()).decode(),
-    ],
-)
+ECHOES = [
+    LONG,
+    LONG.upper(),
+    quote(LONG, safe=""),
+    quote(LONG, safe="").lower(),
+    quote(quote(LONG, safe=""), safe=""),
+    "".join(f"%{byte:02X}" for byte in LONG.encode()),
+    json.dumps(LONG)[1:-1],
+    LONG.replace("/", r"\/"),
+    "".join(rf"\u{ord(character):04x}" for character in LONG),
+    "".join(rf"\x{ord(character):02X}" for character in LONG),
+    html.escape(LONG),
+    "".join(f"&#{ord(character)};" for character in LONG),
+    b64encode(LONG.encode()).decode(),
+    b64encode(f"Bearer {LONG}".encode()).decode(),
+    urlsafe_b64encode(f"user:{LONG}".encode()).decode(),
+    quote(json.dumps(LONG)),
+    html.escape(quote(LONG, safe="")),
+    "".join(f"&#x{ord(character):04X};" for character in LONG),
+    "".join(rf"\\u{ord(character):04x}" for character in LONG),
+    "".join(rf"\U{ord(character):08X}" for character in LONG),
+    "".join(rf"\u{{{ord(character):x}}}" for character in LONG),
+    html.escape(html.escape(LONG)),
+    LONG.encode().hex(),
+    quote(b64encode(f"?{LONG}".encode()).decode(), safe=""),
+    json.dumps(b64encode(f"??{LONG}".encode()).decode())[1:-1].replace("/", r"\/"),
+]
+
+
+@pytest.mark.parametrize("echo", ECHOES)
 def test_it_is_redacted_in_whatever_form_it_comes_back(echo: str) -> None:
     shown = Secret(LONG, "OPENAI_API_KEY").redact(f"before {echo} after")
     assert shown.startswith("before ")
@@ -118,6 +129,30 @@ def test_it_is_redacted_in_whatever_form_it_comes_back(echo: str) -> None:
     assert "***" in shown
     # Of base64 at most what stands for a neighbour's bytes is left, before and after.
     assert len(shown) < len("before *** after") + 16
+
+
+def test_base64_in_lines_is_redacted() -> None:
+    encoded = b64encode(f"{'x' * 40}{LONG}".encode()).decode()
+    lines = "\n".join(encoded[at : at + 64] for at in range(0, len(encoded), 64))
+    for form in (lines, json.dumps(lines)):
+        assert Secret(LONG, "OPENAI_API_KEY").redact(form).count("***") == 1
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [LONG[:-1], LONG[:9], "%73%6b-", "\\", "\\u0073", "&amp;", "&#", "%", "%25", quote(LONG, safe="")[:-1], "c2st"],
+)
+def test_what_resembles_a_key_takes_no_longer_than_what_does_not(hostile: str) -> None:
+    words = hostile * (200_000 // len(hostile))
+    secret = Secret(LONG, "OPENAI_API_KEY")
+    start = time.process_time()
+    assert secret.redact(words) == words
+    assert time.process_time() - start < 2  # it took minutes for 30 characters
+    redactor = AnswerRedactor(secret)
+    start = time.process_time()
+    shown = "".join([redactor.feed(letter) for letter in words[:4_000]]) + redactor.flush()
+    assert shown == words[:4_000]
+    assert time.process_time() - start < 4
 
 
 WORDS = st.lists(st.sampled_from(["s", "sk", "sk-", LONG, LONG[:9], LONG[1:], "x", " ", "-"]), max_size=8).map("".join)
@@ -134,6 +169,30 @@ def test_an_answer_in_any_pieces_holds_no_key_and_is_else_exact(words: str, draw
         assert LONG[2:] not in shown.replace(LONG[1:], "")
     else:
         assert shown == words
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+@settings(max_examples=15)
+@given(st.data())
+def test_an_echo_in_any_form_is_kept_out_of_an_answer_in_any_pieces(echo: str, draw: st.DataObject) -> None:
+    words = f"before {echo} after"
+    cuts = sorted(draw.draw(st.lists(st.integers(0, len(words)), max_size=80)))
+    redactor = AnswerRedactor(Secret(LONG, "OPENAI_API_KEY"))
+    pieces = [words[start:end] for start, end in zip([0, *cuts], [*cuts, len(words)], strict=True)]
+    shown = "".join([redactor.feed(piece) for piece in pieces]) + redactor.flush()
+    assert shown.startswith("before ")
+    assert shown.endswith(" after")
+    assert "***" in shown
+    # What begins as two letters of the key do is shown, in at most twelve characters each.
+    assert len(shown) < len("before *** after") + 40
+
+
+@given(st.text(alphabet='sk-Ab/c%26\\u073x&amp;#1IN "ключ\ud83d\ude00'), st.data())
+def test_an_answer_without_the_key_is_exact(words: str, draw: st.DataObject) -> None:
+    cuts = sorted(draw.draw(st.lists(st.integers(0, len(words)), max_size=40)))
+    redactor = AnswerRedactor(Secret(LONG, "OPENAI_API_KEY"))
+    pieces = [words[start:end] for start, end in zip([0, *cuts], [*cuts, len(words)], strict=True)]
+    assert "".join([redactor.feed(piece) for piece in pieces]) + redactor.flush() == words
 
 
 def test_ordinary_words_are_not_held_back() -> None:
