@@ -137,11 +137,11 @@ class TestForms:
         server.queue(Answer(text=['{"name": "Ada", "age": "old"}']), Answer(text=[ADA]))
         result = kernel.run(f"{PERSON}\nanswer = %chat --schema Person Who?")
         assert kinds(result) == ["display_data", "stream", "display_data"]
-        assert 'age: "old" is no integer. The model is told so and asked once more.' in result.stdout
+        assert "age: \"old\" is not of type 'integer'. The model is told so and asked once more." in result.stdout
         assert evaluate(kernel, "answer.value.age") == 36
         told = server.requests[1].messages
         assert [message["role"] for message in told] == ["system", "user", "assistant", "user"]
-        assert 'age: "old" is no integer' in told[-1]["content"]
+        assert "age: \"old\" is not of type 'integer'" in told[-1]["content"]
         assert evaluate(kernel, "[[v.answer for v in turn.versions] for turn in chat.conversation.turns]") == [
             ['{"name": "Ada", "age": "old"}', ADA]
         ]

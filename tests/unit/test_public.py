@@ -71,6 +71,17 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert [name for name in loaded if name.startswith("chatanywhere_magic.")] == []
 
 
+def test_loading_the_extension_loads_no_more_than_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    loaded = run(
+        "import sys; from IPython.core.interactiveshell import InteractiveShell\n"
+        "shell = InteractiveShell.instance(); before = set(sys.modules)\n"
+        "shell.run_line_magic('load_ext', 'chatanywhere_magic'); print(*set(sys.modules) - before)"
+    ).split()
+    assert "chatanywhere_magic.magics.chat" in loaded
+    assert not {"aiohttp", "ipywidgets", "jsonschema", "markdown_it", "pydantic", "sqlite3"} & set(loaded)
+
+
 def test_naming_a_provider_loads_no_front_end() -> None:
     loaded = run("import sys; from chatanywhere_magic import ChatAnywhere; print(*sys.modules)").split()
     assert "aiohttp" in loaded
