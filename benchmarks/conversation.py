@@ -61,9 +61,9 @@ def main() -> None:
 
 def _hold(turns: int, budget: int | None) -> str:
     chat = ChatSession(provider=answer, budget=budget)
-    chat.keep(NOTEBOOK)
+    chat.conversations.keep(NOTEBOOK)
     chat.ask_sync("warm up")
-    chat.new()
+    chat.conversations.new()
     wall, cpu, sizes = [], [], []
     for number in range(turns):
         if number == turns // 4:
@@ -88,7 +88,7 @@ def _hold(turns: int, budget: int | None) -> str:
         print(f"turn 1 to 20, {measure}: {first:.2f} ms; turn {turns}: {last:.2f} ms; ratio {last / first:.2f}")
     quarter = [later - earlier for earlier, later in pairwise(sizes)]
     print(f"memory by quarters, kB: {', '.join(f'{size / 1024:.0f}' for size in quarter)}")
-    name = chat.conversation_id
+    name = chat.conversations.id
     chat.close()
     return name
 

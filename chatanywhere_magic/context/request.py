@@ -50,7 +50,9 @@ class Request:
     schema: Schema | None = None
     """What the answer must hold."""
     correction: tuple[Message, ...] = ()
-    """The answer that did not hold it, and what the model is told about that."""
+    """The answers that did not hold it, each with what the model is told about that."""
+    notice: str = ""
+    """Why it is asked again, for the person; ``""`` where it is asked first."""
     replay: Replay = "off"
     alternatives: tuple[Provider, ...] = ()
     """Whose earlier answers are taken too, where nobody can be asked here."""

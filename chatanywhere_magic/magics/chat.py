@@ -112,10 +112,10 @@ class ChatMagics(Magics):
             return  # the extension was loaded by this very cell
         cell = self._cells.pop()
         cells.leave(cell)
-        if result.success and (gone := self.session.leave_cell(cell)):
+        if result.success and (gone := self.session.turns.leave_cell(cell)):
             numbers = ", ".join(str(index + 1) for index in gone)
             sys.stdout.write(text("notice.cell_asks_less", numbers=numbers) + "\n")
-        for warning in self.session.take_warnings():
+        for warning in self.session.conversations.take_warnings():
             sys.stderr.write(f"{warning}\n")
 
     @no_var_expand  # braces and dollars in a prompt are the prompt's
@@ -150,23 +150,11 @@ class ChatMagics(Magics):
             if given.dry_run:
                 self._preview(live)
                 return None
-            following: LiveTurn | None = live
-            while following is not None:
-                live = following
-                interrupts.stop(live)
-                painter = show_turn(
-                    self._shell,
-                    self.session,
-                    live,
-                    quiet=given.quiet,
-                    alone=self._is_untouched,
-                    form=given.format or "markdown",
-                )
-                note(live, painter, given.format or "markdown")
-                self._is_untouched = self._is_untouched and given.quiet
-                following = self.session.correction(live)
-                if following is not None and not given.quiet:
-                    sys.stdout.write(following.notice + "\n")
+            interrupts.stop(live)
+            form = given.format or "markdown"
+            painter = show_turn(self._shell, self.session, live, quiet=given.quiet, alone=self._is_untouched, form=form)
+            note(live, painter, form)
+            self._is_untouched = self._is_untouched and given.quiet
         return self._give(given, prompt, live.reply())
 
     def _give(self, given: Namespace, prompt: str, reply: Reply) -> Reply | None:
@@ -186,42 +174,34 @@ class ChatMagics(Magics):
         with Interrupts() as interrupts:
             given.model = models[0]
             first = self._prepare(given, prompt)
-            lives = [first, *(self.session.beside(first, provider=given.provider, model=name) for name in models[1:])]
-            shown = [self._side_by_side(given, interrupts, lives)]
-            while any(again := self.session.corrections(lives)):
-                asked = [live for live in again if live is not None]
-                if not given.quiet:
-                    sys.stdout.writelines(f"{live.version.model}: {live.notice}\n" for live in asked)
-                shown.append(self._side_by_side(given, interrupts, asked))
-                lives = [new or old for new, old in zip(again, lives, strict=True)]
-        chosen = lives[models.index(wanted)]
+            lives = [first, *(self.session.compare(first, provider=given.provider, model=name) for name in models[1:])]
+            interrupts.stop(first)
+            shown = self._side_by_side(lives, quiet=given.quiet)
+        last = [live.last for live in lives]
+        chosen = last[models.index(wanted)]
         # One that failed is not kept where another one is good.
-        kept = next((live for live in (chosen, *lives) if _is_good(live)), chosen)
-        self.session.choose(kept)
+        kept = next((live for live in (chosen, *last) if _is_good(live)), chosen)
+        self.session.turns.choose(kept)
         for columns in shown:
-            if columns is not None and kept in columns.lives and kept.status == "complete":
+            if kept in columns.lives and kept.status == "complete":
                 columns.finish(kept)
         if kept is not chosen and not given.quiet:
             sys.stdout.write(text("notice.kept_instead", model=kept.version.model) + "\n")
         return kept.reply()
 
-    def _side_by_side(self, given: Namespace, interrupts: Interrupts, lives: Sequence[LiveTurn]) -> Columns | None:
+    def _side_by_side(self, lives: Sequence[LiveTurn], *, quiet: bool) -> list[Columns]:
         """Ask all of `lives` and show their answers as they come; return what can show later which one is kept."""
-        interrupts.stop(lives[0])
         changed = threading.Event()
         for live in lives:
             live.listen(lambda _: changed.set())
             self.session.start(live)
-        if given.quiet:
+        if quiet:
             for live in lives:
                 live.wait()
-            return None
+            return []
         from ..render import follow_all  # loaded where there are several answers
 
-        columns = follow_all(self._shell, lives, changed, footer=self.session.footer)
-        if columns is not None:
-            columns.finish(None)
-        return columns
+        return follow_all(self._shell, lives, changed, footer=self.session.settings.footer)
 
     def _prepare(self, given: Namespace, prompt: str, *, allow_secrets: bool = False) -> LiveTurn:
         try:
@@ -242,7 +222,7 @@ class ChatMagics(Magics):
                 allow_secrets=allow_secrets or given.allow_secrets or given.dry_run,
             )
         except LeakError as leak:
-            if self.session.secrets != "ask" or not _agreed(text("ask.secrets", places=leak.places)):
+            if self.session.settings.secrets != "ask" or not _agreed(text("ask.secrets", places=leak.places)):
                 raise
         return self._prepare(given, prompt, allow_secrets=True)
 
@@ -288,7 +268,7 @@ def show_turn(
     alone: bool = False,
     form: str = "markdown",
 ) -> Painter | None:
-    """Ask what was prepared and show the answer as it comes, until it is over; return what has shown it.
+    """Ask what was prepared and show the answer as it comes, and its corrections; return what has shown the last.
 
     Parameters
     ----------
@@ -301,17 +281,26 @@ def show_turn(
         session.start(live)
         live.wait()
         return None
+    settings = session.settings
     watch = Watch(live)
     with _history_waiting(shell):
         session.start(live)  # first of all: what painting needs is loaded while it is on its way
         live.asked.wait(HEAD_START_SECONDS)
         painter = painter_for(
-            shell, footer=session.footer, reasoning=session.reasoning, rich=session.rich, alone=alone, form=form
+            shell, footer=settings.footer, reasoning=settings.reasoning, rich=settings.rich, alone=alone, form=form
         )
         watch.get_ready(painter)
         live.begun.wait(HEAD_START_SECONDS)
     watch.follow(painter)
     painter.finish(live)
+    while live.correction is not None:
+        live = live.correction
+        sys.stdout.write(live.request.notice + "\n")
+        painter = painter_for(
+            shell, footer=settings.footer, reasoning=settings.reasoning, rich=settings.rich, form=form
+        )
+        Watch(live).follow(painter)
+        painter.finish(live)
     return painter
 
 

@@ -104,14 +104,14 @@ class ChatCompleter:
     def _models(self, provider: str, typed: str) -> Iterator[SimpleCompletion]:
         # Of several models the last one is being typed.
         before, comma, last = typed.rpartition(",")
-        yield from _named([f"{before}{comma}{name}" for name in self._session.aliases], typed, "alias")
-        source = provider or self._session.provider
-        names = self._session.models.known(source)
+        yield from _named([f"{before}{comma}{name}" for name in self._session.settings.aliases], typed, "alias")
+        source = provider or self._session.settings.provider
+        names = self._session.catalog.known(source)
         yield from _named([f"{before}{comma}{name}" for name in names if name.startswith(last)], typed, "model")
 
     def _conversations(self, typed: str, *, first: bool, quoted: bool) -> Iterator[SimpleCompletion]:
         """Yield ids, and the titles that begin with what is typed; with nothing typed each would be there twice."""
-        for listed in self._session.conversations(limit=MAX_OFFERED):
+        for listed in self._session.conversations.list(limit=MAX_OFFERED):
             title = listed.title or text("label.conversation")
             if listed.id.startswith(typed):
                 yield SimpleCompletion(listed.id, type=title)

@@ -97,9 +97,9 @@ class ConversationMagics(Magics):
     @takes(_NEW)
     def chat_new(self, given: Namespace) -> None:
         """Begin a new conversation."""
-        self.session.new(private=given.private)
+        self.session.conversations.new(private=given.private)
         if given.words:
-            self.session.rename(" ".join(given.words))
+            self.session.conversations.rename(" ".join(given.words))
         _say(text("notice.new_private") if given.private else text("notice.new_conversation"))
 
     @line_magic
@@ -117,7 +117,7 @@ class ConversationMagics(Magics):
         if given.json:
             _say(codec.dumps(codec.conversation_to_json(conversation), indent=1))
             return
-        turns = [(index, self.session.turn(index)) for index in wanted] or conversation.visible
+        turns = [(index, self.session.turns.get(index)) for index in wanted] or conversation.visible
         show_history(self.session, turns, full=given.full)
 
     @no_var_expand
@@ -126,13 +126,13 @@ class ConversationMagics(Magics):
     def chat_switch(self, given: Namespace) -> None:
         """Go on with an earlier conversation."""
         if not given.words:
-            self._list(self.session.conversations(), text("notice.switch_how"))
+            self._list(self.session.conversations.list(), text("notice.switch_how"))
             return
         meant = self._meant(" ".join(given.words))
         if len(meant) > 1:
             self._list(meant, text("notice.switch_which"))
             return
-        self.session.switch(meant[0].id)
+        self.session.conversations.switch(meant[0].id)
         _say(text("notice.switched", **described(meant[0])))
         show_history(self.session, self.session.conversation.visible, last=FIRST_SCREEN)
 
@@ -147,26 +147,26 @@ class ConversationMagics(Magics):
                 raise UsageError(phrase("error.words_extra", magic="chat_forget", line=which))
             self._forget_current()
         elif not which or (_is_row(which) and not self._rows):
-            self._list(self.session.conversations(to_forget=True), text("notice.forget_how"))
+            self._list(self.session.conversations.list(to_forget=True), text("notice.forget_how"))
         elif len(named := self._named(which)) == 1:
-            self.session.forget(named[0].id)
+            self.session.conversations.forget(named[0].id)
             _say(text("notice.forgotten", **described(named[0])))
         else:  # words that stand in one are not enough to lose it by
-            found = named or self.session.conversations(which, to_forget=True) or _not_there(which)
+            found = named or self.session.conversations.list(which, to_forget=True) or _not_there(which)
             self._list(found, text("notice.forget_which"))
 
     def _forget_current(self) -> None:
-        conversation, own_id = self.session.conversation, self.session.conversation_id
+        conversation, own_id = self.session.conversation, self.session.conversations.id
         if not conversation.turns:
             _say(text("notice.no_turns"))
             return
-        self.session.forget(own_id, current=True)
+        self.session.conversations.forget(own_id, current=True)
         about = {"title": conversation.name, "turns": len(conversation.visible), "id": own_id[:SHORT_ID]}
         _say(text("notice.forgotten", **about))
 
     def _named(self, which: str) -> list[Listed]:
         """Return the conversations that a number in the list, a title, or an id as the list shows it names."""
-        everything = self.session.conversations(limit=ALL, to_forget=True)
+        everything = self.session.conversations.list(limit=ALL, to_forget=True)
         if _is_row(which):
             return self._in_row(which, self._rows, everything)
         named = [listed for listed in everything if listed.title.casefold() == which.casefold()]
@@ -175,7 +175,7 @@ class ConversationMagics(Magics):
 
     def _meant(self, which: str) -> list[Listed]:
         """Return the conversations that a number in the list, the beginning of an id, or words mean."""
-        everything = self.session.conversations(limit=ALL)
+        everything = self.session.conversations.list(limit=ALL)
         if _is_row(which):
             return self._in_row(which, self._rows or [listed.id for listed in everything], everything)
         meant = [listed for listed in everything if listed.id.startswith(which)]
@@ -187,7 +187,7 @@ class ConversationMagics(Magics):
         return [listed for listed in everything if listed.id in chosen] or _not_there(which)
 
     def _found(self, words: str) -> list[Listed]:
-        return self.session.conversations(words) or _not_there(words)
+        return self.session.conversations.list(words) or _not_there(words)
 
     def _list(self, conversations: list[Listed], note: str) -> None:
         if not conversations:
@@ -199,7 +199,7 @@ class ConversationMagics(Magics):
             for number, each in enumerate(conversations, 1)
         ]
         header = ("", text("table.title"), text("table.date"), text("table.model"), text("table.turns"), "id")
-        current = {number for number, each in enumerate(conversations) if each.id == self.session.conversation_id}
+        current = {number for number, each in enumerate(conversations) if each.id == self.session.conversations.id}
         show_table(header, rows, marked=current, note=note)
 
     @line_magic
@@ -207,10 +207,10 @@ class ConversationMagics(Magics):
     def chat_undo(self, given: Namespace) -> None:
         """Hide the last turn, or take the last undo, delete or clear back."""
         if given.back:
-            shown = self.session.restore()
+            shown = self.session.turns.redo()
             _say(text("notice.restored", count=len(shown)) if shown else text("notice.nothing_to_restore"))
             return
-        turn = self.session.undo()
+        turn = self.session.turns.undo()
         _say(text("notice.undone", question=shortened(turn.current.question)) if turn else text("notice.no_turns"))
 
     @line_magic
@@ -219,7 +219,7 @@ class ConversationMagics(Magics):
         """Ask a turn's question again, in its place."""
         index = _number(given.words[0]) if given.words else None
         with Interrupts() as interrupts:
-            live = self.session.retry(index, provider=given.provider, model=given.model or "")
+            live = self.session.turns.retry(index, provider=given.provider, model=given.model or "")
             interrupts.stop(live)
             painter = show_turn(self._shell, self.session, live)
         if live.index is not None and not show_anew(self.session, live.conversation_id, live.index):
@@ -230,10 +230,10 @@ class ConversationMagics(Magics):
     @takes(_FORK)
     def chat_fork(self, given: Namespace) -> None:
         """Begin a conversation of its own with the turns up to one of this."""
-        self.session.fork(_number(given.words[0]) if given.words else None)
+        self.session.conversations.fork(_number(given.words[0]) if given.words else None)
         _say(
             text(
-                "notice.forked", count=len(self.session.conversation.turns), id=self.session.conversation_id[:SHORT_ID]
+                "notice.forked", count=len(self.session.conversation.turns), id=self.session.conversations.id[:SHORT_ID]
             )
         )
 
@@ -243,16 +243,16 @@ class ConversationMagics(Magics):
         """Hide turns."""
         indices = list(dict.fromkeys(map(_number, given.words)))
         for index in indices:
-            self.session.turn(index)  # all of them are there, or none is hidden
+            self.session.turns.get(index)  # all of them are there, or none is hidden
         for index in indices:
-            turn = self.session.delete(index)
+            turn = self.session.turns.delete(index)
             _say(text("notice.undone", question=shortened(turn.current.question)))
 
     @line_magic
     @takes(_CLEAR)
     def chat_clear(self, _given: Namespace) -> None:
         """Hide every turn."""
-        count = self.session.clear()
+        count = self.session.turns.clear()
         _say(text("notice.cleared", count=count) if count else text("notice.no_turns"))
 
     @no_var_expand
@@ -260,7 +260,7 @@ class ConversationMagics(Magics):
     @takes(_RENAME)
     def chat_rename(self, given: Namespace) -> None:
         """Give the conversation a title."""
-        self.session.rename(" ".join(given.words))
+        self.session.conversations.rename(" ".join(given.words))
         _say(text("notice.renamed", title=self.session.conversation.name))
 
     @line_magic
@@ -268,7 +268,7 @@ class ConversationMagics(Magics):
     def chat_pin(self, given: Namespace) -> None:
         """Never leave a turn out of what is sent."""
         index = _number(given.words[0]) if given.words else self._last()
-        turn = self.session.pin(index, pinned=not given.off)
+        turn = self.session.turns.pin(index, pinned=not given.off)
         question = shortened(turn.current.question)
         _say(text("notice.unpinned", question=question) if given.off else text("notice.pinned", question=question))
 
@@ -278,16 +278,16 @@ class ConversationMagics(Magics):
         """Compare a turn's versions, and choose which is sent."""
         index = _number(given.words[0]) if given.words else self._last()
         if given.select is not None:
-            self.session.select(index, given.select)
-            show_anew(self.session, self.session.conversation_id, index)
-        show_versions(index, self.session.turn(index))
+            self.session.turns.select(index, given.select)
+            show_anew(self.session, self.session.conversations.id, index)
+        show_versions(index, self.session.turns.get(index))
 
     @no_var_expand
     @line_magic
     @takes(_SEARCH)
     def chat_search(self, given: Namespace) -> None:
         """Find words in all conversations."""
-        found = self.session.search(" ".join(given.words))
+        found = self.session.conversations.search(" ".join(given.words))
         if not found:
             _say(text("notice.nothing_found"))
             return
@@ -300,9 +300,9 @@ class ConversationMagics(Magics):
         """Write the conversation into a file, or show it as one."""
         name = given.words[0] if given.words else "-"
         if name == "-":
-            _say(self.session.export(given.format or "md").rstrip("\n"))
+            _say(self.session.conversations.export(given.format or "md").rstrip("\n"))
             return
-        document = self.session.export(given.format or name)
+        document = self.session.conversations.export(given.format or name)
         try:
             write_whole(_file(name), document, replace=given.force)
         except FileExistsError:
@@ -323,7 +323,7 @@ class ConversationMagics(Magics):
                 document = file.read(codec.MAX_DOCUMENT + 1)  # of which reading refuses the last
         except OSError as error:
             raise UsageError(phrase("error.file", path=name, reason=error.strerror or type(error).__name__)) from None
-        left_out = self.session.import_(document, given.format or name, replay=given.replay)
+        left_out = self.session.conversations.import_(document, given.format or name, replay=given.replay)
         _say(text("notice.imported", path=Path(name).name, count=len(self.session.conversation.visible)))
         if left_out:
             _say(text("notice.import_left_out", count=left_out))

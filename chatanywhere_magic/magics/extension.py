@@ -61,14 +61,14 @@ def load(shell: InteractiveShell) -> None:
     shell.input_transformers_cleanup.append(LinesAsTyped(partial(is_free, shell)))
     # IPython annotates the list with InteractiveShell; it holds whatever %config can set.
     configurables: list[Any] = shell.configurables
-    configurables.append(session)
-    session.update_config(shell.config)
+    configurables.append(session.settings)
+    session.settings.update_config(shell.config)
     shell.Completer.custom_matchers.append(ChatCompleter(shell, session).match)
     _loaded[id(shell)] = added
     if renamed:
         sys.stdout.write(text("notice.renamed_magics", theirs=_spelt(renamed), ours=_spelt(renamed.values())) + "\n")
     notebook = notebook_path(shell)
-    session.keep(notebook)
+    session.conversations.keep(notebook)
     take_up(session, notebook)
 
 
@@ -85,7 +85,7 @@ def unload(shell: InteractiveShell) -> None:
         if isinstance(magics, ChatMagics):
             shell.events.unregister("pre_run_cell", magics.begin_cell)
             shell.events.unregister("post_run_cell", magics.end_cell)
-            configurables.remove(magics.session)
+            configurables.remove(magics.session.settings)
             if isinstance(magics.session.names, KernelNames):
                 magics.session.names.end()
             magics.session.names = None

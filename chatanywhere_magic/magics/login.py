@@ -68,7 +68,7 @@ class LoginMagics(Magics):
         secret = _typed(owner)
         checked = "" if given.unchecked else self._checked(provider, secret)
         keep(owner, secret, place)
-        self.session.models.forget()
+        self.session.catalog.forget()
         lines = [text("notice.key_kept", provider=provider.name, host=_host(owner), place=_place(place)), checked]
         if places_of(owner)[0] != place:
             lines.append(text("notice.key_shadowed", place=_place(places_of(owner)[0], owner)))
@@ -81,7 +81,7 @@ class LoginMagics(Magics):
         """Forget the key of a provider that ``%chat_login`` kept."""
         provider, owner = self._owner(given.words)
         gone = forget(owner)
-        self.session.models.forget()
+        self.session.catalog.forget()
         if gone:
             places = ", ".join(_place(place) for place in gone)
             lines = [text("notice.key_forgotten", provider=provider.name, host=_host(owner), places=places)]
@@ -97,18 +97,18 @@ class LoginMagics(Magics):
         """Show who would answer now, where each key comes from, versions and directories."""
         rows: list[list[str]] = []
         try:
-            chosen: Provider | None = self.session.provider_for()
+            chosen: Provider | None = self.session.catalog.provider()
         except ConfigurationError as error:
             chosen = None
             rows.append([text("label.provider"), str(error)])
         if chosen is not None:
-            model = self.session.model or chosen.default_model or text("label.own_choice")
+            model = self.session.settings.model or chosen.default_model or text("label.own_choice")
             rows.append([text("label.provider"), f"{chosen.name} · {model}"])
             if chosen.address():
                 rows.append([text("label.address"), _without_user(chosen.address())])
         rows += [[text("label.key", provider=name), _key_state(name)] for name in provider_names()]
         turns = len(self.session.conversation.visible)
-        rows.append([text("label.conversation"), text("label.turns", count=turns, id=self.session.conversation_id)])
+        rows.append([text("label.conversation"), text("label.turns", count=turns, id=self.session.conversations.id)])
         rows.append([text("label.data"), str(data_directory())])
         rows.append([text("label.settings"), str(config_directory())])
         installed = [f"{package} {number}" for package in _PACKAGES if (number := _version(package))]
@@ -128,14 +128,14 @@ class LoginMagics(Magics):
 
     def _usual(self) -> Provider:
         """Return the provider to log in at where none is named: the session's, else ChatAnywhere."""
-        if self.session.provider:
-            return self.session.provider_for()
+        if self.session.settings.provider:
+            return self.session.catalog.provider()
         return get_provider("chatanywhere")
 
     def _checked(self, provider: Provider, secret: Secret) -> str:
         """Try the key by asking for the list of models, and return what came of it."""
         try:
-            names = waited_for(self.session.models.try_key(provider, secret))
+            names = waited_for(self.session.catalog.try_key(provider, secret))
         except NotFoundError:  # some servers have no such list, and say so only to those they know
             return text("notice.key_unchecked")
         return text("notice.key_checked", count=len(names))

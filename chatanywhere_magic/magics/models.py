@@ -39,24 +39,24 @@ class ModelMagics(Magics):
     @takes(_MODELS)
     def chat_models(self, given: Namespace) -> None:
         """Show the models that a provider has, of those with all words in their name."""
-        source = given.provider or self.session.provider
-        provider = self.session.provider_for(source)
+        source = given.provider or self.session.settings.provider
+        provider = self.session.catalog.provider(source)
         note = text("label.of_provider", provider=provider.name)
         try:
-            names = waited_for(self.session.models.fetch(source))
+            names = waited_for(self.session.catalog.fetch(source))
         except ChatError as error:
-            names = self.session.models.known(source)
+            names = self.session.catalog.known(source)
             if not names:
                 raise
             note = str(error)
-        current = provider.model_for("" if given.provider else self.session.model)
+        current = provider.model_for("" if given.provider else self.session.settings.model)
         if not current and len(names) == 1:
             current = names[0]
         words = [word.casefold() for word in given.words]
         shown = [name for name in names if all(word in name.casefold() for word in words)]
         if not shown:
             raise ChatError(phrase("error.no_models", provider=provider.name, words=" ".join(given.words)))
-        aliases = {model: alias for alias, model in self.session.aliases.items()}
+        aliases = {model: alias for alias, model in self.session.settings.aliases.items()}
         rows = [
             [name, provider.about_model(name) or aliases.get(f"{provider.name}/{name}", aliases.get(name, ""))]
             for name in shown
@@ -73,9 +73,9 @@ class ModelMagics(Magics):
         """Show what this session asked of each model, and the balance where the provider tells it."""
         rows = [
             [provider, model, str(spent.answers), grouped(spent.prompt_tokens), grouped(spent.completion_tokens)]
-            for (provider, model), spent in self.session.usage_totals.by_model.items()
+            for (provider, model), spent in self.session.usage.by_model.items()
         ]
-        unreported = sum(spent.unreported for spent in self.session.usage_totals.by_model.values())
+        unreported = sum(spent.unreported for spent in self.session.usage.by_model.values())
         notes = [text("label.unreported", count=unreported)] if unreported else []
         notes += self._balance()
         header = [
@@ -90,10 +90,10 @@ class ModelMagics(Magics):
     def _balance(self) -> list[str]:
         """Ask the session's provider what is left, if it can tell."""
         try:
-            provider: Any = self.session.provider_for()
+            provider: Any = self.session.catalog.provider()
             if not hasattr(provider, "balance"):
                 return []
-            total, used = waited_for(self.session.ask_provider(provider.balance))
+            total, used = waited_for(self.session.engine.submit(provider.balance(**self.session.settings.network)))
         except ChatError as error:
             return [str(error)]
         known = total is not None and used is not None

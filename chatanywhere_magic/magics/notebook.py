@@ -42,18 +42,23 @@ def notebook_path(shell: InteractiveShell) -> str:
 
 def take_up(session: ChatSession, notebook: str) -> None:
     """Say that the notebook has an earlier conversation, or go on with it, as the session's option says."""
-    if not notebook or session.resume == "never" or session.conversation.turns or not session.has_kept:
+    if (
+        not notebook
+        or session.settings.resume == "never"
+        or session.conversation.turns
+        or not session.conversations.has_kept
+    ):
         return
     named = _ids(notebook)
     earlier = _earlier(session, notebook, named or set())
     if earlier is None:
         return
     if earlier.notebook != notebook:
-        session.claim(earlier.id)
+        session.conversations.claim(earlier.id)
     # A notebook in which no answer stands may be another one, under a name that became free: that is asked.
     is_certain = named is None or earlier.id in named
-    if session.resume == "always" and is_certain:
-        session.switch(earlier.id)
+    if session.settings.resume == "always" and is_certain:
+        session.conversations.switch(earlier.id)
         sys.stdout.write(text("notice.resumed", **described(earlier)) + "\n")
     else:
         sys.stdout.write(text("notice.can_resume", **described(earlier)) + "\n")
@@ -65,9 +70,9 @@ def _earlier(session: ChatSession, notebook: str, named: set[str]) -> Listed | N
     A notebook that was renamed or moved is known by what stands in it. A copy is not: the conversation is that of the
     notebook that was copied.
     """
-    found = session.conversations(limit=ALL, notebook=notebook)
+    found = session.conversations.list(limit=ALL, notebook=notebook)
     if named.isdisjoint(listed.id for listed in found):
-        everything = session.conversations(limit=ALL) if named else []
+        everything = session.conversations.list(limit=ALL) if named else []
         moved = [listed for listed in everything if listed.id in named and not _stands_there(listed)]
         found = [*moved, *found]
     return found[0] if found else None

@@ -41,11 +41,18 @@ def show_anew(session: ChatSession, conversation_id: str, index: int) -> bool:
     place = _places.get((conversation_id, index))
     if place is None:
         return False
-    turn = session.shown_turn(conversation_id, index)
+    turn = session.turns.shown(conversation_id, index)
     if turn is not None and turn.current.is_sent and hash(turn.current.question) == place.question:
         from ..render import repaint  # where there is an output, there is a notebook
 
         version = turn.current
         about = turn_metadata(version, conversation=conversation_id, turn=index, number=turn.selected)
-        repaint(place.handle, version, about, footer=session.footer, reasoning=session.reasoning, form=place.form)
+        repaint(
+            place.handle,
+            version,
+            about,
+            footer=session.settings.footer,
+            reasoning=session.settings.reasoning,
+            form=place.form,
+        )
     return True

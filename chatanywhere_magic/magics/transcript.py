@@ -34,7 +34,7 @@ def show_history(
         sys.stdout.write(text("notice.no_turns") + "\n")
         return
     shown = turns[-last:] if last else turns
-    left_out = set(session.left_out())
+    left_out = set(session.turns.left_out())
     if full:
         _show_full(shown, left_out)
         return
@@ -60,7 +60,7 @@ def show_history(
     note = [text("notice.earlier_turns", count=len(turns) - len(shown))] if len(shown) < len(turns) else []
     if left_out:
         note.append(text("notice.next_leaves_out", count=len(left_out)))
-    used, limit, estimated = session.context_used()
+    used, limit, estimated = session.turns.context_used()
     if limit:
         note.append(f"{'≈ ' if estimated else ''}{text('notice.context', used=used, limit=limit)}")
     show_table(header, rows, note=" · ".join(note))

@@ -60,7 +60,7 @@ class Actions:
             origin=Origin("panel"),
             attachments=attachments,
             namespace=self._session.names,
-            allow_secrets=allow_secrets and self._session.secrets == "ask",
+            allow_secrets=allow_secrets and self._session.settings.secrets == "ask",
         )
         self._session.start(live)
 
@@ -70,10 +70,10 @@ class Actions:
 
     def take_back(self, turn: int) -> None:
         """Take back a question that waits for the turns before it."""
-        live = self._session.running.get(turn)
+        live = self._session.turns.running.get(turn)
         if live is None or live.status != "queued":
             raise ConfigurationError(phrase("panel.too_late"))
-        self._session.delete(turn)
+        self._session.turns.delete(turn)
 
     def command(self, name: str, argument: str) -> Any:
         """Do what a person typed behind a ``/``."""
@@ -89,51 +89,51 @@ class Actions:
 
     def retry(self, turn: int | None = None, provider: str = "", model: str = "") -> None:
         """Ask a turn's question again, or the last one's."""
-        self._session.start(self._session.retry(turn, provider=provider or None, model=model))
+        self._session.start(self._session.turns.retry(turn, provider=provider or None, model=model))
 
     def revise(self, turn: int, text: str) -> None:
         """Ask another question in a turn's place."""
-        self._session.start(self._session.revise(turn, text, namespace=self._session.names))
+        self._session.start(self._session.turns.revise(turn, text, namespace=self._session.names))
 
     def select(self, turn: int, version: int) -> None:
         """Show and send another version of a turn."""
-        self._session.select(turn, version)
+        self._session.turns.select(turn, version)
 
     def pin(self, turn: int, *, pinned: bool) -> None:
         """Have a turn always sent, or not."""
-        self._session.pin(turn, pinned)
+        self._session.turns.pin(turn, pinned)
 
     def delete(self, turn: int) -> None:
         """Hide a turn."""
-        self._session.delete(turn)
+        self._session.turns.delete(turn)
 
     def fork(self, turn: int | None = None) -> None:
         """Go on from a turn, or from the last one, in a conversation of its own."""
-        self._session.fork(turn)
+        self._session.conversations.fork(turn)
 
     # --- the conversation -----------------------------------------------------------------------------------------
 
     def new(self) -> None:
         """Begin a new conversation."""
-        self._session.new()
+        self._session.conversations.new()
 
     def undo(self) -> None:
         """Hide the last turn."""
-        if self._session.undo() is None:
+        if self._session.turns.undo() is None:
             raise ConfigurationError(phrase("panel.nothing_to_undo"))
 
     def restore(self) -> None:
         """Take the last undo, delete or clear back."""
-        if not self._session.restore():
+        if not self._session.turns.redo():
             raise ConfigurationError(phrase("panel.nothing_to_undo"))
 
     def clear(self) -> None:
         """Hide all turns."""
-        self._session.clear()
+        self._session.turns.clear()
 
     def rename(self, title: str) -> None:
         """Give the conversation a title."""
-        self._session.rename(title)
+        self._session.conversations.rename(title)
 
     def conversations(self, search: str) -> list[dict[str, Any]]:
         """Return the conversations, or those in which the words stand."""
@@ -142,18 +142,18 @@ class Actions:
                 "id": each.id,
                 "title": each.title,
                 "detail": time.strftime("%Y-%m-%d %H:%M", time.localtime(each.updated)),
-                "open": each.id == self._session.conversation_id,
+                "open": each.id == self._session.conversations.id,
             }
-            for each in self._session.conversations(search)
+            for each in self._session.conversations.list(search)
         ]
 
     def switch(self, conversation: str) -> None:
         """Go on with another conversation."""
-        self._session.switch(conversation)
+        self._session.conversations.switch(conversation)
 
     def export(self, format: str) -> dict[str, str]:  # noqa: A002 - the field's name
         """Return the conversation as a document, for the browser to save."""
-        return {"name": f"chat.{format}", "text": self._session.export(format)}
+        return {"name": f"chat.{format}", "text": self._session.conversations.export(format)}
 
     # --- who answers, and how -------------------------------------------------------------------------------------
 
@@ -162,7 +162,7 @@ class Actions:
         return [
             {"provider": name, "model": model, "detail": name}
             for name, provider in self._providers()
-            for model in dict.fromkeys([provider.default_model, *self._session.models.known(name)])
+            for model in dict.fromkeys([provider.default_model, *self._session.catalog.known(name)])
         ]
 
     def _providers(self) -> Iterator[tuple[str, Provider]]:
@@ -178,8 +178,8 @@ class Actions:
         """Choose who answers from now on."""
         if provider:
             get_provider(provider).check(model)
-            self._session.provider = provider
-        self._session.model = model
+            self._session.settings.provider = provider
+        self._session.settings.model = model
 
     def option(self, name: str, words: str = "", number: float | None = None) -> None:
         """Set one of the session's options; without a number it gets its default."""
@@ -187,7 +187,7 @@ class Actions:
         if name == "system":
             value = words
         elif number is None:
-            value = self._session.trait_defaults(name)
+            value = self._session.settings.trait_defaults(name)
         else:
             value = number if name == "temperature" else int(number)
         try:
@@ -197,7 +197,7 @@ class Actions:
 
     def preset(self, name: str) -> None:
         """Set the options that a preset names."""
-        self._session.use_preset(name)
+        self._session.settings.use_preset(name)
 
     # --- the composer ---------------------------------------------------------------------------------------------
 

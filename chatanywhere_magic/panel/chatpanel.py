@@ -47,7 +47,7 @@ class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         self._curtain = ipywidgets.Box([self._rich], layout={"display": "none"})
         super().__init__([self._curtain])
         self.add_class("chatanywhere-panel")
-        self.session.call_later(PATIENCE, self._give_up)
+        self.session.engine.call_later(PATIENCE, self._give_up)
 
     def close(self) -> None:
         """Close the panel; the conversation goes on."""
@@ -91,7 +91,7 @@ class _Transcript:
         self._session = session
         self._handles: list[DisplayHandle] = []
         self._is_scheduled = False
-        self._end_listening: Callable[[], None] = session.listen(self._on_change)
+        self._end_listening: Callable[[], None] = session.conversations.listen(self._on_change)
 
     def show(self) -> None:
         """Show it in one more place."""
@@ -107,7 +107,7 @@ class _Transcript:
         ended = live is not None and live.status not in {"queued", "streaming"}
         if (ended or change == "reset") and not self._is_scheduled:
             self._is_scheduled = True
-            self._session.call_later(TRANSCRIPT_SECONDS, self._write)
+            self._session.engine.call_later(TRANSCRIPT_SECONDS, self._write)
 
     def _write(self) -> None:
         self._is_scheduled = False

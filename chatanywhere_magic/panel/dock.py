@@ -63,7 +63,7 @@ class Dock:
     def show(self) -> None:
         """Dock the panel as soon as the page answers, and say so below the cell; or show it there."""
         self._note.display(_Words(text("panel.docking")))
-        self._panel.session.call_later(PATIENCE, self._give_up)
+        self._panel.session.engine.call_later(PATIENCE, self._give_up)
 
     def close(self) -> None:
         """Leave the place; the panel is closed by whoever made it."""

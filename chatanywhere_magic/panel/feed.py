@@ -48,7 +48,7 @@ class Feed:
             self._start()
             return [], None
         visible = self._session.conversation.visible
-        running = self._session.running
+        running = self._session.turns.running
         found = [change for index, turn in visible if (change := self._change(index, turn, running.get(index)))]
         order = [index for index, _ in visible]
         if order == self._order:
@@ -97,7 +97,7 @@ class Feed:
                 continue
             if not shown.head:
                 turn = shown.turn
-                shown.head = head_of(turn, shown.version or turn.current, None, footer=self._session.footer)
+                shown.head = head_of(turn, shown.version or turn.current, None, footer=self._session.settings.footer)
             found.append({"turn": index, "fresh": True, "head": shown.head, **shown.whole()})
         return found
 
@@ -106,13 +106,13 @@ class Feed:
         """Whether a turn shows for how long it has been waiting."""
         return any(
             live.status in {"queued", "streaming"} and not live.answer_since(0)[1]
-            for live in self._session.running.values()
+            for live in self._session.turns.running.values()
         )
 
     def _start(self) -> None:
         """Take note of all turns; what is not asked for is not rendered."""
         self._has_begun = True
-        running = self._session.running
+        running = self._session.turns.running
         visible = self._session.conversation.visible
         self._order = [index for index, _ in visible]
         for index, turn in visible:
@@ -123,7 +123,7 @@ class Feed:
             if live is not None:
                 shown.growth = _Growth(live)
                 shown.growth.more()
-                shown.head = head_of(turn, live.version, live, footer=self._session.footer)
+                shown.head = head_of(turn, live.version, live, footer=self._session.settings.footer)
 
     def _change(self, index: int, turn: Turn, live: LiveTurn | None) -> Change | None:
         shown = self._shown.get(index)
@@ -136,7 +136,7 @@ class Feed:
         if shown is None:
             shown = self._shown[index] = _Shown(turn)
         change.update(shown.follow(turn, version, live))
-        head = head_of(turn, version, live, footer=self._session.footer)
+        head = head_of(turn, version, live, footer=self._session.settings.footer)
         if head != shown.head:
             shown.head = change["head"] = head
         return change if len(change) > 1 else None

@@ -14,40 +14,40 @@ if TYPE_CHECKING:
 def header_of(session: ChatSession) -> dict[str, Any]:
     """Return the fields of ``Header`` in ``page/protocol.js``."""
     conversation = session.conversation
-    used, limit, estimated = session.context_used()
+    used, limit, estimated = session.turns.context_used()
     usages = [version.usage for turn in conversation.turns for version in turn.versions if version.usage is not None]
     return {
         "title": conversation.name,
-        "running": bool(session.running),
+        "running": bool(session.turns.running),
         "used": used,
         "limit": limit,
         "estimated": estimated,
         "prompt_tokens": sum(usage.prompt_tokens or 0 for usage in usages),
         "completion_tokens": sum(usage.completion_tokens or 0 for usage in usages),
-        "system": session.system,
-        "temperature": session.temperature,
-        "max_tokens": session.max_tokens,
-        "budget": session.budget,
-        "preset": session.preset,
-        "presets": list(session.presets),
+        "system": session.settings.system,
+        "temperature": session.settings.temperature,
+        "max_tokens": session.settings.max_tokens,
+        "budget": session.settings.budget,
+        "preset": session.settings.preset,
+        "presets": list(session.settings.presets),
         **_turn_loop(session),
     }
 
 
 def _turn_loop(session: ChatSession) -> dict[str, Any]:
     """Return who answers; or, if nobody can, what can be done about it."""
-    found = {"provider": "", "model": session.model, "trouble": [], "embedded": False}
-    source = session.provider
+    found = {"provider": "", "model": session.settings.model, "trouble": [], "embedded": False}
+    source = session.settings.provider
     try:
         if not source:
             provider = choose_provider()
         else:
             provider = get_provider(source) if isinstance(source, str) else wrap(source)
-        provider.check(session.model)
+        provider.check(session.settings.model)
     except ChatError as error:
         ways = [text("panel.way_key"), text("panel.way_server"), text("panel.way_embedded")]
         return {**found, "trouble": [str(error)] if source else ways, "embedded": _has_embedded_model()}
-    return {**found, "provider": provider.name, "model": session.model or provider.default_model}
+    return {**found, "provider": provider.name, "model": session.settings.model or provider.default_model}
 
 
 def _has_embedded_model() -> bool:

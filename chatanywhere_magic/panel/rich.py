@@ -56,7 +56,7 @@ class RichPanel(anywidget.AnyWidget):
         self._on_page = on_page
         self._feed = Feed(session)
         self._pages: set[str] = set()
-        self._conversation_id = session.conversation_id
+        self._conversation_id = session.conversations.id
         self._sequence = 0
         self._header: dict[str, Any] = {}
         """What pages know of it."""
@@ -73,15 +73,15 @@ class RichPanel(anywidget.AnyWidget):
         super().__init__(layout={"flex": "1 1 auto", "width": "100%"})
         answer_in_own_subshell(self)
         self.on_msg(self._hear)
-        self._end_listening = session.listen(self._on_change)
-        session.observe(self._on_option, OPTIONS)
+        self._end_listening = session.conversations.listen(self._on_change)
+        session.settings.observe(self._on_option, OPTIONS)
 
     def close(self) -> None:
         """Close it in all pages; the conversation goes on."""
         if not self._is_closed:  # ipywidgets closes once more what it collects
             self._is_closed = True
             self._end_listening()
-            self._session.unobserve(self._on_option, OPTIONS)
+            self._session.settings.unobserve(self._on_option, OPTIONS)
             super().close()
 
     # --- what pages say, on the kernel's threads ------------------------------------------------------------------
@@ -95,12 +95,14 @@ class RichPanel(anywidget.AnyWidget):
         if command.name == "hello":
             self._on_page()
             self._pages.add(command.fields["page"])
-            self._session.call_later(0, lambda: self._greet(command.fields["page"]))
+            self._session.engine.call_later(0, lambda: self._greet(command.fields["page"]))
         elif command.name == "fetch":
-            self._session.call_later(0, lambda: self._fill(**command.fields, conversation_id=self._conversation_id))
+            self._session.engine.call_later(
+                0, lambda: self._fill(**command.fields, conversation_id=self._conversation_id)
+            )
         elif command.name == "bye":
             self._pages.discard(command.fields["page"])
-            self._session.call_later(0, self._rest)
+            self._session.engine.call_later(0, self._rest)
         else:
             self._answer(command)
 
@@ -109,7 +111,7 @@ class RichPanel(anywidget.AnyWidget):
         try:
             answer["data"] = carry_out(self._session, command)
         except LeakError as error:
-            answer.update(ok=False, words=str(error), may_send=self._session.secrets == "ask")
+            answer.update(ok=False, words=str(error), may_send=self._session.settings.secrets == "ask")
         except ChatError as error:
             answer.update(ok=False, words=str(error))
         except Exception:  # noqa: BLE001 - a provider's class is anybody's code, and the page waits
@@ -127,7 +129,7 @@ class RichPanel(anywidget.AnyWidget):
     def _on_option(self, change: dict[str, Any]) -> None:
         self._is_header_old = True
         if change["name"] == "language":
-            self._session.call_later(0, self._begin_anew)
+            self._session.engine.call_later(0, self._begin_anew)
         self._schedule()
 
     def _schedule(self, *, at_once: bool = False) -> None:
@@ -138,7 +140,7 @@ class RichPanel(anywidget.AnyWidget):
         if self._pages and not self._is_closed and (at_once or not self._is_scheduled):
             self._is_scheduled = True
             since = time.monotonic() - self._told
-            self._session.call_later(0 if at_once else max(0, self._pause - since), self._tell)
+            self._session.engine.call_later(0 if at_once else max(0, self._pause - since), self._tell)
 
     # --- what pages are told, on the engine's thread ----------------------------------------------------------------
 
@@ -146,7 +148,7 @@ class RichPanel(anywidget.AnyWidget):
         self._is_scheduled = False
         if self._is_closed:
             return
-        if self._session.conversation_id != self._conversation_id:
+        if self._session.conversations.id != self._conversation_id:
             self._begin_anew()
             return
         began = time.monotonic()
@@ -154,7 +156,7 @@ class RichPanel(anywidget.AnyWidget):
         message: dict[str, Any] = {"type": "changes", "changes": changes}
         if order is not None:
             message["order"] = order
-        running = len(self._session.running)
+        running = len(self._session.turns.running)
         if order is not None or running != self._running:
             self._running = running
             self._is_header_old = True
@@ -168,7 +170,7 @@ class RichPanel(anywidget.AnyWidget):
         self._pause = max(PAINT_SECONDS, SHARE * (self._told - began))
         if self._feed.is_waiting and not self._is_ticking:
             self._is_ticking = True
-            self._session.call_later(1.0, self._tick)
+            self._session.engine.call_later(1.0, self._tick)
 
     def _tick(self) -> None:
         """Count the seconds of waiting."""
@@ -183,7 +185,7 @@ class RichPanel(anywidget.AnyWidget):
     def _begin_anew(self) -> None:
         """Have all pages show what is now another conversation, or the same one in another language."""
         self._feed.reset()
-        self._conversation_id = self._session.conversation_id
+        self._conversation_id = self._session.conversations.id
         self._greet(EVERY_PAGE)
 
     def _greet(self, page: str) -> None:
@@ -217,7 +219,7 @@ class RichPanel(anywidget.AnyWidget):
         count = self._feed.batch(turns[:FILL_TURNS])
         self._publish({"type": "fill", "page": page, "changes": self._feed.whole(turns[:count])})
         pause = max(FILL_SECONDS, SHARE * (time.monotonic() - began))
-        self._session.call_later(pause, lambda: self._fill(page, turns[count:], conversation_id))
+        self._session.engine.call_later(pause, lambda: self._fill(page, turns[count:], conversation_id))
 
     def _publish(self, message: dict[str, Any]) -> None:
         with self._sending:

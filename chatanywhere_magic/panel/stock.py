@@ -66,7 +66,7 @@ class StockPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
         super().__init__([log, self._composer, controls])
         for widget in (self._composer, self._send_button, self._stop_button):
             answer_in_own_subshell(widget)
-        self._end_listening = self.session.listen(self._on_change)
+        self._end_listening = self.session.conversations.listen(self._on_change)
         self._paint()
 
     def close(self) -> None:
@@ -96,13 +96,13 @@ class StockPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
     def _on_change(self, _change: Change, _live: LiveTurn | None) -> None:
         if not self._scheduled:
             self._scheduled = True
-            self.session.call_later(self._pause, self._paint)
+            self.session.engine.call_later(self._pause, self._paint)
 
     def _paint(self) -> None:
         self._scheduled = False
         began = time.monotonic()
         with self._painting:
-            live = {turn.index: turn for turn in self.session.live if turn.index is not None}
+            live = {turn.index: turn for turn in self.session.turns.live if turn.index is not None}
             self._stop_button.disabled = not live
             boxes = list(self._turns.children)
             turns = self.session.conversation.turns
@@ -116,7 +116,7 @@ class StockPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
                     self._shown.append(())
                 if self._shown[index] != mark:
                     self._shown[index] = mark
-                    boxes[index].show(version, notice, footer=self.session.footer)
+                    boxes[index].show(version, notice, footer=self.session.settings.footer)
             gone = boxes[len(turns) :]
             del boxes[len(turns) :], self._shown[len(turns) :]
             if len(boxes) != len(self._turns.children):

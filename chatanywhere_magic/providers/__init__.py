@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from ..core import lazy_exports
 
 if TYPE_CHECKING:
-    from .catalog import Catalog, meant_model
     from .chatanywhere import ChatAnywhere, ChatAnywhereAPI
     from .contract import AsyncGeneratorProvider, Provider
     from .local import Local
@@ -18,7 +17,6 @@ else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
         {
-            "catalog": "Catalog meant_model",
             "chatanywhere": "ChatAnywhere ChatAnywhereAPI",
             "contract": "AsyncGeneratorProvider Provider",
             "local": "Local",
@@ -31,7 +29,6 @@ else:
 __all__ = [
     "CHOICE_ORDER",
     "AsyncGeneratorProvider",
-    "Catalog",
     "ChatAnywhere",
     "ChatAnywhereAPI",
     "Local",
@@ -41,7 +38,6 @@ __all__ = [
     "Scripted",
     "choose_provider",
     "get_provider",
-    "meant_model",
     "provider_names",
     "register",
     "wrap",

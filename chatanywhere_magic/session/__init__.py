@@ -1,4 +1,4 @@
-"""The conversation in motion: asking, queueing, streaming, stopping and saving."""
+"""The conversation in motion: turns that queue, stream, stop and are saved."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from .autosave import data_directory
     from .cells import Cell
     from .interrupts import Interrupts
+    from .listeners import Change
     from .live_turn import LiveTurn
     from .session import ChatSession, get_session
     from .settings import MAX_TEMPERATURE
-    from .turn_loop import Change
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
@@ -22,10 +22,10 @@ else:
             "autosave": "data_directory",
             "cells": "Cell cells",
             "interrupts": "Interrupts",
+            "listeners": "Change",
             "live_turn": "LiveTurn",
             "session": "ChatSession get_session",
             "settings": "MAX_TEMPERATURE",
-            "turn_loop": "Change",
         },
     )
 

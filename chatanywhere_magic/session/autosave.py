@@ -38,23 +38,15 @@ class Autosave:
 
     The store is opened by the first thing that needs it, and lives on the engine's worker: whatever the disk does,
     neither a stream nor the kernel waits for it. Until :meth:`begin` nothing is read or written.
-
-    Parameters
-    ----------
-    snapshot : callable
-        Gives a conversation as it stands, with the text so far of what streams in it.
     """
 
-    def __init__(
-        self, engine: Engine, settings: Settings, snapshot: Callable[[OpenConversation], Conversation]
-    ) -> None:
+    def __init__(self, engine: Engine, settings: Settings) -> None:
         self.notebook = ""
         """The notebook to which the conversations of this kernel belong."""
         self.warnings: list[str] = []
-        """What the person has not been told yet."""
+        """What the person has not seen yet."""
         self._engine = engine
         self._settings = settings
-        self._snapshot = snapshot
         self._begun = False
         self._store: Store | None = None
         self.problem = ""
@@ -94,7 +86,7 @@ class Autosave:
             self._timer = asyncio.get_running_loop().call_later(0 if at_once else SAVE_SECONDS, self._write)
 
     def _may_keep(self, opened: OpenConversation) -> bool:
-        """Tell whether it may be written. What was said while the option was off is not, even when it is on again."""
+        """Return whether it may be written. What was said while the option was off is not, even when it is on again."""
         if self._begun and not self._settings.persist:
             opened.private = True
         return self._begun and not opened.private
@@ -135,7 +127,7 @@ class Autosave:
             self.changed(opened, at_once=opened.is_settled)
 
     def _draft(self, opened: OpenConversation) -> tuple[str, Conversation]:
-        return opened.id, self._snapshot(opened)
+        return opened.id, opened.snapshot()
 
     # --- reading, from any thread ----------------------------------------------------------------------------------
 
@@ -207,13 +199,13 @@ class Autosave:
         return self._store
 
     def _attempt(self, action: Callable[[Store], T], otherwise: T) -> T:
-        """Do something with the store. Whatever is wrong with it is told, once, and nothing else suffers."""
+        """Do something with the store. If it fails, a warning says why, once, and nothing else suffers."""
         try:
             done = action(store := self._opened())
-            self._tell(store.problem)
-        except Exception as caught:  # noqa: BLE001 - a disk, a database, a home directory that is none
+            self._warn(store.problem)
+        except Exception as caught:  # noqa: BLE001 - a disk, a database, a home directory that is missing
             _log.debug("the store failed", exc_info=True)
-            self._tell(text("store.other", path=DIRECTORY_VARIABLE, reason=type(caught).__name__))
+            self._warn(text("store.other", path=DIRECTORY_VARIABLE, reason=type(caught).__name__))
             return otherwise
         return done
 
@@ -225,7 +217,7 @@ class Autosave:
         if drafts:
             self._attempt(save, None)
 
-    def _tell(self, problem: str) -> None:
+    def _warn(self, problem: str) -> None:
         if problem and problem != self.problem:
             self.warnings.append(problem)
         self.problem = problem or self.problem
@@ -238,7 +230,7 @@ class Autosave:
 
 def _is_there() -> bool:
     """Whether anything was ever kept on this machine."""
-    with suppress(OSError, RuntimeError):  # a directory that may not be read, a home that is none
+    with suppress(OSError, RuntimeError):  # a directory that may not be read, a home that is missing
         return any(data_directory().glob("*.db"))
     return False
 

@@ -1,4 +1,4 @@
-"""The thread on which every provider runs: one private event loop, beside the kernel's and never touching it."""
+"""The thread on which every provider runs: one private event loop, which never touches the kernel's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class EngineLoop(_BaseLoop):
     def __init__(self) -> None:
         super().__init__()
         self.at_close: list[Callable[[], Awaitable[None]]] = []
-        """Run before the loop is closed: whoever keeps something open on it, such as connections, says so here."""
+        """Run before the loop is closed, to close what is open on it, such as connections."""
 
 
 class Engine:
@@ -64,6 +64,11 @@ class Engine:
             return function()
 
         return self.submit(run()).result()
+
+    def call_later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Run `action` on the engine's thread after `seconds`; from any thread."""
+        loop = self.loop()
+        loop.call_soon_threadsafe(lambda: loop.call_later(seconds, action))
 
     def aside(self, function: Callable[..., T], *args: Any) -> Future[T]:
         """Run `function` on the one thread for work that blocks, such as the disk's; from any thread, in turn."""
@@ -127,7 +132,7 @@ class _Worker:
                 continue
             try:
                 future.set_result(function(*args))
-            except BaseException as caught:  # noqa: BLE001 - it is for whoever waits
+            except BaseException as caught:  # noqa: BLE001 - it is for the one who waits
                 future.set_exception(caught)
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..context import Request
+    from .open_conversation import OpenConversation
 
 
 class _Growing:
@@ -83,23 +84,31 @@ class _Growing:
 class LiveTurn:
     """A turn on its way: what has come so far, from any thread; and the way to stop it.
 
-    Made by :meth:`ChatSession.prepare`. A front end reads it, listens to it and may :meth:`cancel` it.
+    Made by :meth:`ChatSession.prepare`. A front end reads it, listens to it and may :meth:`cancel` it. Where the answer
+    will not do, the turn goes on in its :attr:`correction`, which becomes a further version, has the same listeners,
+    and is stopped and waited for with it.
     """
 
-    def __init__(self, request: Request, *, alongside: LiveTurn | None = None) -> None:
+    def __init__(
+        self, request: Request, *, alongside: LiveTurn | None = None, corrects: LiveTurn | None = None
+    ) -> None:
         self.request = request
         self.alongside = alongside
         """The turn that is asked at the same time, and of which this becomes a further version."""
+        self.corrects = corrects
+        """The turn whose answer would not do, and of which this becomes a further version."""
+        self.correction: LiveTurn | None = None
+        """What is asked because this answer will not do. It is there, if there is one, before `done` is set."""
         self.index: int | None = None
         """The turn's place in the conversation; None while it has none, or for a question aside."""
-        self.opened: object = None
+        self.opened: OpenConversation | None = None
         """The conversation in which it has its place."""
         self.error: ChatError | None = None
         self.sent: Messages = []
         """What the provider was sent."""
-        self.notice = ""
+        self.notice = request.notice
         self.asked = threading.Event()
-        """Set when the question is on its way to whoever answers, and when the turn ends without that."""
+        """Set when the question is on its way to the provider, and when the turn ends without that."""
         self.begun = threading.Event()
         """Set when the first text has come, of the answer or of the reasoning, and when the turn ends without any."""
         self.done = threading.Event()
@@ -126,12 +135,12 @@ class LiveTurn:
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._cancelled_at: float | None = None
-        self.listeners: list[Callable[[LiveTurn], None]] = []
+        self.listeners: list[Callable[[LiveTurn], None]] = corrects.listeners if corrects is not None else []
 
     @property
     def conversation_id(self) -> str:
         """The id of the conversation in which it has its place; ``""`` while it has none."""
-        return getattr(self.opened, "id", "")
+        return self.opened.id if self.opened else ""
 
     @property
     def version(self) -> Version:
@@ -168,14 +177,14 @@ class LiveTurn:
         return self._reasoning.since(position)
 
     def listen(self, listener: Callable[[LiveTurn], None]) -> None:
-        """Have `listener` called on the engine's thread after every change. It must be quick."""
+        """Have `listener` called on the engine's thread after every change, of a correction too. It must be quick."""
         self.listeners.append(listener)
 
     def cancel(self) -> None:
         """Stop the turn, whether it waits, queues or streams; from any thread, any number of times."""
         if self._cancelled_at is None:
             self._cancelled_at = time.monotonic()
-        for live in (*self.asked_inside, *self.companions):
+        for live in (*self.asked_inside, *self.companions, *filter(None, [self.correction])):
             live.cancel()
         task, loop = self._task, self._loop
         if task is not None and loop is not None and not loop.is_closed():
@@ -193,14 +202,21 @@ class LiveTurn:
             return True
         return self._cancelled_at is not None and time.monotonic() > self._cancelled_at + STOP_SECONDS
 
+    @property
+    def last(self) -> LiveTurn:
+        """The last of its corrections up to now, or the turn itself if there is none."""
+        return self if self.correction is None else self.correction.last
+
     def wait(self) -> None:
-        """Block until the turn is over."""
+        """Block until the turn is over, with its corrections."""
         while not self.is_over:
             # In slices, because on Windows a wait without a limit cannot be interrupted.
             self.done.wait(0.1)
+        if self.correction is not None:
+            self.correction.wait()
 
     def reply(self) -> Reply:
-        """Return the answer of a turn that is over.
+        """Return the answer of a turn that is over; if it was corrected, that of the last correction.
 
         Raises
         ------
@@ -209,6 +225,8 @@ class LiveTurn:
         ChatInterrupted
             If it was stopped.
         """
+        if self.correction is not None:
+            return self.correction.reply()
         if self.error is not None:
             raise self.error
         if self.status != "complete":
@@ -227,14 +245,12 @@ class LiveTurn:
             value=schema.read(version.answer) if schema else None,
         )
 
-    # What follows is the session's, on the engine's thread only.
+    # What follows is the turn loop's, on the engine's thread only.
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Note the task that runs the turn; if it was cancelled before it began, cancel it now."""
+        """Note the task that runs the turn."""
         self._loop = loop
         self._task = asyncio.current_task()
-        if self._cancelled_at is not None and self._task is not None:
-            self._task.cancel()
 
     def take(self, delta: Delta) -> None:
         """Take in what the provider yielded."""

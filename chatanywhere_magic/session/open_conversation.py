@@ -1,4 +1,4 @@
-"""A conversation that is open here: its value as it stands, and how turns on their way get their places in it."""
+"""The conversations that are open here: their values as they stand, and the turns on their way in them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from ..core import Conversation, Listed
+from ..core import ConfigurationError, Conversation, Listed, phrase
+from .listeners import Change, notify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ..context import Request, Summary
+    from ..core import Turn, Version
+    from .autosave import Autosave
     from .live_turn import LiveTurn
 
 
@@ -43,31 +46,53 @@ class OpenConversation:
         """Held by the turn that is being answered; the others queue."""
         self.summary: Summary | None = None
         """What stands for the turns that have no room in a prompt."""
+        self.live: list[LiveTurn] = []
+        """Its turns that are on their way, the running one first."""
 
-    def place(self, live: LiveTurn, others: Iterable[LiveTurn]) -> None:
+    def turn(self, index: int) -> Turn:
+        """Return the turn at `index`.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is none, or it is hidden.
+        """
+        turns = self.conversation.turns
+        if not 0 <= index < len(turns) or turns[index].hidden:
+            raise ConfigurationError(phrase("error.no_turn", number=index + 1))
+        return turns[index]
+
+    def place(self, live: LiveTurn) -> None:
         """Give a turn its place: the one that it revises, the one that its cell already has, or a new one at the end.
 
-        Of `others` those in the same place are stopped: whoever asks again does not wait for the first answer.
+        Others on their way in the same place are stopped: the person who asks again does not wait for the first answer.
         """
-        conversation = self.conversation
-        live.opened = self
-        first = live.alongside
-        if first is not None and first.index is not None and first.opened is self:
-            turn = conversation.turns[first.index].with_version(live.version)
-            self.conversation = conversation.with_turn(first.index, turn)
-            live.index, live.at = first.index, len(turn.versions) - 1
-            return
+        first = live.corrects or live.alongside
         known = self.place_of(live.request)
-        if known is None:
-            self.conversation = conversation.appended(live.version)
-            live.index = len(conversation.turns)
-            return
-        for other in others:
-            if other.index == known and other.opened is self:
-                other.cancel()
-        turn = conversation.turns[known].revised(live.version)
-        self.conversation = conversation.with_turn(known, turn)
-        live.index, live.at = known, turn.selected
+        if first is not None and first.index is not None and first.opened is self:
+            is_shown = self.conversation.turns[first.index].selected == first.at
+            self._add_version(live, first.index, select=is_shown and first is live.corrects)
+        elif known is None:
+            live.index = len(self.conversation.turns)
+            self.conversation = self.conversation.appended(live.version)
+        else:
+            for other in self.live:
+                if other.index == known:
+                    other.cancel()
+            self._add_version(live, known, select=True)
+        live.opened = self
+        self.live.append(live)
+
+    def leave(self, live: LiveTurn) -> None:
+        """Note that a turn is over."""
+        if live in self.live:
+            self.live.remove(live)
+
+    def _add_version(self, live: LiveTurn, index: int, *, select: bool = False) -> None:
+        before = self.conversation.turns[index]
+        turn = before.revised(live.version) if select else before.with_version(live.version)
+        self.conversation = self.conversation.with_turn(index, turn)
+        live.index, live.at = index, len(turn.versions) - 1
 
     def place_of(self, request: Request) -> int | None:
         """Return the index of the turn of which a question becomes a version; None if it becomes a new one."""
@@ -76,7 +101,7 @@ class OpenConversation:
         return None if request.append else self.conversation.find(request.origin)
 
     def update(self, live: LiveTurn) -> bool:
-        """Take a turn's version over if its status has changed, and tell whether it had."""
+        """Take a turn's version over if its status has changed, and return whether it had."""
         if live.index is None:
             return False
         turn = self.conversation.turns[live.index]
@@ -90,11 +115,21 @@ class OpenConversation:
         """Whether nothing of it is on its way."""
         return not self.lock.locked()
 
-    def snapshot(self, lives: Iterable[LiveTurn]) -> Conversation:
+    @property
+    def running(self) -> dict[int, LiveTurn]:
+        """The turns on their way, by their index; of versions the one that is shown."""
+        running: dict[int, LiveTurn] = {}
+        for live in tuple(self.live):
+            if live.index is not None:
+                is_shown = live.at == self.conversation.turns[live.index].selected
+                running[live.index] = live if is_shown else running.get(live.index, live)
+        return running
+
+    def snapshot(self) -> Conversation:
         """Return the conversation with what has come so far of the turns on their way."""
         conversation = self.conversation
-        for live in lives:
-            if live.index is not None and live.opened is self:
+        for live in self.live:
+            if live.index is not None:
                 turn = conversation.turns[live.index].updated(live.version, live.at)
                 conversation = conversation.with_turn(live.index, turn)
         return conversation
@@ -110,6 +145,68 @@ class OpenConversation:
         versions = [turn.current for _, turn in self.conversation.visible]
         times = [version.timing.started for version in versions] or [0.0]
         model = versions[-1].model if versions else ""
-        # Other people's messages do not tell when they were written: they are of now.
+        # Other people's messages do not say when they were written: they are of now.
         updated = max(times) or time.time()
         return Listed(self.id, self.conversation.name, min(times), updated, model, len(versions))
+
+
+class OpenConversations:
+    """The conversations of this kernel, the one that is shown, and all turns on their way.
+
+    What changes them runs on the engine's thread.
+    """
+
+    def __init__(self, autosave: Autosave) -> None:
+        self.current = OpenConversation()
+        """The one that is shown, and in which is asked."""
+        self.by_id = {self.current.id: self.current}
+        self.live: list[LiveTurn] = []
+        """The turns on their way, the running one first; also those that have no place in a conversation."""
+        self._autosave = autosave
+        self._listeners: list[Callable[[Change, LiveTurn | None], None]] = []
+
+    def listen(self, listener: Callable[[Change, LiveTurn | None], None]) -> Callable[[], None]:
+        """Have `listener` called on the engine's thread when the current one changes; return how to end that."""
+        self._listeners.append(listener)
+
+        def end() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return end
+
+    def notify(self, opened: OpenConversation, change: Change, live: LiveTurn) -> None:
+        """Notify the listeners of a change of a turn, if its conversation is the current one."""
+        if opened is self.current:
+            notify(self._listeners, change, live)
+
+    def enter(self, opened: OpenConversation) -> None:
+        """Make `opened` the current one. What still streams in the one before is stopped."""
+        if opened is not self.current:
+            self.stop()
+        self.by_id[opened.id] = self.current = opened
+        notify(self._listeners, "reset", None)
+
+    def change(self, conversation: Conversation) -> None:
+        """Make `conversation` what the current one holds."""
+        self.current.conversation = conversation
+        self._autosave.changed(self.current)
+        notify(self._listeners, "reset", None)
+
+    def stop(self) -> int:
+        """Stop every turn that runs or waits, and return how many there were; from any thread."""
+        going = tuple(self.live)
+        for live in going:
+            live.cancel()
+        return len(going)
+
+    def find_answer(self, fingerprint: str) -> Version | None:
+        """Return the answer that this kernel has to the same request; of several the last."""
+        found = [
+            version
+            for opened in self.by_id.values()
+            for turn in opened.conversation.turns
+            for version in turn.versions
+            if version.fingerprint == fingerprint and version.status == "complete" and version.has_answer
+        ]
+        return max(found, key=lambda version: version.timing.started, default=None)

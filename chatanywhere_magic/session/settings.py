@@ -46,9 +46,9 @@ class Settings(Configurable):
         None, allow_none=True, min=1, help="Most tokens of an answer. Default: the provider's limit."
     ).tag(config=True)
     presets = traitlets.Dict(
-        help='Options to choose together in the panel or with chat.use_preset, as {"teacher": {"system": "Ask back.", '
-        '"temperature": 0.2}}: each sets system, temperature, max_tokens, budget, provider and model, as far as it '
-        "names them. Default: none."
+        help="Options to choose together in the panel or with chat.settings.use_preset, as "
+        '{"teacher": {"system": "Ask back.", "temperature": 0.2}}: each sets system, temperature, max_tokens, budget, '
+        "provider and model, as far as it names them. Default: none."
     ).tag(config=True)
     timeout = traitlets.Float(
         None,
@@ -86,11 +86,11 @@ class Settings(Configurable):
         "False, the text as it comes.",
     ).tag(config=True)
 
-    def __init__(self, **kwargs: Any) -> None:
-        for name in kwargs:
+    def __init__(self, **options: Any) -> None:
+        for name in options:
             if not self.has_trait(name):
                 raise self._unknown(name)
-        super().__init__(**kwargs)
+        super().__init__(**options)
 
     def __setattr__(self, name: str, value: Any) -> None:
         # An option that is misspelt would be a new attribute, which nobody ever reads.
@@ -188,6 +188,11 @@ class Settings(Configurable):
                 return str(name)
         return ""
 
+    @property
+    def network(self) -> dict[str, Any]:
+        """Proxy and certificates, as the methods of a provider take them."""
+        return {"proxy": self.proxy or None, "ca_bundle": self.ca_bundle}
+
     @traitlets.validate("presets")
     def _presets_checked(self, proposal: dict[str, Any]) -> dict[str, dict[str, Any]]:
         for name, options in proposal["value"].items():
@@ -218,6 +223,12 @@ class Settings(Configurable):
     @traitlets.observe("language")
     def _language_changed(self, change: dict[str, Any]) -> None:
         set_language(change["new"])
+
+
+# %config and configuration files go by the name of the class, and people by what they set: %config ChatSession.model.
+Settings.__name__ = "ChatSession"
+
+OPTIONS: Final = frozenset(Settings.class_trait_names(config=True))
 
 
 def _shown(value: object) -> str:

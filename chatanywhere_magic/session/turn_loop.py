@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import aclosing, nullcontext, suppress
+import re
+from contextlib import AsyncExitStack, aclosing
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from ..context import ROOM, SUMMARY_TOKENS, Budget, Prompt, Summary, requests, task, too_long
 from ..core import (
     ENDED,
+    AnswerFormatError,
+    BadRequestError,
     ChatError,
     ChatInterrupted,
     ContextLengthError,
     EmptyAnswerError,
     Finish,
     IncompleteError,
+    Message,
     NotFoundError,
     NotRecordedError,
     Reasoning,
@@ -26,94 +30,89 @@ from ..core import (
     phrase,
     text,
 )
-from ..providers import meant_model
+from .listeners import notify
+from .live_turn import LiveTurn
 from .usage import UsageTotals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from ..context import Request
-    from ..core import DeltaGenerator, Messages, Status, Turn, Version
-    from ..providers import Provider
+    from ..core import DeltaGenerator, Messages, Status, Turn
     from .autosave import Autosave
-    from .live_turn import LiveTurn
-    from .open_conversation import OpenConversation
+    from .catalog import Catalog
+    from .listeners import Change
+    from .open_conversation import OpenConversation, OpenConversations
     from .settings import Settings
 
 _log = logging.getLogger(__name__)
 
+MAX_CORRECTIONS: Final = 1
+"""How often at most the model is asked again because its answer does not hold what it must."""
 DELTAS_BETWEEN_PAUSES: Final = 200
 """A provider that always has the next delta ready would never let the loop see a Stop."""
 
 current_turn: ContextVar[LiveTurn | None] = ContextVar("chatanywhere_current_turn", default=None)
 """The turn whose provider is running in this context."""
 
-Change = Literal["added", "changed", "reset"]
-
 
 class TurnLoop:
-    """Runs turns, each in its opened, and tells what becomes of them.
-
-    Parameters
-    ----------
-    on_change : callable
-        Called with every change of a turn that has a place.
-    earlier_answer : callable
-        Finds the answer that this kernel has to a request, by its fingerprint.
-    """
+    """Runs turns: asks, takes in what comes, and asks again where that can help."""
 
     def __init__(
-        self,
-        settings: Settings,
-        autosave: Autosave,
-        *,
-        on_change: Callable[[OpenConversation, Change, LiveTurn], None],
-        earlier_answer: Callable[[str], Version | None],
+        self, settings: Settings, catalog: Catalog, autosave: Autosave, conversations: OpenConversations
     ) -> None:
         self.budget = Budget()
-        self.usage_totals = UsageTotals()
-        self.live: list[LiveTurn] = []
-        """The turns on their way, the running one first."""
-        self.asked_providers: dict[tuple[str, str], tuple[Provider, str]] = {}
-        """Who was asked, and for which model, by the names that versions bear."""
+        self.usage = UsageTotals()
         self._settings = settings
+        self._catalog = catalog
         self._autosave = autosave
-        self._on_change = on_change
-        self._earlier_answer = earlier_answer
+        self._conversations = conversations
 
     async def run(self, opened: OpenConversation, live: LiveTurn) -> None:
-        """Ask, in the turn's place and when those before it have been answered."""
+        """Run a turn to its end, in its place, when those before it have been answered."""
+        attempt: LiveTurn | None = live
+        async with AsyncExitStack() as place_in_queue:
+            while attempt is not None:
+                await self._attempt(opened, attempt, place_in_queue)
+                attempt = attempt.correction
+
+    async def _attempt(self, opened: OpenConversation, live: LiveTurn, place_in_queue: AsyncExitStack) -> None:
+        """Ask, and see to it that the answer is corrected if it will not do."""
         live.begin(asyncio.get_running_loop())
-        request = live.request
-        if request.history:
-            opened.place(live, self.live)
+        if live.request.history:
+            opened.place(live)
         self._changed(opened, live, "added")
         status: Status = "failed"
         error: ChatError | None = None
+        correction: LiveTurn | None = None
         try:
-            if live.alongside is not None:
-                await _begun(live.alongside)
-            async with opened.lock if request.history and live.alongside is None else nullcontext():
-                await self._answer(opened, live)
+            await _queue(opened, live, place_in_queue)
+            await self._answer(opened, live)
             status = "complete"
+            correction = _correction(live)
         except asyncio.CancelledError:
             # Stopped between the last chunk and the end: the answer is whole, and is kept as such.
             status = "complete" if live.version.finish_reason and live.version.has_answer else "interrupted"
         except ChatError as caught:
             error = caught
+            correction = _without_format(live, error)
         except ChatInterrupted:  # of a question that the provider asked
             status = "interrupted"
         except (Exception, KeyboardInterrupt, SystemExit) as caught:  # noqa: BLE001 - a provider is anybody's code
             error = _provider_error(live, caught)
         finally:
             live.end(status, error)
-            version = live.version
-            self.usage_totals.add(version)
-            self.asked_providers[version.provider, version.model] = request.provider, request.model
-            self.live.remove(live)
+            self.usage.add(live.version)
+            self._catalog.note_answer(live.version, live.request.provider, live.request.model)
+            if correction is not None and not live.is_cancelled:
+                live.correction = correction
+                self._conversations.live.append(correction)
+            self._conversations.live.remove(live)
             self._changed(opened, live, "changed")
+            opened.leave(live)
             live.done.set()
-            tell(live.listeners, live)  # once more, for those who wait for `done` by listening
+            notify(live.listeners, live)  # once more, for those who wait for `done` by listening
 
     async def _answer(self, opened: OpenConversation, live: LiveTurn) -> None:
         live.change(status="streaming")
@@ -131,8 +130,8 @@ class TurnLoop:
             if request.origin.source == "api":
                 raise  # a program's names are meant as they stand, and it does not wait for a list
             # Asked as it was typed first: a server may have models that it does not list.
-            way = {"proxy": self._settings.proxy or None, "ca_bundle": self._settings.ca_bundle}
-            live.request = replace(request, model=await meant_model(request.provider, request.model, refused, **way))
+            model = await self._catalog.meant_model(request.provider, request.model, refused)
+            live.request = replace(request, model=model)
             await self._stream(opened, live, prompt)
         except ContextLengthError as refusal:
             if live.version.answer:
@@ -194,7 +193,7 @@ class TurnLoop:
 
     async def _summarise(self, request: Request, before: str, turns: Sequence[tuple[int, Turn]], prompt: Prompt) -> str:
         limit = prompt.limit.tokens if prompt.limit else 0
-        # Beside it stand the summary so far, the new one, and twice the task.
+        # With it go the summary so far, the new one, and twice the task.
         for said in requests(turns, max(limit - 3 * SUMMARY_TOKENS, limit // 3)):
             asked = replace(request, params={**request.params, "max_tokens": SUMMARY_TOKENS})
             async with aclosing(self._generator(asked, task(before, said), "")) as deltas:
@@ -214,7 +213,7 @@ class TurnLoop:
             return False
         for provider in request.providers:
             fingerprint = _fingerprint(replace(request, provider=provider), prompt)
-            found = self._earlier_answer(fingerprint) or await self._autosave.find_replay(fingerprint)
+            found = self._conversations.find_answer(fingerprint) or await self._autosave.find_replay(fingerprint)
             if found is not None:
                 live.change(provider=found.provider, model=found.model, replayed=True, fingerprint=fingerprint)
                 said = (Reasoning(found.reasoning), *([Text(found.answer)] if found.answer else ()), *found.tool_calls)
@@ -273,12 +272,58 @@ class TurnLoop:
         )
 
     def _changed(self, opened: OpenConversation, live: LiveTurn, change: Change) -> None:
-        """Take over what has changed of the turn, have it kept, and tell everybody."""
+        """Take over what has changed of the turn, have it kept, and notify the listeners."""
         opened.update(live)
-        tell(live.listeners, live)
+        notify(live.listeners, live)
         if live.index is not None:
             self._autosave.changed(opened, at_once=live.status in ENDED)
-            self._on_change(opened, change, live)
+            self._conversations.notify(opened, change, live)
+
+
+def _correction(live: LiveTurn) -> LiveTurn | None:
+    """Return what to ask where the answer does not hold what it must: the same, with what is wrong with it."""
+    request, answer = live.request, live.version.answer
+    # A call of a tool holds nothing to be read yet.
+    if request.schema is None or not answer or len(request.correction) >= 2 * MAX_CORRECTIONS:
+        return None
+    try:
+        request.schema.read(answer)
+    except AnswerFormatError as error:
+        said = Message(role="assistant", content=answer)
+        objection = Message(role="user", content=request.schema.objection(error))
+        is_json = error.problems != AnswerFormatError.problems
+        notice = text("notice.corrected", problems=error.problems) if is_json else text("notice.not_json")
+        again = replace(request, correction=(*request.correction, said, objection), notice=notice)
+        return LiveTurn(again, corrects=live)
+    except Exception:  # noqa: BLE001 - a person's type raises what it will, and does so again where the answer is read
+        _log.debug("the answer could not be read", exc_info=True)
+    return None
+
+
+def _without_format(live: LiveTurn, error: ChatError) -> LiveTurn | None:
+    """Return what to ask where it was the server that does not know structured output: the same without it."""
+    request = live.request
+    if request.schema is None or "response_format" not in request.params or not _refuses_format(error):
+        return None
+    params = {name: value for name, value in request.params.items() if name != "response_format"}
+    return LiveTurn(replace(request, params=params, notice=text("notice.without_format")), corrects=live)
+
+
+def _refuses_format(error: ChatError) -> bool:
+    """Whether a server refused because it does not know structured output, or not this kind of it."""
+    return isinstance(error, BadRequestError) and bool(
+        re.search("response_format|json|schema|structured", error.server_message)
+    )
+
+
+async def _queue(opened: OpenConversation, live: LiveTurn, place_in_queue: AsyncExitStack) -> None:
+    """Wait until the turns before `live` have been answered."""
+    if live.is_cancelled:  # before it began
+        raise asyncio.CancelledError
+    if live.alongside is not None:
+        await _begun(live.alongside)
+    elif live.request.history and live.corrects is None:  # a correction comes at once, in the place of what it corrects
+        await place_in_queue.enter_async_context(opened.lock)
 
 
 async def _begun(live: LiveTurn) -> None:
@@ -287,18 +332,6 @@ async def _begun(live: LiveTurn) -> None:
     live.listen(lambda turn: event.set() if turn.status != "queued" else None)
     if live.status == "queued":
         await event.wait()
-
-
-def tell(listeners: list[Callable[..., None]], *news: object) -> None:
-    """Call each of `listeners` with the news; one that fails is dropped."""
-    for listener in tuple(listeners):
-        try:
-            listener(*news)
-        except Exception:  # noqa: BLE001, PERF203 - each must hear it, whatever another does
-            # A front end that is gone, a loop that is closed: neither must take the answer with it.
-            _log.debug("a listener failed and is dropped", exc_info=True)
-            with suppress(ValueError):
-                listeners.remove(listener)
 
 
 def _fingerprint(request: Request, prompt: Prompt) -> str:

@@ -18,7 +18,7 @@ class ModelUsage:
     answers : int
         How many questions went to it, whatever came of them.
     prompt_tokens, completion_tokens : int
-        As far as the provider told.
+        As far as the provider reported them.
     unreported : int
         For how many answers it did not.
     """

@@ -26,7 +26,7 @@ from chatanywhere_magic import chat
 from chatanywhere_magic.core.conversation import Conversation, Turn, Version
 words = "An answer with *some* words and `code`.\n\n" * 10 + "```python\nprint(1)\n```\n"
 chat.persist = False
-chat._open.conversation = Conversation(tuple(
+chat._here.current.conversation = Conversation(tuple(
     Turn((Version(f"Question {n}?", words, status="complete"),)) for n in range(1000)))
 """
 VERY_LONG = THOUSAND_TURNS.replace("words,", "words * 80,").replace("range(1000)", "range(30)")

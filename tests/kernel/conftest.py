@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 LOAD = "%load_ext chatanywhere_magic\nfrom chatanywhere_magic import chat"
 RESET = """
-chat.new()
-for _name in chat.trait_names(config=True):
-    setattr(chat, _name, chat.trait_defaults(_name))
+chat.conversations.new()
+for _name in chat.settings.trait_names(config=True):
+    setattr(chat, _name, chat.settings.trait_defaults(_name))
 """
 
 

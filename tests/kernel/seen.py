@@ -76,5 +76,5 @@ def complaints(kernel: Kernel) -> set[str]:
 
 def assert_nothing_left_open(kernel: Kernel, known: AbstractSet[str] = frozenset()) -> None:
     """Fail if a turn is still on its way, or if there are other complaints than those that are `known`."""
-    assert evaluate(kernel, "[__import__('gc').collect() and 0, len(chat.live)]") == [0, 0]
+    assert evaluate(kernel, "[__import__('gc').collect() and 0, len(chat.turns.live)]") == [0, 0]
     assert not complaints(kernel) - known, everything_written(kernel)

@@ -319,28 +319,30 @@ class TestSideBySide:
         versions = "[[v.status, v.answer] for v in chat.conversation.turns[0].versions]"
         assert evaluate(kernel, versions) == [["interrupted", "One "], ["interrupted", "Two "]]
 
-    @pytest.mark.parametrize("leaving", ["chat.new()", "chat.switch(another)", "chat.delete(0)"])
+    @pytest.mark.parametrize(
+        "leaving", ["chat.conversations.new()", "chat.conversations.switch(another)", "chat.turns.delete(0)"]
+    )
     def test_where_their_conversation_is_left_no_other_one_is_changed(
         self, kernel: Kernel, server: LocalServer, leaving: str
     ) -> None:
         server.queue(Answer(text=["First."]), Answer(text=["Again."]))
         kernel.run("%chat Hello\n%chat_retry")
-        kernel.run("another = chat.conversation_id; chat.new()")
+        kernel.run("another = chat.conversations.id; chat.conversations.new()")
         never = threading.Event()
         server.queue(Answer(text=["One "], hold=never), Answer(text=["Two "], hold=never))
         leave = f"""
         import threading
 
         def leave(change, live):
-            if len(chat.live) == 2 and all(live.version.answer for live in chat.live):
+            if len(chat.turns.live) == 2 and all(live.version.answer for live in chat.turns.live):
                 end()
                 threading.Thread(target=lambda: {leaving}).start()
 
-        end = chat.listen(leave)
+        end = chat.conversations.listen(leave)
         """
         kernel.run(leave)
         assert kernel.run("%chat -m one,two Hello").errors[0].ename == "ChatInterrupted"
-        kernel.run("chat.switch(another)")
+        kernel.run("chat.conversations.switch(another)")
         assert evaluate(kernel, self.VERSIONS) == [["First.", "Again.", 1]]
 
     VERSIONS = "[[v.answer for v in t.versions] + [t.selected] for t in chat.conversation.turns]"

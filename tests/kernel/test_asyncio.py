@@ -189,7 +189,7 @@ def test_a_task_may_be_cancelled_at_any_moment(kernel: Kernel, server: LocalServ
         await asyncio.sleep(number * 0.001)
         task.cancel()
         await asyncio.wait([task])
-    ended = [live.done.wait(2) for live in chat.live]
+    ended = [live.done.wait(2) for live in chat.turns.live]
     """
     assert kernel.run(code).status == "ok"
     assert evaluate(kernel, "ended") == [True] * len(evaluate(kernel, "ended"))
@@ -207,11 +207,11 @@ def test_a_task_may_be_cancelled_before_it_has_begun(kernel: Kernel, steps: int)
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
-    for live in chat.live:
+    for live in chat.turns.live:
         live.done.wait(2)
     """
     assert kernel.run(code).status == "ok"
-    assert evaluate(kernel, "len(chat.live)") == 0
+    assert evaluate(kernel, "len(chat.turns.live)") == 0
     assert the_answer(kernel.run("%chat Hello")).metadata["chatanywhere"]["status"] == "complete"
 
 
@@ -221,7 +221,7 @@ def test_a_listener_hears_the_end_though_the_asking_loop_is_gone(kernel: Kernel,
     code = """
     import asyncio, threading
     heard = []
-    end_listening = chat.listen(lambda change, live: live and heard.append(live.status))
+    end_listening = chat.conversations.listen(lambda change, live: live and heard.append(live.status))
 
     async def main():
         async for piece in chat.stream("Hello"):
@@ -234,7 +234,7 @@ def test_a_listener_hears_the_end_though_the_asking_loop_is_gone(kernel: Kernel,
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    for live in chat.live:
+    for live in chat.turns.live:
         live.done.wait(2)
     end_listening()
     """

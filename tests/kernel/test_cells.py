@@ -57,7 +57,7 @@ def test_what_a_cell_does_not_ask_any_more_is_hidden_and_it_says_so(kernel: Kern
     assert shown(kernel) == ["a", "d"]
     assert "(turn 2, 3)" in result.stdout
     assert "%chat_undo --back" in result.stdout
-    assert evaluate(kernel, "chat.restore()") == [1, 2]
+    assert evaluate(kernel, "chat.turns.redo()") == [1, 2]
 
 
 def test_a_cell_that_asks_nothing_any_more_has_no_turn(kernel: Kernel) -> None:
@@ -104,7 +104,7 @@ def test_a_question_aside_leaves_no_trace(kernel: Kernel, server: LocalServer) -
 def test_a_cell_that_is_run_again_after_an_undo_comes_back_in_its_place(kernel: Kernel) -> None:
     for number, question in enumerate(("a", "b")):
         ask(kernel, question, f"cell-{number}")
-    kernel.run("chat.clear()")
+    kernel.run("chat.turns.clear()")
     ask(kernel, "c", "cell-2")
     ask(kernel, "a", "cell-0")
     assert shown(kernel) == ["a", "c"]

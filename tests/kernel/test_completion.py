@@ -115,13 +115,13 @@ class TestValues:
     def test_conversations_by_id_and_by_title(self, kernel: Kernel, magic: str) -> None:
         kernel.run("%chat_new Xylem and phloem")
         kernel.run("%chat Hello")
-        conversation = evaluate(kernel, "chat.conversation_id")
+        conversation = evaluate(kernel, "chat.conversations.id")
         assert conversation in tab(kernel, f"{magic} ").texts
         assert tab(kernel, f"{magic} {conversation[:9]}") == ([conversation], ["Xylem and phloem"], conversation[:9])
         assert tab(kernel, f"{magic} Xyl").texts == ["Xylem and phloem"]
         kernel.run('%chat_rename The \\"great\\" tree')
         assert tab(kernel, f"{magic} The").texts == ['"The \\"great\\" tree"']
-        kernel.run("chat.forget(chat.conversation_id, current=True)")
+        kernel.run("chat.conversations.forget(chat.conversations.id, current=True)")
 
     def test_formats(self, kernel: Kernel) -> None:
         assert tab(kernel, "%chat_export -f ").texts == ["md", "json", "ipynb", "messages", "jsonl"]

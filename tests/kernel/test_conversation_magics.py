@@ -180,7 +180,7 @@ def test_it_keeps_what_it_shows_where_the_new_version_is_no_answer_to_its_questi
     server.queue(Answer(text=["One."]), Answer(status=400, raw=[b"{}"]), Answer(text=["Two."]))
     cell = kernel.run("%chat Hello")
     assert kernel.run("%chat_retry").status == "error"
-    kernel.run("live = chat.revise(0, 'Another question'); chat.start(live).result(5)")
+    kernel.run("live = chat.turns.revise(0, 'Another question'); chat.start(live).result(5)")
     kernel.run("%chat_versions --select 3")
     (shown,) = cell.outputs
     assert shown["data"]["text/plain"] == "One."
@@ -207,7 +207,9 @@ def test_where_no_cell_has_shown_the_turn_the_retry_is_where_it_is_shown(kernel:
 def test_a_turn_that_is_deleted_while_it_is_retried_was_interrupted(kernel: Kernel, server: LocalServer) -> None:
     server.queue(Answer(text=["One."]), Answer(text=["Two "], hold=threading.Event()), Answer(text=["Three."]))
     cell = kernel.run("%chat Hello")
-    running = kernel.start("chat.listen(lambda _, live: live and live.version.answer and chat.delete(0))\n%chat_retry")
+    running = kernel.start(
+        "chat.conversations.listen(lambda _, live: live and live.version.answer and chat.turns.delete(0))\n%chat_retry"
+    )
     assert running.wait().errors[0].ename == "ChatInterrupted"
     kernel.run("%chat_undo --back")
     kernel.run("%chat_retry")
@@ -242,7 +244,7 @@ def test_conversations_are_listed_and_gone_on_with_by_number_id_or_words(kernel:
     assert shown(kernel) == ["what is a median"]
     kernel.run("%chat_switch a tuple")
     assert shown(kernel) == ["what is a tuple"]
-    conversation = evaluate(kernel, "next(each.id for each in chat.conversations() if each.title == 'Statistics')")
+    conversation = evaluate(kernel, "next(each.id for each in chat.conversations.list() if each.title == 'Statistics')")
     result = kernel.run(f"%chat_switch {conversation[:8]}")
     assert shown(kernel) == ["what is a median"]
     assert "what is a median" in page(result)
@@ -281,23 +283,23 @@ def test_search_finds_words_in_all_conversations(kernel: Kernel, server: LocalSe
 
 def test_a_private_conversation_is_said_to_be_one(kernel: Kernel) -> None:
     assert "private" in kernel.run("%chat_new --private").stdout
-    assert evaluate(kernel, "chat.is_private")
+    assert evaluate(kernel, "chat.conversations.is_private")
     kernel.run("%chat_new")
-    assert not evaluate(kernel, "chat.is_private")
+    assert not evaluate(kernel, "chat.conversations.is_private")
 
 
 def three_conversations(kernel: Kernel) -> dict[str, str]:
     """Hold three conversations and no other, of which the last is open, and return their ids by title."""
-    kernel.run("for each in chat.conversations(): chat.forget(each.id, current=True)")
+    kernel.run("for each in chat.conversations.list(): chat.conversations.forget(each.id, current=True)")
     for title in ("Statistics", "Italian verbs", "Garden"):
         kernel.run(f"%chat_new {title}")
         ask(kernel, f"a question on {title}")
-    ids: dict[str, str] = evaluate(kernel, "{each.title: each.id for each in chat.conversations()}")
+    ids: dict[str, str] = evaluate(kernel, "{each.title: each.id for each in chat.conversations.list()}")
     return ids
 
 
 def titles(kernel: Kernel) -> set[str]:
-    return set(evaluate(kernel, "[each.title for each in chat.conversations()]"))
+    return set(evaluate(kernel, "[each.title for each in chat.conversations.list()]"))
 
 
 def test_a_conversation_is_forgotten_by_its_title_id_or_number(kernel: Kernel) -> None:

@@ -82,7 +82,7 @@ def test_a_kernel_that_answers_is_not_disturbed_by_another_that_starts(
     server.wait_for_request()
     second = start()
     second.run("%chat hello")
-    assert evaluate(second, "[each.title for each in chat.conversations()]") == ["hello", "stream 60x4@40"]
+    assert evaluate(second, "[each.title for each in chat.conversations.list()]") == ["hello", "stream 60x4@40"]
     running.wait()
     time.sleep(0.5)  # until it is written
     version = stored(directory, "stream 60x4@40")

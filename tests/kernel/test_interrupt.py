@@ -161,7 +161,7 @@ class TestInStream:
         server.queue(endless())
         begun = tmp_path / "begun"
         listen = f"lambda change, live: live and live.version.answer and open({str(begun)!r}, 'w').close()"
-        kernel.run(f"end_listening = chat.listen({listen})")
+        kernel.run(f"end_listening = chat.conversations.listen({listen})")
         running = kernel.start(code)
         request = server.wait_for_request()
         while not begun.exists():

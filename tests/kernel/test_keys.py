@@ -271,10 +271,10 @@ def test_a_key_is_nowhere_to_be_found(start: Callable[..., Kernel], server: Loca
     %chat_status
     %chat_logout openai
     vars(chat)
-    chat.config
+    chat.settings.config
     [str(v) for v in list(globals().values())]
     import json; json.dumps(chat.conversation, default=str)
-    [repr(live) for live in chat.live]
+    [repr(live) for live in chat.turns.live]
     __import__("chatanywhere_magic.keys.keystore", fromlist="_")._session
     %env CHATANYWHERE_BASE_URL
     """

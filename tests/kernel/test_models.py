@@ -30,7 +30,7 @@ def server(server: LocalServer) -> LocalServer:
 
 @pytest.fixture
 def kernel(kernel: Kernel, server: LocalServer) -> Kernel:  # noqa: ARG001 - its models are what the kernel lists
-    kernel.run("chat.models.forget(); chat.usage_totals.by_model.clear()")
+    kernel.run("chat.catalog.forget(); chat.usage.by_model.clear()")
     return kernel
 
 
@@ -158,4 +158,4 @@ class TestUsage:
 def test_nothing_is_asked_of_the_network_before_it_is_needed(kernel: Kernel, server: LocalServer) -> None:
     the_answer(kernel.run("%chat Hello"))
     assert [request.method for request in server.requests] == ["POST"]
-    assert evaluate(kernel, "chat.models._known") == {}
+    assert evaluate(kernel, "chat.catalog._known") == {}

@@ -224,7 +224,7 @@ def test_a_page_that_opens_in_the_middle_of_an_answer_sees_all_of_it(
 def test_a_page_that_opens_gets_the_last_turns_at_once_and_then_the_others(kernel: Kernel) -> None:
     kernel.run("from chatanywhere_magic.core.conversation import Conversation, Turn, Version")
     made = "Turn((Version(f'question {n}', f'answer {n}', status='complete'),)) for n in range(100)"
-    kernel.run(f"chat._open.conversation = Conversation(tuple({made}))")
+    kernel.run(f"chat._here.current.conversation = Conversation(tuple({made}))")
     page = new_page(kernel).open()
     assert page.order == list(range(100))
     first = next(message for message in page._messages if message["type"] == "snapshot")
@@ -237,7 +237,7 @@ def test_a_page_that_opens_gets_the_last_turns_at_once_and_then_the_others(kerne
 def test_of_long_turns_it_gets_fewer_at_once(kernel: Kernel) -> None:
     kernel.run("from chatanywhere_magic.core.conversation import Conversation, Turn, Version")
     made = "Turn((Version(f'question {n}', f'answer {n} ' + 'word ' * 10_000, status='complete'),)) for n in range(5)"
-    kernel.run(f"chat._open.conversation = Conversation(tuple({made}))")
+    kernel.run(f"chat._here.current.conversation = Conversation(tuple({made}))")
     page = new_page(kernel).open()
     kernel.wait_until(lambda: all(page.shown))
     opening = [message for message in page._messages if message["type"] in {"snapshot", "fill"}]
@@ -248,7 +248,7 @@ def test_of_long_turns_it_gets_fewer_at_once(kernel: Kernel) -> None:
 def test_of_a_very_long_conversation_it_gets_the_end_and_asks_for_the_rest(kernel: Kernel) -> None:
     kernel.run("from chatanywhere_magic.core.conversation import Conversation, Turn, Version")
     made = "Turn((Version(f'question {n}', f'answer {n} ' + 'word ' * 10_000, status='complete'),)) for n in range(60)"
-    kernel.run(f"chat._open.conversation = Conversation(tuple({made}))")
+    kernel.run(f"chat._here.current.conversation = Conversation(tuple({made}))")
     page = new_page(kernel).open()
     kernel.wait_until(lambda: sum(map(bool, page.shown)) == 60 - len(page.sketches))
     assert page.order == list(range(60))
@@ -365,7 +365,7 @@ def test_a_deleted_turn_can_be_taken_back(page: Page, kernel: Kernel) -> None:
 def test_a_fork_goes_on_without_the_original(page: Page, kernel: Kernel) -> None:
     kernel.run("%chat one\n%chat two")
     page.wait_for("The last one says: two")
-    original = evaluate(kernel, "chat.conversation_id")
+    original = evaluate(kernel, "chat.conversations.id")
     page.ask("fork", turn=0)
     kernel.wait_until(lambda: len(page.shown) == 1)
     found = page.ask("conversations", search="")["data"]
@@ -628,7 +628,7 @@ def test_where_its_front_end_is_missing_there_are_stock_widgets(kernel: Kernel) 
 
 def test_closing_it_leaves_nothing_behind(kernel: Kernel) -> None:
     kernel.run("from chatanywhere_magic import ChatPanel\nChatPanel().close()")
-    listening = "[len(chat._listeners), sum(map(len, chat._trait_notifiers.get('model', {}).values()))]"
+    listening = "[len(chat._here._listeners), sum(map(len, chat.settings._trait_notifiers.get('model', {}).values()))]"
     before, widgets = evaluate(kernel, listening), set(kernel.widgets)
     page = new_page(kernel).open()
     kernel.run("%chat Hello")
@@ -653,9 +653,9 @@ def test_a_panel_that_no_page_shows_is_told_nothing(page: Page, kernel: Kernel) 
 
 def test_a_cell_that_runs_again_leaves_one_panel(kernel: Kernel) -> None:
     kernel.run("%chat_panel", cell_id="a-cell")
-    listeners, widgets = evaluate(kernel, "len(chat._listeners)"), len(kernel.widgets)
+    listeners, widgets = evaluate(kernel, "len(chat._here._listeners)"), len(kernel.widgets)
     kernel.run("%chat_panel", cell_id="a-cell")
-    assert evaluate(kernel, "len(chat._listeners)") == listeners
+    assert evaluate(kernel, "len(chat._here._listeners)") == listeners
     assert len(kernel.widgets) == widgets
 
 
@@ -676,7 +676,7 @@ def test_a_notebook_without_its_kernel_shows_the_conversation(page: Page, kernel
 def test_of_a_long_conversation_the_end_is_formatted_without_its_kernel(kernel: Kernel) -> None:
     kernel.run("from chatanywhere_magic.core.conversation import Conversation, Turn, Version")
     made = "Turn((Version('?', f'**{n}** ' + 'word ' * 3_000, status='complete'),)) for n in range(3)"
-    kernel.run(f"chat._open.conversation = Conversation(tuple({made}))")
+    kernel.run(f"chat._here.current.conversation = Conversation(tuple({made}))")
     shown = kernel.run(OPEN).outputs[0]["data"]["text/html"]
     assert "**0**" in shown
     assert "**1**" in shown

@@ -122,9 +122,9 @@ class TestKeys:
 
     def test_what_was_sent_once_may_be_asked_again(self, kernel: Kernel, server: LocalServer) -> None:
         kernel.run("%chat --allow-secrets What is wrong with @config?")
-        assert kernel.run("live = chat.retry(); chat.start(live).result()").status == "ok"
+        assert kernel.run("live = chat.turns.retry(); chat.start(live).result()").status == "ok"
         assert KEY in server.requests[-1].messages[-1]["content"]
-        line = the_error_line(kernel.run("chat.retry(provider='chatanywhere-web')"))
+        line = the_error_line(kernel.run("chat.turns.retry(provider='chatanywhere-web')"))
         assert "LeakError" in line  # it would come to somebody else
 
     def test_what_one_provider_was_told_is_not_passed_on_to_another(self, kernel: Kernel, server: LocalServer) -> None:

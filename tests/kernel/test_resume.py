@@ -65,7 +65,7 @@ def test_after_a_restart_the_conversation_is_offered_and_gone_on_with(
     assert "turns: 2" in said
     assert said.count("\n") == 1
     assert questions(kernel) == []
-    kernel.run(f"chat.switch({said.split()[-1]!r})")
+    kernel.run(f"chat.conversations.switch({said.split()[-1]!r})")
     assert questions(kernel) == ["I am Ada.", "I like numbers."]
     kernel.run("%chat Who am I?", cell_id="cell-3")
     kernel.run("%chat I am Bob.", cell_id="cell-1")
@@ -107,7 +107,7 @@ def test_a_notebook_that_was_renamed_is_known_by_what_stands_in_it(
     kernel = start(JPY_SESSION_NAME=str(renamed))
     said = kernel.run(LOAD).stdout
     assert "“asked in Untitled.ipynb”" in said
-    kernel.run(f"chat.switch({said.split()[-1]!r})")
+    kernel.run(f"chat.conversations.switch({said.split()[-1]!r})")
     kernel.run("%chat Go on", cell_id="cell-2")
     kernel.restart()
     renamed.unlink()  # from now on it is known by its path
@@ -133,7 +133,7 @@ def test_it_is_known_also_when_a_new_notebook_has_its_old_name(
     kernel = start(JPY_SESSION_NAME=str(renamed))
     said = kernel.run(LOAD).stdout
     assert "“asked in Untitled.ipynb”" in said
-    kernel.run(f"chat.switch({said.split()[-1]!r})")
+    kernel.run(f"chat.conversations.switch({said.split()[-1]!r})")
     kernel.shutdown()
     assert start(JPY_SESSION_NAME=str(new)).run(LOAD).stdout == ""
 
@@ -216,9 +216,9 @@ def test_nothing_is_kept_of_a_private_conversation_nor_where_the_option_is_off(
 ) -> None:
     kernel = start()
     kernel.run(LOAD)
-    kernel.run("chat.new(private=True)")
+    kernel.run("chat.conversations.new(private=True)")
     kernel.run("%chat a secret")
-    kernel.run("chat.new()\nchat.persist = False")
+    kernel.run("chat.conversations.new()\nchat.persist = False")
     kernel.run("%chat another secret")
     kernel.run("chat.persist = True\nchat.new()")
     kernel.run("%chat no secret")
@@ -262,7 +262,7 @@ def test_two_kernels_write_one_database(start: Callable[..., Kernel], tmp_path: 
     kernels = [start(), start(JPY_SESSION_NAME="/home/ada/other.ipynb")]
     for kernel in kernels:
         kernel.run(LOAD)
-    code = "for number in range(20):\n    chat.ask_sync(f'{chat.conversation_id} {number}')"
+    code = "for number in range(20):\n    chat.ask_sync(f'{chat.conversations.id} {number}')"
     for running in [kernel.start(code) for kernel in kernels]:
         assert running.wait().status == "ok"
     for kernel in kernels:

@@ -246,13 +246,13 @@ def test_a_new_conversation_empties_it(panel: Panel, kernel: Kernel) -> None:
 
 
 def test_a_closed_panel_no_longer_listens(kernel: Kernel) -> None:
-    before = evaluate(kernel, "len(chat._listeners)")
+    before = evaluate(kernel, "len(chat._here._listeners)")
     panel = open_panel(kernel)
-    assert evaluate(kernel, "len(chat._listeners)") == before + 1
+    assert evaluate(kernel, "len(chat._here._listeners)") == before + 1
     kernel.run("%chat Hello")
     panel.wait_for("The last one says: Hello")
     kernel.run("panel.close()")
-    assert evaluate(kernel, "len(chat._listeners)") == before
+    assert evaluate(kernel, "len(chat._here._listeners)") == before
     assert the_answer(kernel.run("%chat Hello again")).metadata["chatanywhere"]["status"] == "complete"
 
 

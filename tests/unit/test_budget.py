@@ -90,8 +90,8 @@ def test_without_a_known_limit_everything_is_sent(chat: ChatSession) -> None:
 def test_how_much_there_is_without_a_limit_is_told_from_the_end_of_a_long_conversation(chat: ChatSession) -> None:
     chat.provider = Scripted.of("answer")
     versions = [Version("a question", f"{number} " + "word " * 2_000, status="complete") for number in range(100)]
-    chat._open.conversation = Conversation(tuple(Turn((version,)) for version in versions))
-    tokens, limit, _ = chat.context_used()
+    chat._here.current.conversation = Conversation(tuple(Turn((version,)) for version in versions))
+    tokens, limit, _ = chat.turns.context_used()
     assert limit is None
     looked_at = [number for number, version in enumerate(versions) if "tokens" in vars(version)]
     assert looked_at == list(range(100 - len(looked_at), 100))
@@ -113,7 +113,7 @@ def test_the_oldest_turns_are_left_out_whole_and_counted(chat: ChatSession) -> N
 
 def test_a_pinned_turn_is_never_left_out(chat: ChatSession) -> None:
     fill(chat)
-    chat.pin(0)
+    chat.turns.pin(0)
     chat.budget = 400
     parrot = Scripted.of("yes")
     ask(chat, parrot, "last")
@@ -134,7 +134,7 @@ def test_a_revised_turn_counts_only_what_stands_before_it(chat: ChatSession) -> 
     fill(chat)
     chat.budget = 400
     parrot = Scripted.of("yes")
-    live = chat.revise(2, "again", provider=parrot)
+    live = chat.turns.revise(2, "again", provider=parrot)
     chat.start(live).result(10)
     assert questions(parrot.requests[0]) == ["0", "1", "again"]
     assert live.version.left_out == 0
@@ -273,7 +273,7 @@ def test_the_free_key_of_chatanywhere_goes_on_after_its_refusal(
     fill(chat, 30)
     for index in (0, 1):
         parrot = Scripted.of("answer " * 10)
-        chat.start(chat.revise(index, "word " * 2_000, provider=parrot)).result(10)
+        chat.start(chat.turns.revise(index, "word " * 2_000, provider=parrot)).result(10)
     refusal = (
         b'{"error": {"message": "The number of prompt tokens for free accounts is limited to 4096.", '
         b'"type": "chatanywhere_error", "param": null, "code": "403 FORBIDDEN"}}'
@@ -383,7 +383,7 @@ def test_a_summary_of_what_was_changed_is_made_anew(chat: ChatSession, summarisi
     chat.budget, chat.summarise = 1_200, True
     ask(chat, summarising, "one")
     asked = len(summaries(summarising))
-    chat.delete(0)
+    chat.turns.delete(0)
     ask(chat, summarising, "two")
     first, *_ = summaries(summarising)[asked:]
     assert "Person: 1 word" in first

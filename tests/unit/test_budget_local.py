@@ -50,7 +50,7 @@ def test_the_estimate_is_not_far_below_a_small_vocabulary_either(chat: ChatSessi
 
 @pytest.mark.parametrize("words", [RUSSIAN, CHINESE, ENGLISH], ids=["Russian", "Chinese", "English"])
 def test_as_much_is_sent_as_fits_and_no_more(chat: ChatSession, words: str) -> None:
-    chat.new()
+    chat.conversations.new()
     parrot = Scripted.of(*[words] * 30)
     for _ in range(30):
         chat.ask_sync(words, provider=parrot)

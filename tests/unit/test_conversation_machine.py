@@ -170,16 +170,16 @@ class ConversationMachine(RuleBasedStateMachine):
 
     def open(self) -> ChatSession:
         chat = ChatSession(provider=Planned)
-        chat.keep("/home/ada/notebook.ipynb")
+        chat.conversations.keep("/home/ada/notebook.ipynb")
         return chat
 
     @initialize()
     def begin(self) -> None:
-        self.models[self.chat.conversation_id] = Model()
+        self.models[self.chat.conversations.id] = Model()
 
     @property
     def model(self) -> Model:
-        return self.models[self.chat.conversation_id]
+        return self.models[self.chat.conversations.id]
 
     def a_turn(self, data: st.DataObject) -> int:
         return data.draw(st.sampled_from(self.model.visible), label="turn")
@@ -221,7 +221,7 @@ class ConversationMachine(RuleBasedStateMachine):
     def revise(self, data: st.DataObject, moment: str) -> None:
         index, question = self.a_turn(data), self.question()
         plan = self.plan(moment)
-        live = self.chat.revise(index, question, origin=Origin("panel"))
+        live = self.chat.turns.revise(index, question, origin=Origin("panel"))
         self.chat.start(live)
         self.finish(live, plan)
         self.model.ask(question, "", plan, index)
@@ -234,7 +234,7 @@ class ConversationMachine(RuleBasedStateMachine):
         question = self.model.turns[index].versions[self.model.turns[index].selected][0]
         self.asked += 1
         plan = self.plan(moment)
-        live = self.chat.retry(index)
+        live = self.chat.turns.retry(index)
         self.chat.start(live)
         self.finish(live, plan)
         self.model.ask(question, "", plan, index)
@@ -260,24 +260,24 @@ class ConversationMachine(RuleBasedStateMachine):
 
     @rule()
     def undo(self) -> None:
-        self.chat.undo()
+        self.chat.turns.undo()
         self.model.hide(self.model.visible[-1:])
 
     @rule()
     def restore(self) -> None:
-        self.chat.restore()
+        self.chat.turns.redo()
         self.model.restore()
 
     @precondition(lambda self: self.model.visible)
     @rule(data=st.data())
     def delete(self, data: st.DataObject) -> None:
         index = self.a_turn(data)
-        self.chat.delete(index)
+        self.chat.turns.delete(index)
         self.model.hide([index])
 
     @rule()
     def clear(self) -> None:
-        self.chat.clear()
+        self.chat.turns.clear()
         self.model.hide(self.model.visible)
 
     @precondition(lambda self: self.model.visible)
@@ -285,13 +285,13 @@ class ConversationMachine(RuleBasedStateMachine):
     def select(self, data: st.DataObject) -> None:
         turn = self.model.turns[index := self.a_turn(data)]
         turn.selected = data.draw(st.integers(0, len(turn.versions) - 1), label="version")
-        self.chat.select(index, turn.selected)
+        self.chat.turns.select(index, turn.selected)
 
     @precondition(lambda self: self.model.visible)
     @rule(data=st.data(), pinned=st.booleans())
     def pin(self, data: st.DataObject, *, pinned: bool) -> None:
         index = self.a_turn(data)
-        self.chat.pin(index, pinned)
+        self.chat.turns.pin(index, pinned)
         self.model.turns[index].pinned = pinned
 
     # --- conversations ----------------------------------------------------------------------------------------
@@ -300,35 +300,37 @@ class ConversationMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def fork(self, data: st.DataObject) -> None:
         index, source = self.a_turn(data), self.model
-        self.models[self.chat.fork(index)] = Model([source.turns[at].copy() for at in source.visible if at <= index])
+        self.models[self.chat.conversations.fork(index)] = Model(
+            [source.turns[at].copy() for at in source.visible if at <= index]
+        )
 
     @rule()
     def new(self) -> None:
-        self.chat.new()
-        self.models[self.chat.conversation_id] = Model()
+        self.chat.conversations.new()
+        self.models[self.chat.conversations.id] = Model()
 
     @precondition(lambda self: any(model.turns for model in self.models.values()))
     @rule(data=st.data())
     def switch(self, data: st.DataObject) -> None:
         begun = [name for name, model in self.models.items() if model.turns]
-        self.chat.switch(data.draw(st.sampled_from(begun), label="conversation"))
+        self.chat.conversations.switch(data.draw(st.sampled_from(begun), label="conversation"))
 
     @rule()
     def restart(self) -> None:
         """Another kernel goes on with the same conversation."""
-        name = self.chat.conversation_id
+        name = self.chat.conversations.id
         self.chat.close()
         self.chat = self.open()
         if self.models[name].turns:
-            self.chat.switch(name)
+            self.chat.conversations.switch(name)
         else:
-            self.models[self.chat.conversation_id] = Model()
+            self.models[self.chat.conversations.id] = Model()
 
     # --- what always holds --------------------------------------------------------------------------------------
 
     @invariant()
     def memory_is_as_the_model(self) -> None:
-        if self.chat.conversation_id in self.models:
+        if self.chat.conversations.id in self.models:
             expected = [(turn.versions, turn.selected, turn.hidden, turn.pinned) for turn in self.model.turns]
             assert as_model(self.chat.conversation) == expected
 
@@ -339,7 +341,7 @@ class ConversationMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_on_its_way(self) -> None:
-        assert self.chat.live == ()
+        assert self.chat.turns.live == ()
 
     def teardown(self) -> None:
         self.chat.close()

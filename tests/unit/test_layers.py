@@ -35,9 +35,9 @@ ROOMS = (
 FRONT_ENDS = {"render", "magics", "panel"}
 WAITING_ROOMS = {
     "context.bounded",
-    "providers.catalog",
     "providers.local",
     "session.autosave",
+    "session.catalog",
     "session.engine",
     "session.interrupts",
     "session.live_turn",

@@ -13,7 +13,7 @@ import pytest
 from chatanywhere_magic import ChatSession
 from chatanywhere_magic.core.messages import Text
 from chatanywhere_magic.render.display.painting import FIRST_SIZE, Watch
-from chatanywhere_magic.session.turn_loop import tell
+from chatanywhere_magic.session.listeners import notify
 from tests.unit.test_live_turn import live_turn
 
 if TYPE_CHECKING:
@@ -143,5 +143,5 @@ def test_nothing_is_painted_when_nobody_follows_the_turn_any_more() -> None:
     live.done.set()
     watch.follow(painter)
     live.take(Text("Too late."))  # of a provider that does not let itself be stopped
-    tell(live.listeners, live)
+    notify(live.listeners, live)
     assert painter.paints.empty()

@@ -40,7 +40,7 @@ def last(chat: ChatSession) -> Version:
 def test_the_same_request_is_answered_from_before_and_labelled(chat: ChatSession) -> None:
     parrot = Scripted.of(Script("first", reasoning="hm"), "second")
     chat.ask_sync("a", provider=parrot)
-    chat.new()
+    chat.conversations.new()
     assert chat.ask_sync("a", provider=parrot, replay="replay") == "first"
     assert len(parrot.requests) == 1
     version = last(chat)
@@ -52,9 +52,9 @@ def test_what_differs_is_asked_anew(chat: ChatSession) -> None:
     chat.ask_sync("a", provider=parrot)
     chat.replay = "replay"
     for options in ({"model": "other"}, {"temperature": 0.1}, {"seed": 1}, {"system": "Be brief."}):
-        chat.new()
+        chat.conversations.new()
         chat.ask_sync("a", provider=parrot, **options)
-    chat.new()
+    chat.conversations.new()
     chat.ask_sync("another", provider=parrot)
     chat.ask_sync("a", provider=parrot)  # after another question
     assert len(parrot.requests) == 7
@@ -64,7 +64,7 @@ def test_whole_conversations_are_replayed_turn_by_turn(chat: ChatSession) -> Non
     parrot = Scripted.of("A", "B", "C")
     for question in "abc":
         chat.ask_sync(question, provider=parrot)
-    chat.new()
+    chat.conversations.new()
     chat.replay = "replay-only"
     assert [chat.ask_sync(question, provider=parrot) for question in "abc"] == ["A", "B", "C"]
     assert len(parrot.requests) == 3
@@ -82,27 +82,27 @@ def test_a_miss_is_asked_or_an_error(chat: ChatSession) -> None:
 def test_off_and_record_always_ask(chat: ChatSession) -> None:
     parrot = Scripted.of("first", "second", "third")
     assert chat.ask_sync("a", provider=parrot) == "first"
-    chat.new()
+    chat.conversations.new()
     assert chat.ask_sync("a", provider=parrot) == "second"
-    chat.new()
+    chat.conversations.new()
     assert chat.ask_sync("a", provider=parrot, replay="record") == "third"
-    chat.new()
+    chat.conversations.new()
     assert chat.ask_sync("a", provider=parrot, replay="replay") == "third"  # the latest
 
 
 def test_only_whole_answers_are_replayed(chat: ChatSession) -> None:
     parrot = Scripted.of(Script("half", finish_reason=""), "whole")
     chat.start(chat.prepare("a", provider=parrot)).result(10)
-    chat.new()
+    chat.conversations.new()
     assert chat.ask_sync("a", provider=parrot, replay="replay") == "whole"
 
 
 def test_answers_outlive_the_session(chat: ChatSession, data: Path) -> None:
-    chat.keep()
+    chat.conversations.keep()
     chat.ask_sync("a", provider=Scripted.of("A"))
     chat.close()
     another = ChatSession(replay="replay-only")
-    another.keep()
+    another.conversations.keep()
     try:
         assert another.ask_sync("a", provider=Scripted) == "A"
     finally:
@@ -112,11 +112,11 @@ def test_answers_outlive_the_session(chat: ChatSession, data: Path) -> None:
 
 def test_a_document_that_is_trusted_is_enough_to_replay_it(chat: ChatSession) -> None:
     chat.ask_sync("a", provider=Scripted.of("A"))
-    document = chat.export("json")
+    document = chat.conversations.export("json")
     reader = ChatSession(replay="replay-only")
     try:
-        reader.import_(document, "json", replay=True)
-        reader.new()
+        reader.conversations.import_(document, "json", replay=True)
+        reader.conversations.new()
         assert reader.ask_sync("a", provider=Scripted) == "A"
     finally:
         reader.close()
@@ -126,12 +126,12 @@ def test_a_document_that_is_trusted_is_enough_to_replay_it(chat: ChatSession) ->
 @pytest.mark.parametrize("ending", ["json", "ipynb", "md"])
 def test_what_somebody_else_wrote_answers_no_question_of_ones_own(chat: ChatSession, ending: str) -> None:
     chat.ask_sync("a", provider=Scripted.of("A"))
-    hostile = chat.export(ending).replace('"A"', '"evil"')
+    hostile = chat.conversations.export(ending).replace('"A"', '"evil"')
     reader = ChatSession(replay="replay-only")
-    reader.keep()
+    reader.conversations.keep()
     try:
-        reader.import_(hostile, ending)
-        reader.new()
+        reader.conversations.import_(hostile, ending)
+        reader.conversations.new()
         with pytest.raises(NotRecordedError):
             reader.ask_sync("a", provider=Scripted)
         reader.close()  # and what it has kept by now does not either
@@ -147,7 +147,7 @@ def test_nobody_need_be_there_to_ask(chat: ChatSession, monkeypatch: pytest.Monk
     recorded = Scripted.of("A")
     recorded.name, recorded.default_model = "openai", "gpt-4o-mini"
     chat.ask_sync("a", provider=recorded)
-    chat.new()
+    chat.conversations.new()
     assert chat.ask_sync("a", provider="openai", replay="replay-only") == "A"
     assert last(chat).provider == "openai"
     with pytest.raises(ConfigurationError):
@@ -161,8 +161,8 @@ def test_a_mode_that_is_none_is_refused(chat: ChatSession) -> None:
 
 def test_recording_without_a_store_is_warned_of(chat: ChatSession) -> None:
     chat.ask_sync("a", provider=Scripted.of("A"), replay="record")
-    assert any("cannot be replayed" in warning for warning in chat.take_warnings())
-    assert chat.take_warnings() == []
+    assert any("cannot be replayed" in warning for warning in chat.conversations.take_warnings())
+    assert chat.conversations.take_warnings() == []
 
 
 def test_an_answer_belongs_to_the_question_as_it_was_typed(chat: ChatSession) -> None:
@@ -184,7 +184,7 @@ def test_an_answer_belongs_to_the_question_as_it_was_typed(chat: ChatSession) ->
             return ["clever"]
 
     def ask(replay: Replay) -> Reply:
-        chat.new()
+        chat.conversations.new()
         return chat.ask_sync("a", provider=Listed, model="clev", replay=replay, origin=cells.here("cell"))
 
     assert ask("off") == "an answer"

@@ -41,7 +41,7 @@ class Caller(AsyncGeneratorProvider):
 def chat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatSession]:
     monkeypatch.setenv("CHATANYWHERE_DATA_DIR", str(tmp_path / "data"))
     session = ChatSession(provider=Caller)
-    session.keep()
+    session.conversations.keep()
     yield session
     session.close()
 
@@ -71,11 +71,11 @@ def test_calls_are_kept(chat: ChatSession) -> None:
     version = chat.conversation.turns[0].current
     assert (version.status, version.tool_calls) == ("complete", (CALL,))
     assert version_from_json(version_to_json(version)) == version
-    here = chat.conversation_id
+    here = chat.conversations.id
     chat.close()
     other = ChatSession()
-    other.keep()
-    other.switch(here)
+    other.conversations.keep()
+    other.conversations.switch(here)
     assert other.conversation.turns[0].current.tool_calls == (CALL,)
     other.close()
 
@@ -83,7 +83,7 @@ def test_calls_are_kept(chat: ChatSession) -> None:
 def test_calls_are_replayed(chat: ChatSession) -> None:
     chat.ask_sync("the weather?", tools=TOOLS)
     asked = Caller.asked
-    chat.new()
+    chat.conversations.new()
     again = chat.ask_sync("the weather?", tools=TOOLS, replay="replay-only")
     assert (again, again.tool_calls, Caller.asked) == ("", [CALL], asked)
 

@@ -65,22 +65,34 @@ class _Column:
 
 def follow_all(
     shell: InteractiveShell, lives: Sequence[LiveTurn], changed: threading.Event, *, footer: bool
-) -> Columns | None:
-    """Show turns that run, until all are over; return what then shows which one is kept, if that can be shown."""
+) -> list[Columns]:
+    """Show turns that run, and their corrections, until all are over; return what then can show which one is kept."""
+    shown: list[Columns] = []
+    while lives:
+        shown += _follow(shell, lives, changed, footer=footer)
+        lives = [live.correction for live in lives if live.correction is not None]
+        sys.stdout.writelines(printable(f"{live.version.model}: {live.request.notice}\n") for live in lives)
+    return shown
+
+
+def _follow(
+    shell: InteractiveShell, lives: Sequence[LiveTurn], changed: threading.Event, *, footer: bool
+) -> list[Columns]:
     if not hasattr(shell, "kernel"):
         for live in lives:
             sys.stdout.write(printable(f"── {_Column(live).name} ──\n"))
             painter = TerminalPainter(footer=footer)
             Watch(live).follow(painter)  # those behind it go on meanwhile
             painter.finish(live)
-        return None
+        return []
     columns = Columns(lives, footer=footer)
     while not all(live.is_over for live in lives):
         changed.wait(1.0)
         changed.clear()
         size = columns.paint()
         time.sleep(max(PAINT_SECONDS, size / BYTES_PER_SECOND))
-    return columns
+    columns.finish(None)
+    return [columns]
 
 
 class Columns:

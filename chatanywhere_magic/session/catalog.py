@@ -1,0 +1,134 @@
+"""Who can be asked: providers by their names, aliases, and the models there are, listed once and remembered a while."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from ..core import ChatError, NotFoundError, phrase
+from ..providers import choose_provider, get_provider, provider_names, wrap
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from concurrent.futures import Future
+
+    from ..core import Version
+    from ..keys import Secret
+    from ..providers import Provider
+    from .engine import Engine
+    from .settings import Settings
+
+FRESH_SECONDS: Final = 600.0
+FAILED_SECONDS: Final = 30.0
+"""A provider that could not be asked is asked again after so long."""
+MAX_SHOWN: Final = 12
+_ABOUT_A_MODEL: Final = re.compile("model|模型", re.IGNORECASE)
+
+
+class Catalog:
+    """The providers and their models. A list of models is waited for by those who ask for it, never by completion."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._known: dict[Hashable, tuple[float, list[str]]] = {}
+        """When each list is to be asked for anew, and the list."""
+        self._listing: dict[Hashable, Future[list[str]]] = {}
+        self._answered: dict[tuple[str, str], tuple[Provider, str]] = {}
+
+    # --- who is asked -------------------------------------------------------------------------------------------
+
+    def provider(self, source: Any = None) -> Provider:
+        """Return the provider that `source` names or is; by default the session's.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is no such provider.
+        """
+        source = self._settings.provider if source is None else source
+        if not source:
+            return choose_provider()
+        return get_provider(source) if isinstance(source, str) else wrap(source)
+
+    def resolved(self, model: str) -> tuple[Any, str]:
+        """Return the provider and the model that `model` means, which may be an alias."""
+        named = self._settings.aliases.get(model)
+        if named is None:
+            return self._settings.provider, model
+        provider, slash, rest = named.partition("/")
+        # Names of models have slashes too.
+        return (provider, rest) if slash and provider in provider_names() else (self._settings.provider, named)
+
+    def note_answer(self, version: Version, provider: Provider, model: str) -> None:
+        """Remember who was asked for a version, and for which model."""
+        self._answered[version.provider, version.model] = provider, model
+
+    def answered(self, version: Version) -> tuple[Any, str]:
+        """Return the provider and the model to ask for another version; the names alone may not be enough."""
+        names = version.provider, version.model
+        return self._answered.get(names, names)
+
+    # --- which models there are ---------------------------------------------------------------------------------
+
+    def known(self, source: Hashable) -> list[str]:
+        """Return what is known now, at once; what is not known, or old, is asked for in the background."""
+        until, names = self._known.get(source, (0.0, []))
+        if time.monotonic() > until and source not in self._listing:
+            self.fetch(source)
+        return names
+
+    def fetch(self, source: Hashable) -> Future[list[str]]:
+        """Ask the provider, and remember what it says. The result may raise ``ChatError``."""
+        future = self._engine.submit(self._list(source, None))
+        self._listing[source] = future
+        future.add_done_callback(lambda done: self._take(source, done))
+        return future
+
+    def try_key(self, source: Any, secret: Secret) -> Future[list[str]]:
+        """Ask the provider with another key than the one that is kept. The result may raise ``ChatError``."""
+        return self._engine.submit(self._list(source, secret))
+
+    def forget(self) -> None:
+        """Forget every list: a key was added or taken away."""
+        self._known.clear()
+
+    async def meant_model(self, provider: Provider, model: str, refused: NotFoundError) -> str:
+        """Return the one model of `provider` whose name begins with `model`, which it does not know.
+
+        Parameters
+        ----------
+        refused : NotFoundError
+            How it said so. Where it speaks of no model, the address is wrong, and there is nothing to ask.
+
+        Raises
+        ------
+        NotFoundError
+            With what is known, or `refused` if that is nothing.
+        """
+        if not model or not _ABOUT_A_MODEL.search(refused.server_message):
+            raise refused
+        try:
+            names = await provider.list_models(**self._settings.network)
+        except ChatError:
+            names = []
+        meant = [name for name in names if name.startswith(model)] if model not in names else []
+        if len(meant) == 1:
+            return meant[0]
+        if meant:
+            shown = ", ".join([*meant[:MAX_SHOWN], *(["…"] if len(meant) > MAX_SHOWN else [])])
+            raise NotFoundError(phrase("error.model_ambiguous", name=model, names=shown)) from None
+        raise refused
+
+    async def _list(self, source: Any, secret: Secret | None) -> list[str]:
+        # Found here, on the engine: to find it may be to import what it needs.
+        return await self.provider(source).list_models(secret=secret, **self._settings.network)
+
+    def _take(self, source: Hashable, done: Future[list[str]]) -> None:
+        self._listing.pop(source, None)
+        if done.cancelled() or done.exception() is not None:
+            names = self._known.get(source, (0.0, []))[1]
+            self._known[source] = (time.monotonic() + FAILED_SECONDS, names)
+        else:
+            self._known[source] = (time.monotonic() + FRESH_SECONDS, done.result())

@@ -1,0 +1,248 @@
+"""What is asked becomes a turn: checked, complete, with everything that goes with it, and nothing sent yet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any
+
+from ..context import REPLAY_MODES, Request
+from ..core import ConfigurationError, UnsupportedError, content_text, encodable, phrase, text
+from ..providers import CHOICE_ORDER, AsyncGeneratorProvider, get_provider
+from . import cells
+from .live_turn import LiveTurn
+from .settings import MAX_TEMPERATURE
+from .turn_loop import current_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ..context import Budget, Lookup, Prompt, Replay
+    from ..core import Attachment, Origin, Turn
+    from ..providers import Provider
+    from ..tools import Schema
+    from .catalog import Catalog
+    from .open_conversation import OpenConversations
+    from .settings import Settings
+
+
+class Preparation:
+    """Makes turns that can be started of what is asked, in the open conversation."""
+
+    def __init__(self, settings: Settings, catalog: Catalog, conversations: OpenConversations, budget: Budget) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._conversations = conversations
+        self._budget = budget
+
+    def prepare(  # noqa: PLR0913 - each is an option of the magic
+        self,
+        prompt: str,
+        *,
+        provider: Any = None,
+        model: str = "",
+        system: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        history: bool = True,
+        append: bool = False,
+        origin: Origin | None = None,
+        attachments: Iterable[Attachment] = (),
+        namespace: Lookup | Mapping[str, Any] | None = None,
+        attach: Iterable[str | PathLike[str]] = (),
+        allow_secrets: bool = False,
+        revises: int | None = None,
+        schema: Any = None,
+        replay: Replay | None = None,
+        **params: Any,
+    ) -> LiveTurn:
+        """Check a prompt and return the turn that it becomes; see :meth:`ChatSession.prepare`."""
+        prompt = encodable(prompt)
+        if not prompt.strip():
+            raise ConfigurationError(phrase("error.empty_prompt"))
+        if "api_key" in params:  # it would go out as a field of the question, and be recorded
+            raise ConfigurationError(phrase("error.key_option"))
+        mode = _replay_mode(self._settings.replay if replay is None else replay)
+        if provider is None:
+            provider, model = self._catalog.resolved(model or self._settings.model)
+        chosen, alternatives, unready = self._chosen(provider, model, mode)
+        if temperature is None:
+            temperature = self._settings.temperature
+        if not 0 <= temperature <= MAX_TEMPERATURE:
+            raise ConfigurationError(phrase("error.temperature", value=temperature, limit=MAX_TEMPERATURE))
+        max_tokens = max_tokens if max_tokens is not None else self._settings.max_tokens
+        if max_tokens is not None:
+            if max_tokens < 1:
+                raise ConfigurationError(phrase("error.max_tokens", value=max_tokens))
+            params["max_tokens"] = max_tokens
+        if revises is not None:
+            self._conversations.current.turn(revises)
+        prompt, named = self._context(prompt, chosen, namespace, attach)
+        sent_along = (*attachments, *named)
+        _check_pictures(sent_along, chosen)
+        form = _schema(schema)
+        if form is not None and chosen.supports_response_format:
+            params["response_format"] = form.response_format
+        origin = origin or cells.here("api")
+        request = Request(
+            prompt=prompt,
+            provider=chosen,
+            model=model,
+            system=encodable(self._settings.system if system is None else system),
+            temperature=temperature,
+            history=history and current_turn.get() is None,
+            append=append,
+            origin=origin,
+            params=params,
+            attachments=sent_along,
+            revises=None if revises is None else (self._conversations.current.id, revises),
+            replay=mode,
+            alternatives=alternatives,
+            unready=unready,
+            schema=form,
+        )
+        self._budget.check(request, self._settings.budget)
+        self._check_leaks(request, allowed=allow_secrets or self._settings.secrets == "allow")
+        cells.count(origin)
+        return LiveTurn(request)
+
+    def compare(self, live: LiveTurn, *, provider: Any = None, model: str = "") -> LiveTurn:
+        """Prepare to ask another model the same at the same time; its answer becomes a further version of the turn.
+
+        The caller starts it right after `live`. Stopping `live` stops it, too.
+
+        Raises
+        ------
+        ConfigurationError
+            If the provider is unknown or not to be had.
+        """
+        if provider is None:
+            provider, model = self._catalog.resolved(model)
+        chosen = self._catalog.provider(provider)
+        chosen.check(model)
+        params = dict(live.request.params)
+        if not chosen.supports_response_format:
+            params.pop("response_format", None)
+        request = replace(live.request, provider=chosen, model=model, params=params)
+        self._budget.check(request, self._settings.budget)
+        other = LiveTurn(request, alongside=live)
+        live.companions.append(other)
+        return other
+
+    # --- what would be sent -------------------------------------------------------------------------------------
+
+    async def fit(self, live: LiveTurn) -> Prompt:
+        """Return what would be sent for a turn that was prepared."""
+        return await self._budget.fit(live.request, self._earlier(live.request), self._settings.budget)
+
+    def outlook(self) -> Prompt:
+        """Return about what the next question would be sent, apart from itself: its size and what has no room."""
+        try:
+            provider = self._catalog.provider()
+        except ConfigurationError:
+            provider = AsyncGeneratorProvider
+        params: dict[str, Any] = {} if self._settings.max_tokens is None else {"max_tokens": self._settings.max_tokens}
+        request = Request(
+            prompt="",
+            provider=provider,
+            model=self._settings.model,
+            system=self._settings.system,
+            temperature=self._settings.temperature,
+            history=True,
+            append=False,
+            origin=cells.here("panel"),
+            params=params,
+        )
+        conversation = self._conversations.current.conversation
+        earlier = conversation.sent_before(len(conversation.turns))
+        prompt = self._budget.outlook(request, earlier, self._settings.budget)
+        return replace(prompt, tokens=self._budget.corrected(prompt.tokens, request))
+
+    # --- its parts ----------------------------------------------------------------------------------------------
+
+    def _chosen(
+        self, source: Any, model: str, mode: Replay
+    ) -> tuple[Provider, tuple[Provider, ...], ConfigurationError | None]:
+        """Return who is asked, whose earlier answers will do as well, and why the first cannot be asked, if so.
+
+        Where earlier answers will do, there need be nobody to ask.
+        """
+        try:
+            provider = self._catalog.provider(source)
+        except ConfigurationError as error:
+            if source or mode not in {"replay", "replay-only"}:
+                raise
+            first, *others = map(get_provider, CHOICE_ORDER)
+            return first, tuple(others), error
+        try:
+            provider.check(model)
+        except ConfigurationError as error:
+            if mode not in {"replay", "replay-only"}:
+                raise
+            return provider, (), error
+        return provider, (), None
+
+    def _context(
+        self,
+        prompt: str,
+        provider: Provider,
+        namespace: Lookup | Mapping[str, Any] | None,
+        files: Iterable[str | PathLike[str]],
+    ) -> tuple[str, list[Attachment]]:
+        """Return the prompt as it is sent, and what it names."""
+        paths = [fspath(path) for path in files]
+        if not paths and (namespace is None or "@" not in prompt):
+            return prompt, []
+        from ..context import read_file, resolve  # when something is named, not with the extension
+
+        sees = provider.supports_images
+        found = [read_file(path, path, supports_images=sees) for path in paths]
+        if namespace is not None:
+            context = resolve(prompt, namespace, budget=self._settings.context_budget, supports_images=sees)
+            prompt, found = context.prompt, [*context.attachments, *found]
+        return prompt, found
+
+    def _earlier(self, request: Request) -> list[tuple[int, Turn]]:
+        """Return the turns of which a question is sent what they say."""
+        if not request.history or not request.provider.supports_message_history:
+            return []
+        opened = self._conversations.current
+        conversation, place = opened.conversation, opened.place_of(request)
+        return conversation.sent_before(len(conversation.turns) if place is None else place)
+
+    def _check_leaks(self, request: Request, *, allowed: bool) -> None:
+        """Refuse keys in what this provider was not sent before: the question, and what was said to others since."""
+        if allowed:
+            return
+        from ..keys import scan  # with the first question, not with the extension
+
+        texts = {"leak.prompt": request.prompt, "leak.system": request.system}
+        texts |= {each.name: each.text for each in request.attachments}
+        for index, turn in reversed(self._earlier(request)):
+            if turn.current.provider == request.provider.name:
+                break
+            said = [content_text(message["content"]) for message in turn.current.messages]
+            texts[text("leak.turn", number=index + 1)] = "\n".join(said)
+        of_environment = scan.secrets_of_environment() if scan.may_hold_keys(texts.values()) else ()
+        scan.check_leaks(texts, (*of_environment, *request.provider.secrets()))
+
+
+def _check_pictures(attachments: Iterable[Attachment], provider: Provider) -> None:
+    for each in attachments:
+        if each.kind == "image" and not provider.supports_images:
+            raise UnsupportedError(phrase("error.no_images", name=each.name))
+
+
+def _schema(source: Any) -> Schema | None:
+    from ..tools import Schema  # with the first question that needs one
+
+    if source is None or isinstance(source, Schema):
+        return source
+    return Schema(None if source is True else source)
+
+
+def _replay_mode(mode: Any) -> Replay:
+    for known in REPLAY_MODES:
+        if mode == known:
+            return known
+    raise ConfigurationError(phrase("error.replay_mode", mode=mode, modes=", ".join(REPLAY_MODES)))
