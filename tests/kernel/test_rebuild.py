@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 
-from chatanywhere_magic.export import from_notebook
+from chatanywhere_magic.export.notebook import from_notebook
 from tests.kernel.conftest import LOAD, environment
 from tests.kernel.seen import evaluate, turns
 from tests.support.notebooks import execute, notebook_of, saved

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -31,7 +31,7 @@ def environment(server: LocalServer, home: Path) -> dict[str, str]:
     return clean_environment(home, {"OPENAI_BASE_URL": server.api_url, "TERM": "xterm-256color"})
 
 
-def start(server: LocalServer, home: Path) -> pexpect.spawn:
+def start(server: LocalServer, home: Path) -> Any:
     command = ["-m", "IPython", "--simple-prompt", "--no-banner", "--colors=NoColor"]
     child = pexpect.spawn(
         sys.executable, command, env=environment(server, home), encoding="utf-8", timeout=30, dimensions=(40, 60)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+# Where a contributor's own files are, if not below the home directory.
+PERSONAL: Final = ("XDG_", "JUPYTER_", "IPYTHON")
 # What a developer's machine may set and would change what a test sees: keys, proxies, settings, the language.
 # Under PYTEST_CURRENT_TEST ipykernel captures output in another way than it does for people.
-_LEFT_OUT = ("CHATANYWHERE", "OPENAI", "JUPYTER", "IPYTHON", "PYTHON", "PYTEST", "XDG_", "LC_", "LANG")
+_LEFT_OUT: Final = (*PERSONAL, "CHATANYWHERE", "OPENAI", "JUPYTER", "PYTHON", "PYTEST", "LC_", "LANG")
 
 
 def clean_environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
 
 from chatanywhere_magic.core import i18n
 from chatanywhere_magic.providers import registry
@@ -16,10 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# No time limit for a single example: what the machine does beside the tests is none of their business.
-settings.register_profile("unit", deadline=None, max_examples=100)
-settings.load_profile("unit")
-
 _SCRUBBED = ("CHATANYWHERE_", "OPENAI_", "LC_", "LANG")
 
 
@@ -27,7 +22,8 @@ _SCRUBBED = ("CHATANYWHERE_", "OPENAI_", "LC_", "LANG")
 def _clean_slate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No keys, addresses, proxies, files or languages from the machine; no registered providers from other tests."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home/config"))
+    for kind in ("CONFIG", "DATA", "CACHE", "STATE"):
+        monkeypatch.setenv(f"XDG_{kind}_HOME", str(tmp_path / "home" / kind.lower()))
     for name in tuple(os.environ):
         if name.startswith(_SCRUBBED) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

@@ -12,6 +12,7 @@ from chatanywhere_magic.core.messages import Delta, Reasoning, Text, ToolCall
 from chatanywhere_magic.providers.dialects.chat_completions import CompletionReader
 from chatanywhere_magic.providers.wire.sse import EventDecoder
 from chatanywhere_magic.testing import conformance_cases
+from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +53,7 @@ def test_there_are_streams_enough() -> None:
     assert len(STREAMS) > 200
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(st.sampled_from(STREAMS), st.data())
 def test_any_split_of_any_stream_gives_the_same(stream: bytes, draw: st.DataObject) -> None:
     cuts = sorted(draw.draw(st.lists(st.integers(0, len(stream)), max_size=12)))

@@ -24,6 +24,7 @@ from chatanywhere_magic.core.messages import Finish, Text
 from chatanywhere_magic.providers.contract import AsyncGeneratorProvider
 from chatanywhere_magic.providers.registry import register
 from chatanywhere_magic.store.store import Store
+from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -367,5 +368,5 @@ def wait_until(condition: Any, seconds: float = 10.0) -> None:
         time.sleep(0.001)
 
 
-ConversationMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+ConversationMachine.TestCase.settings = settings(max_examples=examples(40), stateful_step_count=25, deadline=None)
 TestConversation = ConversationMachine.TestCase

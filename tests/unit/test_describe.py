@@ -22,6 +22,7 @@ from chatanywhere_magic.context import resolve
 from chatanywhere_magic.context.describe import describe
 from chatanywhere_magic.context.fitting import joined, shortened
 from chatanywhere_magic.core.tokens import estimate
+from tests.support.examples import examples
 
 # In an environment that was made before these were needed, the tests are skipped; `make test` installs them.
 np = pytest.importorskip("numpy")
@@ -185,7 +186,7 @@ class TestPlainValues:
         assert text(10**100_000) == "<integer of about 100,001 digits> (int)"
 
     def test_named_tuples_show_their_names(self) -> None:
-        point = namedtuple("Point", "x y")(1, 2)  # noqa: PYI024 - as people write them in notebooks
+        point = namedtuple("Point", "x y")(1, 2)  # type: ignore[call-arg] # noqa: PYI024 - as people write them in notebooks
         assert "Point(x=1, y=2)" in text(point)
 
     def test_nested_ones_show_their_structure_first(self) -> None:
@@ -390,7 +391,7 @@ class TestObjects:
             assert "raise" in text(Precise())
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.data())
 def test_many_names_share_the_budget(data: st.DataObject) -> None:
     values = everything()

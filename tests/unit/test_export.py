@@ -35,6 +35,7 @@ from chatanywhere_magic.export.formats import (
 from chatanywhere_magic.export.notebook import KEY
 from chatanywhere_magic.export.shown import selected, shown
 from chatanywhere_magic.render.display import METADATA_KEY, turn_metadata
+from tests.support.examples import examples
 from tests.unit.test_inert import PIECES, alive
 from tests.unit.values import conversations, json_values
 
@@ -77,14 +78,14 @@ def test_json_carries_all_that_is_shown(made: Conversation) -> None:
     assert from_json(to_json(made)) == shown(made)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.one_of(conversations(), written_conversations()))
 def test_markdown_carries_the_selected_versions(made: Conversation) -> None:
     assert from_markdown(to_markdown(made)) == selected(made)
     assert from_markdown(to_markdown(made).replace("\n", "\r\n").encode()) == selected(made)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.one_of(conversations(), written_conversations()))
 def test_a_clean_notebook_carries_the_selected_versions(made: Conversation) -> None:
     made = replace(made, turns=(*made.turns, Turn((said("2+2?", "4"),))))
@@ -211,7 +212,7 @@ def test_other_languages_and_cut_code_do_not_become_cells_that_could_be_run() ->
 
 
 @given(written_conversations())
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_notebooks_are_valid(made: Conversation) -> None:
     nbformat.validate(nbformat.reads(to_notebook(made), as_version=4))
 
@@ -400,7 +401,7 @@ def test_any_json_is_no_notebook_of_ours(value: Any) -> None:
         from_notebook(json.dumps(value))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.data())
 def test_a_notebook_with_anything_anywhere_is_read_or_refused(data: st.DataObject) -> None:
     value = json.loads(notebook(cell(output(said("a", "A")), name="x"), *json.loads(to_notebook(SUMS))["cells"]))

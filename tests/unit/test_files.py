@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from base64 import b64decode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -131,7 +131,7 @@ class TestRefusals:
 
 
 class TestPictures:
-    def read(self, data: bytes, directory: Path) -> tuple[str, Image.Image]:
+    def read(self, data: bytes, directory: Path) -> tuple[str, Any]:
         file = directory / "picture"
         file.write_bytes(data)
         attachment = read_file(str(file), "picture", supports_images=True)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from chatanywhere_magic.export.inert import blocks, inert
+from tests.support.examples import examples
 
 RENDERERS = [
     MarkdownIt("commonmark", {"html": True}),
@@ -56,7 +57,7 @@ def alive_in_mistune(tokens: list[dict[str, object]]) -> list[str]:
     return found
 
 
-@settings(max_examples=1500)
+@settings(max_examples=examples(1500))
 @given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
 def test_nothing_is_alive(markdown: str) -> None:
     assert alive(inert(markdown)) == []

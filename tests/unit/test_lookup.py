@@ -237,7 +237,7 @@ class TestLibraries:
             attribute(self.table.lazy(), "columns")
 
     def test_a_subclass_with_code_of_its_own_is_not_followed(self) -> None:
-        class Mine(pd.DataFrame):
+        class Mine(pd.DataFrame):  # type: ignore[name-defined]
             columns = property(counting("columns"))  # type: ignore[assignment]
             shape = property(counting("shape"))  # type: ignore[assignment]
 

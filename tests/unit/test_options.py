@@ -177,7 +177,7 @@ def test_a_magic_is_called_with_what_was_given(capsys: pytest.CaptureFixture[str
     assert called == [("me", ["file"]), ("me", ["file"], "the cell")]
     assert save("me", "--help") is None
     assert len(called) == 2
-    assert capsys.readouterr().out == WORDS.help() == save.getdoc()
+    assert capsys.readouterr().out == WORDS.help() == save.getdoc()  # type: ignore[attr-defined]
 
 
 class TestCursor:

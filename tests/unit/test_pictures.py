@@ -22,7 +22,7 @@ graph_objects = pytest.importorskip("plotly.graph_objects")
 mpl.use("agg")
 
 
-def a_figure() -> Figure:
+def a_figure() -> Any:
     figure = Figure(figsize=(6, 4))
     axes = figure.subplots()
     axes.plot([1, 2, 3], [1, 4, float("nan")], label="growth")

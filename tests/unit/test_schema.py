@@ -361,7 +361,7 @@ class TestMistakes:
 
         @dataclass
         class Other:
-            thing: sys.__class__
+            thing: sys.__class__  # type: ignore[name-defined]
 
         for kind in (Holder, Other, list[Holder]):
             with pytest.raises(ConfigurationError) as caught:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatanywhere_magic.providers.wire.sse import Event, EventDecoder
+from tests.support.examples import examples
 
 PIECES = (
     *("data", "data:", "data: ", "data:  ", "event", "event:", "event: end", "id: 1", "retry: 5", "other: x"),
@@ -51,13 +52,13 @@ def by_the_standard(stream: bytes) -> list[Event]:
     return events
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(STREAMS)
 def test_any_stream_gives_the_events_of_the_standard(stream: bytes) -> None:
     assert decode(stream) == by_the_standard(stream)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(STREAMS, st.data())
 def test_any_split_of_any_stream_gives_the_same_events(stream: bytes, draw: st.DataObject) -> None:
     cuts = sorted(draw.draw(st.lists(st.integers(0, len(stream)), max_size=8)))

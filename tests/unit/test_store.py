@@ -25,6 +25,7 @@ from chatanywhere_magic.core.errors import ConfigurationError
 from chatanywhere_magic.core.messages import Attachment
 from chatanywhere_magic.store.processes import Process
 from chatanywhere_magic.store.store import Store
+from tests.support.examples import examples
 from tests.unit.values import turns, versions
 
 if TYPE_CHECKING:
@@ -172,7 +173,9 @@ class Memory(RuleBasedStateMachine):
 
 def test_file_and_memory_agree_after_any_changes(tmp_path: Path) -> None:
     Memory.directory = tmp_path
-    run_state_machine_as_test(Memory, settings=settings(max_examples=25, stateful_step_count=12, deadline=None))
+    run_state_machine_as_test(
+        Memory, settings=settings(max_examples=examples(25), stateful_step_count=12, deadline=None)
+    )
 
 
 def test_the_file_is_consistent(store: Store, directory: Path) -> None:

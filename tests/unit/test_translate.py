@@ -86,7 +86,7 @@ def made(kind: type[Exception]) -> Exception:  # noqa: PLR0911 - a list of cases
         return kind(CONNECTION, ssl.SSLCertVerificationError(1, f"certificate of {KEY}"))
     if issubclass(kind, aiohttp.ClientConnectorError):
         first: tuple[Any, ...] = ("/socket",) if "Unix" in kind.__name__ else ()
-        return kind(*first, CONNECTION, system)
+        return kind(*first, CONNECTION, system)  # type: ignore[call-arg]
     if issubclass(kind, aiohttp.ServerFingerprintMismatch):
         return kind(b"a", b"b", "models.example.org", 443)
     if issubclass(kind, aiohttp.ClientResponseError):
@@ -102,7 +102,9 @@ def made(kind: type[Exception]) -> Exception:  # noqa: PLR0911 - a list of cases
         with_headers = (
             issubclass(kind, http_exceptions.HttpProcessingError) and kind is http_exceptions.HttpProcessingError
         )
-        return kind(code=400, message=KEY, headers=HEADERS) if with_headers else kind(*arguments[:2])
+        if with_headers:
+            return kind(code=400, message=KEY, headers=HEADERS)  # type: ignore[call-arg]
+        return kind(*arguments[:2])
     return kind(f"about {KEY}")
 
 

@@ -53,7 +53,7 @@ def not_root() -> Iterator[Path]:
     shutil.rmtree(directory)
 
 
-class Unmovable(type(Path())):  # type: ignore[misc] - the class of this system's paths
+class Unmovable(type(Path())):  # the class of this system's paths
     """A path from which no file can be moved, and why."""
 
     reason = errno.EIO
@@ -68,7 +68,7 @@ class Mounted(Unmovable):
     reason = errno.EBUSY
 
 
-class Watched(type(Path())):  # type: ignore[misc] - as above
+class Watched(type(Path())):
     """A path whose files tell who might read them when they are written."""
 
     rights: ClassVar[list[int]] = []
