@@ -147,7 +147,7 @@ def test_twenty_steps(session: Session, server: LocalServer) -> None:  # noqa: P
     expect(panel.turn(1).locator(".chatanywhere-pin")).to_be_visible()
     session.do(1, "More")
     session.picture("menu")  # 9
-    session.turns.choose("Delete")
+    session.choose("Delete")
     expect(root.locator(".chatanywhere-turn")).to_have_count(1)
     root.locator(".chatanywhere-note").get_by_role("button", name="Take back").click()  # 10
     expect(root.locator(".chatanywhere-turn")).to_have_count(2)
@@ -178,15 +178,15 @@ def test_twenty_steps(session: Session, server: LocalServer) -> None:  # noqa: P
     session.press("ArrowDown", "End", "Enter")
     expect(root.get_by_title("Change model")).to_have_text("openai · tiny")
     session.do(3, "More")
-    session.turns.choose("Fork here")  # 15
+    session.choose("Fork here")  # 15
     expect(root.locator(".chatanywhere-turn")).to_have_count(4)
     root.get_by_title("Conversations").click()
-    session.turns.choose("Rename")
+    session.choose("Rename")
     page.keyboard.type("About the middle")
     session.press("Enter")  # 16
     expect(root.get_by_title("Conversations")).to_have_text("About the middle")
     root.get_by_title("Conversations").click()
-    session.turns.choose("New conversation")
+    session.choose("New conversation")
     expect(root).to_contain_text("Ask something.")
     root.get_by_title("Conversations").click()
     page.keyboard.type("middle")
@@ -196,7 +196,7 @@ def test_twenty_steps(session: Session, server: LocalServer) -> None:  # noqa: P
     expect(root.locator(".chatanywhere-turn")).to_have_count(4)
     root.locator(".chatanywhere-header").get_by_role("button", name="More").click()
     with page.expect_download() as download:
-        session.turns.choose("Export as a notebook")  # 18
+        session.choose("Export as a notebook")  # 18
     exported = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
     assert "What is a mean?" in json.dumps(exported)
     session.theme("dark")
