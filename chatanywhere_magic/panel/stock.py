@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 PAINT_SECONDS: Final = 0.1
 LOG_HEIGHT: Final = "420px"
+SHOWN_TURNS: Final = 30
+"""The last so many. Each is widgets, for which the kernel and the page keep an open channel each, for as long as the
+panel is there; and a list of all of them would be sent anew with every turn."""
 _QUESTION_STYLE: Final = (
     "background: var(--jp-layout-color2); border-left: 3px solid var(--jp-brand-color1); "
     "padding: 6px 10px; margin-right: 4px; line-height: 1.4"
@@ -36,12 +39,15 @@ class StockPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
 
     def __init__(self, session: ChatSession) -> None:
         self.session = session
+        self._boxes: list[_TurnBox] = []
+        """That of turn i is number i modulo `SHOWN_TURNS`: a new turn takes the place of the oldest one."""
         self._shown: list[tuple[Any, ...]] = []
         self._painting = threading.Lock()
         self._scheduled = False
         self._pause = PAINT_SECONDS
+        self._earlier_line = ipywidgets.HTML()
         # Never shrunk, or it would scroll itself, and the box around it, which knows where the end is, could not.
-        self._turns = ipywidgets.VBox(layout={"flex": "0 0 auto", "overflow": "visible"})
+        self._turns = ipywidgets.VBox([self._earlier_line], layout={"flex": "0 0 auto", "overflow": "visible"})
         # Reversed around one child: the browser then keeps the log at its end while it grows, without a script.
         log = ipywidgets.Box(
             [self._turns],
@@ -104,23 +110,28 @@ class StockPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
         with self._painting:
             live = {turn.index: turn for turn in self.session.turns.live if turn.index is not None}
             self._stop_button.disabled = not live
-            boxes = list(self._turns.children)
             turns = self.session.conversation.turns
-            for index, turn in enumerate(turns):
+            first = max(len(turns) - SHOWN_TURNS, 0)
+            boxes = self._boxes
+            while len(boxes) < len(turns) - first:
+                boxes.append(_TurnBox())
+                self._shown.append(())
+            for index, turn in enumerate(turns[first:], first):
                 running = live.get(index)
                 version = running.version if running else turn.current
                 notice = running.notice if running else ""
-                mark = (turn.selected, version.question, version.status, len(version.answer), notice)
-                if index == len(boxes):
-                    boxes.append(_TurnBox())
-                    self._shown.append(())
-                if self._shown[index] != mark:
-                    self._shown[index] = mark
-                    boxes[index].show(version, notice, footer=self.session.settings.footer)
+                place = index % SHOWN_TURNS
+                mark = (index, turn.selected, version.question, version.status, len(version.answer), notice)
+                if self._shown[place] != mark:
+                    self._shown[place] = mark
+                    boxes[place].show(version, notice, footer=self.session.settings.footer)
             gone = boxes[len(turns) :]
             del boxes[len(turns) :], self._shown[len(turns) :]
-            if len(boxes) != len(self._turns.children):
-                self._turns.children = boxes
+            oldest = first % SHOWN_TURNS
+            in_order = (self._earlier_line, *boxes[oldest:], *boxes[:oldest])
+            if in_order != self._turns.children:
+                self._turns.children = in_order
+            self._earlier_line.value = state_line(text("panel.left_out", count=first)) if first else ""
             for box in gone:
                 close_tree(box)
             self._queue_line.value = text("panel.queued", count=len(live) - 1) if len(live) > 1 else ""

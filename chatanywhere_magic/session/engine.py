@@ -6,6 +6,7 @@ import asyncio
 import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from heapq import heapify
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 STOP_SECONDS: Final = 2.0
+MAX_CANCELLED_TIMERS: Final = 32
+"""So many are kept before they are dropped together; at any time a loop has a handful of others."""
 
 if sys.platform == "win32":
     _BaseLoop = asyncio.ProactorEventLoop
@@ -22,12 +25,28 @@ else:
 
 
 class EngineLoop(_BaseLoop):
-    """A loop class of our own, so that nest-asyncio can make it re-entrant without touching anybody else's."""
+    """A loop class of our own, so that nest-asyncio can make it re-entrant without touching anybody else's.
+
+    Its timers that are cancelled are dropped. asyncio does so in its own round, which nest-asyncio replaces by one that
+    keeps each until it is due, and with it the context that it was made in: the turn, its request, its text.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.at_close: list[Callable[[], Awaitable[None]]] = []
         """Run before the loop is closed, to close what is open on it, such as connections."""
+        self._cancelled_timers = 0
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        super()._timer_handle_cancelled(handle)  # type: ignore[misc]  # asyncio's own, which has no type
+        self._cancelled_timers += 1
+        if self._cancelled_timers <= MAX_CANCELLED_TIMERS:
+            return
+        self._cancelled_timers = 0
+        # In place, for a round that is going on reads the same list. `handle` is marked only after this call.
+        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]  # as above
+        timers[:] = [timer for timer in timers if not timer.cancelled() and timer is not handle]
+        heapify(timers)
 
 
 class Engine:
