@@ -27,7 +27,6 @@ from ..core import (
     phrase,
 )
 from .contract import AsyncGeneratorProvider
-from .dialects.chat_completions import MAX_ANSWER_CHARACTERS, endless_answer
 from .openai import OpenAI
 from .wire.addresses import check_url, endpoint, has_password, host_of, without_password
 from .wire.http import post_stream
@@ -195,7 +194,7 @@ async def _stream_text(
     is_answer: bool | None = None  # while it is not clear, what comes is held
     held: list[str] = []
     try:
-        async with request as stream, aclosing(_decoded(stream, decode, host)) as pieces:
+        async with request as stream, aclosing(_decoded(stream, decode)) as pieces:
             content_type = stream.content_type
             async for words in pieces:
                 stream.note()
@@ -219,15 +218,12 @@ async def _stream_text(
     yield Finish("stop")
 
 
-async def _decoded(stream: Stream, decode: Callable[[bytes], str], host: str) -> AsyncGenerator[str, None]:
+async def _decoded(stream: Stream, decode: Callable[[bytes], str]) -> AsyncGenerator[str, None]:
     """Yield the body's text, never empty, as long as it is no more than an answer has."""
-    size = 0
     async with aclosing(stream.chunks()) as chunks:
         async for chunk in chunks:
             if words := decode(chunk):
-                size += len(words)
-                if size > MAX_ANSWER_CHARACTERS:
-                    raise endless_answer(host)
+                stream.budget.take_characters(len(words))
                 yield words
 
 

@@ -24,6 +24,7 @@ from ..core import (
 )
 from .dialects.chat_completions import CompletionReader
 from .wire.addresses import host_of
+from .wire.budget import AnswerBudget
 from .wire.http import Stream, post_stream
 from .wire.refusals import MAX_SERVER_WORDS
 from .wire.sse import EventDecoder
@@ -34,11 +35,10 @@ if TYPE_CHECKING:
     from ..keys import Secret
     from .wire.limits import Limits
 
-MAX_EVENT_CHARACTERS: Final = 128 * 1024 * 1024
-"""More than any event has: a line that never ends must not take all memory."""
+MAX_BLANK_BYTES: Final = 1_024
+"""Of blanks before a body's beginning so many are kept. Some servers send them while their model thinks."""
 _FIELD: Final = re.compile(r"(?:data|event|id|retry)?(?::|$)", re.MULTILINE)
 _SPACE: Final = re.compile(r"\s*")
-"""Names of models in a message."""
 
 
 def request_body(model: str, messages: Messages, temperature: float, extra: dict[str, Any]) -> dict[str, Any]:
@@ -84,7 +84,9 @@ async def stream_completion(
         A refusal, a network failure, an error inside the stream, an answer that is cut short or empty.
     """
     host = host_of(url)
-    reader = CompletionReader(host, secret, takes_calls=bool(body.get("tools") or body.get("functions")))
+    budget = AnswerBudget(host)
+    takes_calls = bool(body.get("tools") or body.get("functions"))
+    reader = CompletionReader(host, secret, takes_calls=takes_calls, budget=budget)
     request = post_stream(
         url,
         body,
@@ -94,6 +96,7 @@ async def stream_completion(
         limits=limits,
         ca_bundle=ca_bundle,
         socket_path=socket_path,
+        budget=budget,
     )
     try:
         async with request as stream:
@@ -132,14 +135,14 @@ async def _read_events(
 ) -> DeltaGenerator:
     decoder = EventDecoder()
     async for piece in _with_first(beginning, chunks):
+        stream.budget.take_lines(piece)
         deltas = (delta for event in decoder.feed(piece) for delta in reader.read(event))
         for delta in _joined(deltas, begun=reader.has_answer):
             yield delta
         stream.note(begun=reader.has_answer, finished=reader.finished)
         if reader.done:
             return
-        if decoder.waiting > MAX_EVENT_CHARACTERS:
-            raise ProtocolError(phrase("error.endless", host=reader.host))
+        stream.budget.check_event(decoder.waiting)
     # What the end of the body cuts through is no event; that the answer is incomplete is said by `finish`.
     with suppress(ProtocolError):
         for event in decoder.feed(b"", final=True):
@@ -154,10 +157,12 @@ def _joined(deltas: Iterator[Delta], *, begun: bool) -> Iterator[Delta]:
     """Yield `deltas`, all that one read brought, with neighbouring pieces of text as one.
 
     A server that is fast sends hundreds together, and each by itself would cost more on its way than to be read. But
-    if nothing has come before, as `begun` tells, the first words wait for nothing.
+    if nothing has come before, as `begun` tells, the first words wait for nothing. Of usage, names and notices, which
+    some servers write into every event, the last of each kind counts.
     """
     kind: type[Text | Reasoning] = Text
     words: list[str] = []
+    latest: dict[type[Delta], Delta] = {}
     failure: ChatError | None = None
     try:
         for delta in deltas if not begun else ():
@@ -165,37 +170,39 @@ def _joined(deltas: Iterator[Delta], *, begun: bool) -> Iterator[Delta]:
             if isinstance(delta, Text | Reasoning):
                 break
         for delta in deltas:
+            if not isinstance(delta, Text | Reasoning):
+                latest[type(delta)] = delta
+                continue
             if words and type(delta) is not kind:
                 yield kind("".join(words))
                 words.clear()
-            if isinstance(delta, Text | Reasoning):
-                kind = type(delta)
-                words.append(delta.text)
-            else:
-                yield delta
+            kind = type(delta)
+            words.append(delta.text)
     except ChatError as caught:
         failure = caught  # what came before it is shown first
     if words:
         yield kind("".join(words))
+    for delta in latest.values():
+        yield delta
     if failure is not None:
         raise failure
 
 
 async def _read_objects(
-    beginning: bytes, chunks: AsyncGenerator[bytes, None], reader: CompletionReader, _stream: Stream
+    beginning: bytes, chunks: AsyncGenerator[bytes, None], reader: CompletionReader, stream: Stream
 ) -> DeltaGenerator:
     """Read a whole completion where no stream was to be had, or chunks in a row without the framing of events."""
-    pieces = [beginning]
-    size = 0
+    pieces = bytearray(beginning)
     async for chunk in chunks:
-        pieces.append(chunk)
-        size += len(chunk)
-        if size > MAX_EVENT_CHARACTERS:
-            raise ProtocolError(phrase("error.endless", host=reader.host))
-    body = b"".join(pieces).decode("utf-8-sig", "replace").strip()
+        pieces += chunk
+        stream.budget.check_event(len(pieces))
+    body = pieces.decode("utf-8-sig", "replace").strip()
     decoder = json.JSONDecoder()
     start = 0
+    stream.budget.check_values(body)
     while start < len(body):
+        stream.budget.take_event()
+        await stream.budget.breathe()
         try:
             value, end = decoder.raw_decode(body, start)
         except (ValueError, RecursionError):
@@ -212,6 +219,8 @@ async def _beginning(chunks: AsyncGenerator[bytes, None], content_type: str) -> 
     enough = len(b"event") if content_type == "text/html" else 1
     async for chunk in chunks:
         beginning = (beginning + chunk).lstrip(b"\r\n")
+        if len(beginning) > MAX_BLANK_BYTES and beginning.isspace():
+            beginning = beginning[-MAX_BLANK_BYTES:]
         if len(_after_mark(beginning)) >= enough and not codecs.BOM_UTF8.startswith(beginning):
             break
     return beginning

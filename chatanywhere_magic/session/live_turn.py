@@ -7,7 +7,7 @@ import threading
 import time
 from bisect import bisect_right
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..core import (
     ChatError,
@@ -31,6 +31,8 @@ from ..core import (
 )
 from .engine import STOP_SECONDS
 
+MAX_COUNT: Final = 10**12
+"""Of tokens: more than any turn has."""
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -79,6 +81,11 @@ class _Growing:
             return "", position
         begin = self._ends[first - 1] if first else 0
         return "".join(self._pieces[first:known])[position - begin :], self._ends[known - 1]
+
+
+def _count(tokens: object) -> int | None:
+    """Return a provider's count of tokens if it is one that a database and a file can hold."""
+    return tokens if isinstance(tokens, int) and not isinstance(tokens, bool) and 0 <= tokens <= MAX_COUNT else None
 
 
 class LiveTurn:
@@ -132,6 +139,7 @@ class LiveTurn:
         self._clock = time.monotonic()
         self._answer = _Growing()
         self._reasoning = _Growing()
+        self._calls: list[ToolCall] = []
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._cancelled_at: float | None = None
@@ -145,7 +153,9 @@ class LiveTurn:
     @property
     def version(self) -> Version:
         """The version as it stands, with the text so far."""
-        version = replace(self._version, answer=str(self._answer), reasoning=str(self._reasoning))
+        version = replace(
+            self._version, answer=str(self._answer), reasoning=str(self._reasoning), tool_calls=tuple(self._calls)
+        )
         if self.is_over and not self.done.is_set():
             return replace(version, status="interrupted")
         return version
@@ -265,9 +275,9 @@ class LiveTurn:
             self._reasoning.add(delta.text)
             self._begin_text()
         elif isinstance(delta, ToolCall):
-            self.change(tool_calls=(*self._version.tool_calls, delta))
+            self._calls.append(delta)
         elif isinstance(delta, Usage):
-            self.change(usage=delta)
+            self.change(usage=Usage(_count(delta.prompt_tokens), _count(delta.completion_tokens)))
         elif isinstance(delta, ModelName):
             self.change(model=delta.name)
         elif isinstance(delta, Notice):
@@ -293,6 +303,7 @@ class LiveTurn:
         self.change(
             status=status,
             error=str(error) if error else "",
+            tool_calls=tuple(self._calls),
             timing=replace(self._version.timing, total=elapsed),
         )
         self.asked.set()

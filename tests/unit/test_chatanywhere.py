@@ -29,7 +29,7 @@ from chatanywhere_magic.core.errors import (
     TLSError,
 )
 from chatanywhere_magic.core.messages import Message, Text
-from chatanywhere_magic.providers.dialects.chat_completions import MAX_ANSWER_CHARACTERS
+from chatanywhere_magic.providers.wire.budget import MAX_CHARACTERS
 from chatanywhere_magic.testing.server import WEB_PATH, Answer, LocalServer
 from tests.unit.helpers import ask, assert_for_people, outcome_of, user
 
@@ -331,11 +331,11 @@ def test_broken_compression(web: LocalServer) -> None:
 
 @pytest.mark.parametrize("kind", ["text/plain", "text/html", "application/json"])
 def test_a_few_kilobytes_that_hold_a_gigabyte_are_not_read_to_the_end(web: LocalServer, kind: str) -> None:
-    bomb = gzip.compress(b"[" * (4 * MAX_ANSWER_CHARACTERS))
+    bomb = gzip.compress(b"[" * (4 * MAX_CHARACTERS))
     web.queue(Answer(raw=[bomb], headers={"Content-Encoding": "gzip", "Content-Type": kind}))
     outcome = ask(ChatAnywhere)
     assert_for_people(outcome.error, ProtocolError, "16,777,216")
-    assert len(bomb) < len(outcome.text) <= MAX_ANSWER_CHARACTERS
+    assert len(bomb) < len(outcome.text) <= MAX_CHARACTERS
 
 
 def test_an_empty_body_is_no_answer(web: LocalServer) -> None:

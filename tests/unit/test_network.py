@@ -236,13 +236,13 @@ def test_they_are_asked_for_where_their_libraries_are(
     web: LocalServer, monkeypatch: pytest.MonkeyPatch, looked_for_anew: Callable[[], None]
 ) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", web.api_url)
-    ask(OpenAI)
+    asyncio.run(OpenAI.list_models())
     assert web.requests[-1].headers["Accept-Encoding"] == "gzip, deflate, br, zstd"
     # Import machinery's own way to say that a module is not there.
     for module in (*_inflate._BROTLI, *_inflate._ZSTD):
         monkeypatch.setitem(sys.modules, module, None)
     looked_for_anew()
-    ask(OpenAI)
+    asyncio.run(OpenAI.list_models())
     assert web.requests[-1].headers["Accept-Encoding"] == "gzip, deflate"
     web.queue(Answer(raw=[brotli.compress(EVENTS)], headers={"Content-Encoding": "br"}))
     assert_for_people(ask(OpenAI).error, ProtocolError, "br")

@@ -38,7 +38,8 @@ from chatanywhere_magic.core.errors import (
     TimeoutExceededError,
 )
 from chatanywhere_magic.core.messages import Finish, Message, ModelName, Text, Usage
-from chatanywhere_magic.providers.dialects.chat_completions import MAX_ANSWER_CHARACTERS, CompletionReader
+from chatanywhere_magic.providers.dialects.chat_completions import CompletionReader
+from chatanywhere_magic.providers.wire.budget import MAX_CHARACTERS
 from chatanywhere_magic.providers.wire.sse import Event
 from chatanywhere_magic.testing.server import COMPLETIONS_PATH, Answer, LocalServer
 from tests.unit.helpers import Outcome, ask, assert_for_people, faces, locals_of, outcome_of, user
@@ -675,8 +676,8 @@ def test_what_came_together_goes_on_together(api: LocalServer) -> None:
 @pytest.mark.parametrize("field", ["content", "reasoning_content"])
 def test_a_few_kilobytes_that_hold_a_gigabyte_are_not_read_to_the_end(api: LocalServer, field: str) -> None:
     event = b'data: {"choices": [{"delta": {"%s": "%s"}}]}\n\n' % (field.encode(), b"a" * 100_000)
-    bomb = gzip.compress(event * (4 * MAX_ANSWER_CHARACTERS // 100_000))
+    bomb = gzip.compress(event * (4 * MAX_CHARACTERS // 100_000))
     api.queue(Answer(raw=[bomb], headers={"Content-Encoding": "gzip"}))
     outcome = ask(OpenAI)
     assert_for_people(outcome.error, ProtocolError, "16,777,216")
-    assert len(bomb) < len(outcome.text + outcome.reasoning) <= MAX_ANSWER_CHARACTERS
+    assert len(bomb) < len(outcome.text + outcome.reasoning) <= MAX_CHARACTERS

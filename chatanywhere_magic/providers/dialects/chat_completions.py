@@ -27,6 +27,7 @@ from ...core import (
     text,
 )
 from ...keys import AnswerRedactor
+from ..wire.budget import AnswerBudget
 from ..wire.refusals import MAX_CODE_WORDS, MAX_SERVER_WORDS, api_error, is_telling, printable_words
 
 if TYPE_CHECKING:
@@ -40,8 +41,10 @@ _DONE: Final = "[DONE]"
 _LONGEST_DONE: Final = 20
 """Characters of it with quotes around it, and some more: an answer's chunks need not be looked at for it."""
 MAX_NAME_CHARACTERS: Final = 200
-MAX_ANSWER_CHARACTERS: Final = 16 * 1024 * 1024
-"""More than any answer has: a few kilobytes can be compressed to gigabytes, and a server may never stop."""
+MAX_COUNT: Final = 10**12
+"""More tokens than any answer has. What is more is no count, and neither a database nor JSON may hold it."""
+MAX_REFUSAL_CHARACTERS: Final = 100_000
+"""Of a refusal so much is kept, of which its first words are shown."""
 _FIRST: Final = (0, None, "0")
 """The first choice's index, as servers write it. One answer was asked for, and never a mixture is shown."""
 _WITHHELD: Final = frozenset({"content_filter", "safety", "recitation", "prohibited_content", "blocklist", "sensitive"})
@@ -75,10 +78,15 @@ class CompletionReader:
     ----------
     takes_calls : bool, default False
         Whether tools were offered, so that an answer may be nothing but calls of them.
+    budget : AnswerBudget, optional
+        What the answer may cost; by default one of its own.
     """
 
-    def __init__(self, host: str, secret: Secret | None, *, takes_calls: bool = False) -> None:
+    def __init__(
+        self, host: str, secret: Secret | None, *, takes_calls: bool = False, budget: AnswerBudget | None = None
+    ) -> None:
         self.host = host
+        self._budget = budget if budget is not None else AnswerBudget(host)
         self._takes_calls = takes_calls
         self.done = False
         """Whether ``[DONE]`` came."""
@@ -88,12 +96,11 @@ class CompletionReader:
         self._secret = secret
         self._finish_reason = ""
         self._has_text = False
-        self._refusal = ""
-        self._tool_calls: list[dict[str, str]] = []
-        self._open_calls: dict[int, dict[str, str]] = {}
+        self._refused: list[str] = []
+        self._tool_calls: list[_Call] = []
+        self._open_calls: dict[int, _Call] = {}
         """Those that pieces still come for, by the index that the server gives them."""
         self._half = ""
-        self._size = 0
         self._model = ""
         self._odd: object = None
         """A chunk without choices, which may turn out to tell why nothing else came."""
@@ -117,6 +124,9 @@ class CompletionReader:
         if len(data) < _LONGEST_DONE and data.strip('"').upper() == _DONE:
             self.done = True
             return
+        self._budget.take_event()
+        self._budget.check_event(len(data))
+        self._budget.check_values(data)
         try:
             value, end = _decode(data)
         except (ValueError, RecursionError):
@@ -130,6 +140,8 @@ class CompletionReader:
         deltas: list[Delta] = []
         try:
             self._read_chunk(chunk, data, deltas)
+        except RecursionError:  # it was parsed, but is nested too deeply for anything else
+            raise self.protocol_error("JSON", data) from None
         except ChatError:
             yield from deltas  # what came before what is wrong
             raise
@@ -161,6 +173,7 @@ class CompletionReader:
         """Read what belongs to the one answer. What has no known form may belong to it, so it is not passed over."""
         if not isinstance(choices, list):
             raise self.protocol_error("choices: […]", data)
+        self._budget.check_pieces(len(choices))
         for choice in choices:
             if not choice:
                 continue
@@ -181,38 +194,45 @@ class CompletionReader:
             self._read_delta(delta, data, deltas)
         if (reason := choice.get("finish_reason")) and isinstance(reason, str):
             self._finish_reason = reason
-        self.has_answer = self.has_answer or self._has_text or bool(self._refusal or self._tool_calls)
+        self.has_answer = self.has_answer or self._has_text or bool(self._refused or self._tool_calls)
 
     def _read_delta(self, delta: dict[str, Any], data: str, deltas: list[Delta]) -> None:
         content = delta.get("content")
         if content is None or isinstance(content, str):  # most hold text and nothing else
             words, thinking, refusal = content or "", "", ""
         elif isinstance(content, list):
+            self._budget.check_pieces(len(content))
             words, thinking, refusal = _sorted_parts(content)
         else:  # 42 where "42" was meant, for example
             raise self.protocol_error('content: "…"', data)
         reasoning = delta.get("reasoning_content") or delta.get("reasoning") or thinking
         if reasoning and isinstance(reasoning, str):
             self.has_answer = True
-            self._limit(reasoning)
+            self._budget.take_characters(len(reasoning))
             if shown := self._reasoning.feed(encodable(reasoning)):
                 deltas.append(Reasoning(shown))
-        if refused := delta.get("refusal"):
-            refusal = _parts(refused, "text") + refusal
-        self._refusal += refusal
+        self._take_refusal(_parts(delta.get("refusal"), "text") + refusal)
         if calls := delta.get("tool_calls"):
             self._take_tool_calls(calls)
         if function := delta.get("function_call"):  # how it was before there were several
             self._take_tool_calls([{"function": function}])
         if words := self._whole(words):
             self._has_text = True
-            self._limit(words)
+            self._budget.take_characters(len(words))
             if shown := self._answer.feed(words):
                 deltas.append(Text(shown))
 
+    def _take_refusal(self, refusal: str) -> None:
+        if refusal:
+            self._budget.take_characters(len(refusal))
+            self._refused.append(refusal)
+
     def _take_tool_calls(self, calls: object) -> None:
         """Put the pieces of tool calls together: the name comes first, then its arguments bit by bit."""
-        for place, call in enumerate(calls if isinstance(calls, list) else ()):
+        if not isinstance(calls, list):
+            return
+        self._budget.check_pieces(len(calls))
+        for place, call in enumerate(calls):
             if not isinstance(call, dict):
                 continue
             index = _count(call.get("index"))
@@ -221,17 +241,10 @@ class CompletionReader:
             fields = {"id": call.get("id"), **(function if isinstance(function, dict) else {})}
             known = self._open_calls.get(index)
             if known is None or _is_another(fields, known):
-                known = self._open_calls[index] = {"id": "", "name": "", "arguments": ""}
+                self._budget.take_call()
+                known = self._open_calls[index] = _Call()
                 self._tool_calls.append(known)
-            for field, value in known.items():
-                if isinstance(piece := fields.get(field), str) and piece:
-                    self._limit(piece)
-                    known[field] = value + piece if field == "arguments" else piece
-
-    def _limit(self, words: str) -> None:
-        self._size += len(words)
-        if self._size > MAX_ANSWER_CHARACTERS:
-            raise endless_answer(self.host)
+            self._budget.take_characters(known.take(fields))
 
     def _whole(self, words: str) -> str:
         """Return `words` in whole characters: servers that count in UTF-16 split an emoji between two chunks."""
@@ -252,7 +265,7 @@ class CompletionReader:
         """Yield what remains and the finish, or raise if the answer that was read is not a good one."""
         yield from self.flush()
         for call in self._tool_calls if self.finished else ():  # else the last of them may be half a call
-            yield ToolCall(**{field: self._redacted(value) for field, value in call.items()})
+            yield ToolCall(*map(self._redacted, (call.id, call.name, "".join(call.arguments))))
         if error := self._failure():
             raise error
         only_calls = self._tool_calls and not self._has_text and self._finish_reason in _CALLING
@@ -272,14 +285,13 @@ class CompletionReader:
             return ContentFilterError(phrase("error.content_filter", host=host))
         if reason in _FAILED:
             return StreamError(phrase("error.stream", host=host, said=""))
-        if self._refusal:
-            return RefusalError(
-                phrase("error.refusal", words=self._shown(self._refusal)), server_message=self._shown(self._refusal)
-            )
+        if refusal := "".join(self._refused)[:MAX_REFUSAL_CHARACTERS]:
+            shown = self._shown(refusal)
+            return RefusalError(phrase("error.refusal", words=shown), server_message=shown)
         if self._tool_calls and not self._has_text:
             if self._takes_calls:
                 return None
-            names = ", ".join(call["name"] for call in self._tool_calls)
+            names = ", ".join(call.name for call in self._tool_calls)
             return UnsupportedError(phrase("error.tool_calls", names=self._shown(names)))
         if not self._has_text:
             return EmptyAnswerError(phrase("error.empty_answer", host=host))
@@ -300,9 +312,23 @@ class CompletionReader:
         return ProtocolError(message, server_message=shown)
 
 
-def endless_answer(host: str) -> ProtocolError:
-    """Return the error for an answer of more than `MAX_ANSWER_CHARACTERS`."""
-    return ProtocolError(phrase("error.endless_answer", host=host, limit=MAX_ANSWER_CHARACTERS))
+class _Call:
+    """A call of a tool whose pieces still come."""
+
+    def __init__(self) -> None:
+        self.id = self.name = ""
+        self.arguments: list[str] = []
+
+    def take(self, fields: dict[str, Any]) -> int:
+        """Take a piece in, and return of how many characters it is."""
+        new_id, name, arguments = (
+            value if isinstance(value := fields.get(field), str) else "" for field in ("id", "name", "arguments")
+        )
+        self.id = new_id or self.id
+        self.name = name or self.name
+        if arguments:
+            self.arguments.append(arguments)
+        return len(new_id) + len(name) + len(arguments)
 
 
 def _parsed(data: str) -> object:
@@ -312,12 +338,12 @@ def _parsed(data: str) -> object:
         return data
 
 
-def _is_another(fields: dict[str, Any], known: dict[str, str]) -> bool:
+def _is_another(fields: dict[str, Any], known: _Call) -> bool:
     """Whether `fields` begin a call of their own, though the server gives it the index of the `known` one.
 
     Some give every call index 0, or none. Others give every piece of a call its own id, but only the first a name.
     """
-    return bool(known["id"] and fields.get("id") and fields["id"] != known["id"] and fields.get("name"))
+    return bool(known.id and fields.get("id") and fields["id"] != known.id and fields.get("name"))
 
 
 def _parts(content: object, kind: str) -> str:
@@ -364,7 +390,7 @@ def _usage(chunk: dict[str, Any], choices: object) -> Usage | None:
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT else None
 
 
 def _progress(progress: dict[str, Any]) -> str:

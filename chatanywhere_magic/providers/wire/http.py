@@ -20,8 +20,9 @@ from ...core import (
     phrase,
 )
 from .addresses import check_proxy, has_password, host_of, is_loopback, may_carry_key, proxy_for, without_password
+from .budget import PAUSE_SECONDS, AnswerBudget
 from .connections import Client, Exchange, open_client, trusted
-from .inflate import Inflater, accepted_encodings
+from .inflate import Inflater
 from .limits import Deadline, Limits, Patience
 from .refusals import MAX_CODE_WORDS, api_error, printable_words, refusal_detail, request_id_of
 from .retry import retry_after
@@ -39,8 +40,6 @@ GATHER_SECONDS: Final = 0.098
 TRICKLE_BYTES: Final = 2048
 TRICKLE_AFTER_SECONDS: Final = 0.2
 """An answer that still comes in chunks as small as this after so long is written word by word."""
-PAUSE_SECONDS: Final = 0.02
-"""How long reads that need no waiting may keep the loop from everybody else."""
 DRAIN_SECONDS: Final = 0.1
 """How long the end of a body is waited for after the end of its answer, so that its connection can be used again."""
 MAX_ERROR_BYTES: Final = 65_536
@@ -59,8 +58,10 @@ class Stream:
         host: str,
         secret: Secret | None,
         lost: asyncio.Future[None] | None = None,
+        budget: AnswerBudget | None = None,
     ) -> None:
         self._lost = lost
+        self.budget = budget if budget is not None else AnswerBudget(host)
         self._response = response
         self._secret = secret
         self._patience = patience
@@ -96,15 +97,16 @@ class Stream:
                 self._look_again()
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Yield the body's bytes as they arrive, decompressed, never empty."""
+        """Yield the body's bytes as they arrive, decompressed, never empty, in pieces that are soon read."""
         encoding = self._response.headers.get("Content-Encoding", "")
         try:
-            inflate = Inflater(encoding)
+            inflate = Inflater(encoding, self.budget.take_bytes)
             async with aclosing(self._raw_chunks()) as raw_chunks:
                 async for raw in raw_chunks:
                     for chunk in inflate.feed(raw):
                         if chunk:
                             yield chunk
+                        await self.budget.breathe()
         except ValueError:
             named = printable_words(encoding, self._secret, MAX_CODE_WORDS)
             raise ProtocolError(phrase("error.encoding", host=self._host, encoding=named)) from None
@@ -224,6 +226,7 @@ async def post_stream(  # noqa: PLR0913 - each is an option of its own
     limits: Limits | None = None,
     ca_bundle: str = "",
     socket_path: str | None = None,
+    budget: AnswerBudget | None = None,
 ) -> AsyncGenerator[Stream, None]:
     """POST `body` as JSON and open the answer for reading; closing it closes the connection.
 
@@ -245,6 +248,8 @@ async def post_stream(  # noqa: PLR0913 - each is an option of its own
         A file of certificates to trust instead of the system's.
     socket_path : str, optional
         Talk over this Unix socket instead of the network.
+    budget : AnswerBudget, optional
+        What the answer may cost, where more than its bytes count.
 
     Raises
     ------
@@ -268,7 +273,7 @@ async def post_stream(  # noqa: PLR0913 - each is an option of its own
                 url,
                 data=None if body is None else _encode(body),
                 headers=_with_key(
-                    {"Content-Type": "application/json", "Accept-Encoding": accepted_encodings(), **headers},
+                    {"Content-Type": "application/json", "Accept-Encoding": "identity", **headers},
                     secret,
                     scheme,
                 ),
@@ -287,7 +292,7 @@ async def post_stream(  # noqa: PLR0913 - each is an option of its own
             raise ProtocolError(phrase("error.protocol", host=host, reason=f"HTTP {response.status}"))
         if response.status >= 300:  # noqa: PLR2004 - the same
             raise await _refusal(response, host, secret, limits)
-        stream = Stream(response, patience, host, secret, lost)
+        stream = Stream(response, patience, host, secret, lost, budget)
         try:
             yield stream
         finally:

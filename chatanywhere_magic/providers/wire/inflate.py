@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PIECE_BYTES: Final = 1_048_576
+PIECE_BYTES: Final = 32_768
+"""At most so much is inflated at a time; a few bytes can be made to hold a gigabyte."""
+MAX_ENCODINGS: Final = 3
+"""One on another. A server applies one, a proxy perhaps a second."""
+MAX_STREAMS: Final = 10_000
+"""In a row. A stream of a few bytes may hold nothing, and a small body, compressed twice, millions of them."""
+_ZSTD_INPUT_BYTES: Final = 64
+"""Where a library knows no limit for what it gives out: as few blocks as these hold, of 128 KiB at most each."""
+_ZSTD_WINDOW_LOG: Final = 23
+"""8 MiB, all that HTTP allows (RFC 9659)."""
 _BROTLI: Final = ("brotli", "brotlicffi")
 _ZSTD: Final = ("compression.zstd", "backports.zstd", "zstandard")
 """The first is Python's own, from 3.14 on."""
@@ -29,28 +38,49 @@ def accepted_encodings() -> str:
 class Inflater:
     """Undoes the encodings that a ``Content-Encoding`` header names; several were applied in its order.
 
+    Parameters
+    ----------
+    encodings : str
+        The header's value.
+    take : callable, optional
+        Called with the size of what each step gives out. What it raises ends the work.
+
     Raises
     ------
     ValueError
         If one of them cannot be undone here.
     """
 
-    def __init__(self, encodings: str) -> None:
-        names = [name.strip().lower() for name in encodings.split(",")]
-        self._steps = [_step(name) for name in reversed(names) if name not in {"", "identity"}]
+    def __init__(self, encodings: str, take: Callable[[int], None] | None = None) -> None:
+        names = [name for each in encodings.split(",") if (name := each.strip().lower()) not in {"", "identity"}]
+        if len(names) > MAX_ENCODINGS:
+            msg = "no server applies so many"
+            raise ValueError(msg)
+        self._take = take
+        self._steps = [_step(name) for name in reversed(names)]
 
     def feed(self, raw: bytes) -> Iterator[bytes]:
-        """Yield what `raw` adds to the body, in pieces of a bounded size where the encoding allows it.
+        """Yield what `raw` adds to the body, in pieces of a bounded size.
+
+        A piece may be empty: work was done that added nothing.
 
         Raises
         ------
         ValueError
             If it is not what the header said.
         """
-        pieces: Iterator[bytes] = iter((raw,))
+        pieces = _cut(raw)
+        if not self._steps:
+            return self._counted(pieces)
         for step in self._steps:
-            pieces = step.feed(pieces)
+            pieces = self._counted(step.feed(pieces))
         return pieces
+
+    def _counted(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            if self._take is not None:
+                self._take(len(piece))
+            yield piece
 
     def is_open(self) -> bool:
         """Whether a compressed stream has begun that has not ended: a body that ends here ends too early."""
@@ -63,22 +93,28 @@ class _Step:
     def __init__(self, begin: Callable[[bytes], Any]) -> None:
         self._begin = begin
         self._stream: Any = None
-        self._has_ended = False
+        self._ended = 0
 
     def feed(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         for piece in pieces:
             rest = piece
+            if not rest:
+                yield b""
             while rest:
                 if self._stream is None:
-                    if self._has_ended and not (rest := rest.lstrip(b"\0")):  # padding, which means nothing
+                    if self._ended and not (rest := rest.lstrip(b"\0")):  # padding, which means nothing
                         break
                     self._stream = self._begin(rest)
                 yield from self._undone(rest)
                 if not self._stream.eof:
                     break
+                yield b""  # thousands of empty streams in a row are work, too
                 rest = self._stream.unused_data
                 self._stream = None
-                self._has_ended = True
+                self._ended += 1
+                if self._ended > MAX_STREAMS:
+                    msg = "no server sends so many"
+                    raise ValueError(msg)
 
     def _undone(self, raw: bytes) -> Iterator[bytes]:
         try:
@@ -94,7 +130,7 @@ class _Step:
 
 
 class _Zlib:
-    """A stream of zlib's, in pieces: a few bytes can be made to hold a gigabyte."""
+    """A stream of zlib's."""
 
     def __init__(self, window: int) -> None:
         self._stream = zlib.decompressobj(window)
@@ -129,7 +165,11 @@ class _Brotli:
         self._stream = _brotli().Decompressor()
 
     def decompress(self, raw: bytes) -> Iterator[bytes]:
-        yield bytes(self._stream.process(raw))
+        piece = bytes(self._stream.process(raw, output_buffer_limit=PIECE_BYTES))
+        yield piece
+        while not self._stream.is_finished() and (piece or not self._stream.can_accept_more_data()):
+            piece = bytes(self._stream.process(b"", output_buffer_limit=PIECE_BYTES))
+            yield piece
 
     @property
     def eof(self) -> bool:
@@ -137,13 +177,15 @@ class _Brotli:
 
 
 class _Zstandard:
-    """A frame of Zstandard's."""
+    """A frame of Zstandard's, read by Python's own module or the one that stands in for it."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._stream = make()
 
     def decompress(self, raw: bytes) -> Iterator[bytes]:
-        yield self._stream.decompress(raw)
+        yield bytes(self._stream.decompress(raw, PIECE_BYTES))
+        while not (self._stream.eof or self._stream.needs_input):
+            yield bytes(self._stream.decompress(b"", PIECE_BYTES))
 
     @property
     def eof(self) -> bool:
@@ -152,6 +194,37 @@ class _Zstandard:
     @property
     def unused_data(self) -> bytes:
         return bytes(self._stream.unused_data)
+
+
+class _ZstandardModule:
+    """A frame of Zstandard's, read by ``zstandard``, which gives out at once all that its input holds."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._stream = make()
+        self._rest = b""
+
+    def decompress(self, raw: bytes) -> Iterator[bytes]:
+        for start in range(0, len(raw), _ZSTD_INPUT_BYTES):
+            yield from _cut(self._stream.decompress(raw[start : start + _ZSTD_INPUT_BYTES]))
+            if self._stream.eof:
+                self._rest = raw[start + _ZSTD_INPUT_BYTES :]
+                return
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._stream.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        return bytes(self._stream.unused_data) + self._rest
+
+
+def _cut(data: bytes) -> Iterator[bytes]:
+    if len(data) <= PIECE_BYTES:
+        yield data
+        return
+    for start in range(0, len(data), PIECE_BYTES):
+        yield data[start : start + PIECE_BYTES]
 
 
 def _step(name: str) -> _Step:
@@ -163,14 +236,15 @@ def _step(name: str) -> _Step:
     if name == "br" and _brotli():
         return _Step(lambda _: _Brotli())
     if name == "zstd" and (begin := _zstd()):
-        return _Step(lambda _: _Zstandard(begin))
+        return _Step(lambda _: begin())
     msg = "no library here undoes this encoding"
     raise ValueError(msg)
 
 
 def _brotli() -> Any:
-    """Return the module that reads Brotli, or None if there is none."""
-    return next((import_module(name) for name in _BROTLI if _is_here(name)), None)
+    """Return the module that reads Brotli, or None if there is none that can stop when it has given out enough."""
+    modules = (import_module(name) for name in _BROTLI if _is_here(name))
+    return next((module for module in modules if hasattr(module.Decompressor, "can_accept_more_data")), None)
 
 
 def _zstd() -> Callable[[], Any] | None:
@@ -178,8 +252,12 @@ def _zstd() -> Callable[[], Any] | None:
     name = next(filter(_is_here, _ZSTD), None)
     if name is None:
         return None
-    make: Callable[[], Any] = import_module(name).ZstdDecompressor
-    return make if name != "zstandard" else lambda: make().decompressobj()
+    module = import_module(name)
+    if name == "zstandard":
+        make = module.ZstdDecompressor(max_window_size=1 << _ZSTD_WINDOW_LOG).decompressobj
+        return lambda: _ZstandardModule(make)
+    options = {module.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
+    return lambda: _Zstandard(lambda: module.ZstdDecompressor(options=options))
 
 
 def _is_here(module: str) -> bool:

@@ -26,7 +26,7 @@ from ...core import (
     TooLargeError,
     text,
 )
-from .retry import LONGEST_ASKED_PAUSE_SECONDS
+from .retry import LONGEST_ASKED_PAUSE_SECONDS, LONGEST_NAMED_PAUSE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from ...keys import Secret
 
 MAX_SERVER_WORDS: Final = 2_000
+MAX_FOREIGN_CHARACTERS: Final = 65_536
+"""So much of a server's words is looked at. Shown is less by far."""
+_MARGIN: Final = 1_024
+"""Where they are cut stands perhaps a part of a key, which is not recognised as one."""
 MAX_CODE_WORDS: Final = 40
 MAX_ID_WORDS: Final = 80
 _REQUEST_ID_HEADERS: Final = (
@@ -76,12 +80,24 @@ _WRONG_KEY: Final = re.compile(
 
 def printable_words(words: object, secret: Secret | None, limit: int = MAX_SERVER_WORDS) -> str:
     """Return foreign text as one printable, redacted, bounded line."""
-    line = str(words)
+    line = _as_text(words)
+    is_cut = len(line) > MAX_FOREIGN_CHARACTERS
+    line = line[:MAX_FOREIGN_CHARACTERS]
     if secret:
         line = secret.redact(line)
+    if is_cut:
+        line = line[:-_MARGIN]
     if not line.isprintable():
         line = "".join(c if c.isprintable() else " " for c in line)
     return " ".join(line.split())[:limit]
+
+
+def _as_text(value: object) -> str:
+    """Return `value`, which JSON may hold, as text; ``""`` where Python writes none, so deep or large is it."""
+    try:
+        return str(value)
+    except (RecursionError, ValueError):
+        return ""
 
 
 def request_id_of(headers: Mapping[str, str], secret: Secret | None) -> str | None:
@@ -135,11 +151,11 @@ def api_error(
     """
     fields = _fields(detail)
     words = printable_words(_words(fields), secret)
-    marks = f"{fields.get('type')} {fields.get('code')} {fields.get('status')}".lower()
+    marks = " ".join(_as_text(fields.get(name))[:MAX_SERVER_WORDS] for name in ("type", "code", "status")).lower()
     if status is None:
         status = _status_within(fields)
     if wait is None and (asked := _PASSING.search(words)) and asked["number"]:
-        wait = float(asked["number"]) * _UNITS[asked["unit"].lower()]
+        wait = min(float(asked["number"]) * _UNITS[asked["unit"].lower()], LONGEST_NAMED_PAUSE_SECONDS)
     kind, key = _classify(status, marks, words, host)
     said = text("error.server_said", words=words) if words else ""
     if wait is not None and wait > LONGEST_ASKED_PAUSE_SECONDS:
@@ -173,16 +189,16 @@ def _fields(detail: Any) -> dict[str, Any]:
 def _words(fields: dict[str, Any]) -> str:
     words = next((fields[name] for name in _WORD_FIELDS if fields.get(name)), "")
     if isinstance(words, list):  # FastAPI's list of what is wrong with the request
-        words = "; ".join(str(each.get("msg", each)) if isinstance(each, dict) else str(each) for each in words)
+        words = "; ".join(_as_text(each.get("msg", each) if isinstance(each, dict) else each) for each in words)
     metadata = fields.get("metadata")
     if isinstance(metadata, dict) and isinstance(raw := metadata.get("raw"), str):  # OpenRouter: of whom it asked
         words = f"{words}: {raw}"
-    return str(words)
+    return _as_text(words)
 
 
 def _status_within(fields: dict[str, Any]) -> int | None:
     # 429, "429" and "403 FORBIDDEN" all occur.
-    codes = (re.match(r"[345]\d\d\b", str(fields.get(name))) for name in _CODE_FIELDS)
+    codes = (re.match(r"[345]\d\d\b", _as_text(fields.get(name))) for name in _CODE_FIELDS)
     return next((int(code[0]) for code in codes if code), None)
 
 

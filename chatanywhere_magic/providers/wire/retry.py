@@ -24,6 +24,9 @@ LONGEST_PAUSE_SECONDS: Final = 8.0
 LONGEST_ASKED_PAUSE_SECONDS: Final = 60.0
 """A server that asks for more than this is not waited for; its error says when to come back."""
 
+LONGEST_NAMED_PAUSE_SECONDS: Final = 366 * 86_400.0
+"""A server that names more means that it is not to be asked again, and no calendar has to hold it."""
+
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that a server asks to wait, or None if it names none that can be read.
@@ -37,14 +40,14 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         except ValueError:
             continue
         if math.isfinite(seconds):
-            return max(0.0, seconds)
+            return min(max(0.0, seconds), LONGEST_NAMED_PAUSE_SECONDS)
     try:
         moment = parsedate_to_datetime(value or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:  # "-0000": by the RFC it is UTC all the same
         moment = moment.replace(tzinfo=timezone.utc)
-    return max(0.0, (moment - datetime.now(timezone.utc)).total_seconds())
+    return min(max(0.0, (moment - datetime.now(timezone.utc)).total_seconds()), LONGEST_NAMED_PAUSE_SECONDS)
 
 
 def pause_before(attempt: int, error: ChatError) -> float | None:

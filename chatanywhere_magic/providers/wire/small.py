@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...core import ChatError, ProtocolError, phrase
 from .addresses import host_of
 from .http import post_stream
+from .inflate import accepted_encodings
 from .limits import Deadline, Limits
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ async def ask_json(
         async with post_stream(
             url,
             body,
-            headers={"Accept": "application/json"},
+            headers={"Accept": "application/json", "Accept-Encoding": accepted_encodings()},
             method=method,
             scheme=scheme,
             secret=secret,
@@ -56,6 +57,7 @@ async def ask_json(
                 answer += chunk
                 if len(answer) > MAX_BYTES:
                     break
+            stream.budget.check_values(answer)
     except ChatError as error:
         raise error.bare() from None
     try:

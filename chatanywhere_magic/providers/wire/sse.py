@@ -85,7 +85,7 @@ class EventDecoder:
         value = value.removeprefix(" ")
         if field == "data":
             self._data.append(value)
-            self._data_size += len(value)
+            self._data_size += len(value) + 1  # an empty line is kept, too
         elif field == "event":
             self._name = value
 
