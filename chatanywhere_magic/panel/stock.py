@@ -43,6 +43,7 @@ class StockPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
         """That of turn i is number i modulo `SHOWN_TURNS`: a new turn takes the place of the oldest one."""
         self._shown: list[tuple[Any, ...]] = []
         self._painting = threading.Lock()
+        self._is_closed = False
         self._scheduled = False
         self._pause = PAINT_SECONDS
         self._earlier_line = ipywidgets.HTML()
@@ -78,7 +79,9 @@ class StockPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
     def close(self) -> None:
         """Close the panel; the conversation goes on."""
         self._end_listening()
-        close_tree(self)
+        with self._painting:
+            self._is_closed = True
+            close_tree(self)
 
     def _on_send(self, _button: object) -> None:
         self._composer.focus()  # the next question, or another try at this one
@@ -108,6 +111,8 @@ class StockPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
         self._scheduled = False
         began = time.monotonic()
         with self._painting:
+            if self._is_closed:  # since this was to be painted
+                return
             live = {turn.index: turn for turn in self.session.turns.live if turn.index is not None}
             self._stop_button.disabled = not live
             turns = self.session.conversation.turns
