@@ -1,7 +1,6 @@
-"""Talk to a language model from a notebook: ``%load_ext chatanywhere_magic``, then ``%%chat``.
+"""Chat with a language model in a notebook: ``%load_ext chatanywhere_magic``, then ``%%chat``.
 
-Everything public is listed in ``__all__``; it is loaded when it is first used, so that loading the extension is
-quick.
+``__all__`` lists everything public. Each name is loaded on first use, so that loading the extension is quick.
 """
 
 from __future__ import annotations
@@ -91,5 +90,5 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Take the magics out of `shell` again and stop what runs; the conversation is kept."""
+    """Remove the magics from `shell` and stop running turns; the conversation is kept."""
     import_module(".magics.extension", __name__).unload(shell)

@@ -1,4 +1,4 @@
-"""Values without input and output: messages, the conversation, errors, texts. Every other room builds on them."""
+"""Values without I/O: messages, conversations, errors and texts. Every other room builds on them."""
 
 from __future__ import annotations
 

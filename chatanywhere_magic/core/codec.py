@@ -1,7 +1,7 @@
-"""Values ↔ JSON: what stands in files, in the outputs' metadata and in the store, and a strict reading of it.
+"""Convert values to JSON and back, for files, output metadata and the store; reading is strict.
 
-What is read may come from anybody: all of it is checked before a value is made of it. Fields that are not known are
-left alone, so that a later version may add some. ``docs/export.md`` describes them.
+A document may come from anywhere, so everything is checked before a value is made of it. Unknown fields are ignored,
+so that a later version can add some. ``docs/export.md`` describes the format.
 """
 
 from __future__ import annotations
@@ -26,41 +26,41 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "chatanywhere-conversation"
 SCHEMA: Final = 1
-"""Counted up when what is written can no longer be read by what was released before."""
+"""Raised when earlier releases can no longer read what is written."""
 
 MAX_DOCUMENT: Final = 50_000_000
-"""Characters or bytes of a document. Hostile JSON takes twenty times as much memory when it is parsed."""
+"""Largest document, in characters or bytes. Parsing hostile JSON takes twenty times as much memory."""
 MAX_TEXT: Final = 20_000_000
 MAX_NAME: Final = 10_000
 MAX_ITEMS: Final = 100_000
 MAX_DEPTH: Final = 30
 MAX_NUMBER: Final = 2**64
 MAX_DIGITS: Final = 400
-"""Of one number: reading it takes time with the square of them."""
+"""Most digits of one number: the time to parse it grows with their square."""
 
 _NAME: Final = r"[^\s\\/'\"<>|:*?]+"
 _DIRECTORIES: Final = re.compile(
     rf"(?<![\w:/\\.])(?:file:|[A-Za-z]:)?(?:[\\/]+{_NAME}(?: {_NAME})*)*[\\/]+(?=[^\s\\/])", re.IGNORECASE
 )
-"""Of an absolute path; a URL has none."""
+"""The start of an absolute path, which a URL does not have."""
 
 
 # --- documents ----------------------------------------------------------------------------------------------------
 
 
 def dumps(value: object, *, indent: int | None = None) -> str:
-    """Return JSON values as text."""
+    """Serialize JSON values."""
     separators = (",", ":") if indent is None else (",", ": ")
     return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
 
 
 def loads(document: str | bytes) -> Any:
-    """Return the JSON values of a document that anybody may have written.
+    """Parse an untrusted JSON document.
 
     Raises
     ------
     FormatError
-        If it is no JSON, too large or too deeply nested, or holds numbers that are none.
+        If it is not JSON, too large or too deeply nested, or contains numbers such as NaN.
     """
     if len(document) > MAX_DOCUMENT:
         raise FormatError(phrase("error.data_size", size=len(document), limit=MAX_DOCUMENT))
@@ -74,7 +74,7 @@ def loads(document: str | bytes) -> Any:
 
 
 def decode(document: bytes) -> str:
-    """Return a document's text.
+    """Decode a document as UTF-8 text.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def turn_to_json(turn: Turn) -> dict[str, Any]:
 
 
 def version_to_json(version: Version) -> dict[str, Any]:
-    """Return a version as JSON values: question, answer and status always, the rest where it says something."""
+    """Return a version as JSON values: prompt, response and status always, other fields if they are not empty."""
     usage, timing, origin = version.usage, version.timing, version.origin
     written: dict[str, Any] = {
         "question": encodable(version.question),
@@ -167,12 +167,12 @@ def _said(**fields: Any) -> dict[str, Any]:
 
 
 def _given(**fields: Any) -> dict[str, Any]:
-    """Return the fields that are there, zeros among them."""
+    """Return the fields that are not None, zeros included."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
-    """Return what a provider was handed as JSON values; of what is none, its type."""
+    """Return a provider's parameters as JSON values; anything else is replaced by the name of its type."""
     if depth < MAX_DEPTH:
         if isinstance(value, dict):
             return {encodable(str(name)): _plain(inner, depth + 1) for name, inner in value.items()}
@@ -188,9 +188,9 @@ def _plain(value: Any, depth: int = 0) -> Any:
 def fingerprint(
     provider: str, model: str, temperature: float | None, parameters: Mapping[str, Any], messages: Messages
 ) -> str:
-    """Return what tells one request from another: equal for the same question to the same model, across kernels."""
+    """Return a digest that identifies a request: equal for the same prompt to the same model, across kernels."""
     asked = [provider, model, temperature, _plain(dict(parameters)), messages]
-    # Sorted, since the order in which options were given changes nothing.
+    # Sorted, because the order of options does not matter.
     return sha256(json.dumps(asked, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
@@ -198,9 +198,9 @@ def fingerprint(
 
 
 def shareable(version: Version) -> Version:
-    """Return the version without what would tell others about this machine: directories of files.
+    """Return the version without details of this machine, such as the directories of files.
 
-    The person's and the model's own words stay as they are.
+    The texts of the user and the model are not changed.
     """
     place = version.origin.cell_id
     return replace(
@@ -218,12 +218,12 @@ def shareable(version: Version) -> Version:
 
 
 def conversation_from_json(value: Any) -> Conversation:
-    """Return the conversation that JSON values from anybody describe.
+    """Return the conversation described by untrusted JSON values.
 
     Raises
     ------
     FormatError
-        If they describe none, or more than any conversation has; the message names the place.
+        If they do not describe one, or exceed a limit; the message names the place.
     """
     fields = _Fields(value, "")
     if fields.text("format", limit=MAX_NAME) != FORMAT:
@@ -237,12 +237,12 @@ def conversation_from_json(value: Any) -> Conversation:
 
 
 def check_schema(value: Any) -> None:
-    """Check that what is read was not written by a later version of this package.
+    """Check that a later version of this package did not write this document.
 
     Raises
     ------
     FormatError
-        If it was, or is no object.
+        If it did, or if the document is not an object.
     """
     schema = _Fields(value, "").count("schema")
     if schema > SCHEMA:
@@ -250,7 +250,7 @@ def check_schema(value: Any) -> None:
 
 
 def turn_from_json(value: Any, place: str = "turn") -> Turn:
-    """Return the turn that JSON values describe; see :func:`conversation_from_json`."""
+    """Return the turn described by JSON values; see :func:`conversation_from_json`."""
     fields = _Fields(value, place)
     versions = fields.items("versions")
     selected = fields.count("selected")
@@ -265,7 +265,7 @@ def turn_from_json(value: Any, place: str = "turn") -> Turn:
 
 
 def version_from_json(value: Any, place: str = "version") -> Version:
-    """Return the version that JSON values describe; see :func:`conversation_from_json`."""
+    """Return the version described by JSON values; see :func:`conversation_from_json`."""
     fields = _Fields(value, place)
     usage = fields.inner("usage")
     timing = fields.inner("timing") or _Fields({}, place)
@@ -331,7 +331,7 @@ def _attachment_from_json(value: Any, place: str) -> Attachment:
 
 
 class _Fields:
-    """A JSON object of which each field is read as what it must be; a missing one has its default."""
+    """A JSON object whose fields are read with the expected types; a missing field has its default."""
 
     def __init__(self, value: Any, place: str) -> None:
         if not isinstance(value, dict):
@@ -397,21 +397,21 @@ class _Fields:
 
 
 def checked_text(value: Any, place: str, limit: int = MAX_TEXT) -> str:
-    """Return a text that stands at a place in a document; see :func:`conversation_from_json`."""
+    """Check the text at a place in a document; see :func:`conversation_from_json`."""
     if not isinstance(value, str) or len(value) > limit:
         raise unlike(place, f'"…", ≤ {limit}')
     return encodable(value)
 
 
 def checked_count(value: Any, place: str) -> int | None:
-    """Return a number of things that stands at a place in a document, or None; see :func:`conversation_from_json`."""
+    """Check the count, or None, at a place in a document; see :func:`conversation_from_json`."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_NUMBER):
         raise unlike(place, "0, 1, 2 …")
     return value
 
 
 def _check_plain(value: Any, place: str, depth: int = 0) -> None:
-    """Refuse what does not come from JSON, and what is too deep to go there again."""
+    """Reject values that JSON cannot have produced, or that are too deep to be written again."""
     if isinstance(value, dict | list):
         if depth >= MAX_DEPTH:
             raise unlike(place, f"≤ {MAX_DEPTH} × […]")
@@ -424,5 +424,5 @@ def _check_plain(value: Any, place: str, depth: int = 0) -> None:
 
 
 def unlike(place: str, expected: str) -> FormatError:
-    """Return the error for what is something else than it must be at a place in a document."""
+    """Return the error for an unexpected value at a place in a document."""
     return FormatError(phrase("error.data_field", place=place[:200], expected=expected))

@@ -1,4 +1,4 @@
-"""The conversation as values: turns with versions, and what of them a model is sent. No I/O, no identity."""
+"""The conversation as values: turns, their versions, and which of them are sent to a model. No I/O, no identity."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 Status = Literal["queued", "streaming", "complete", "interrupted", "failed"]
 SENT: Final = frozenset({"complete", "interrupted"})
-"""Statuses whose question and answer are part of what the next turn is sent."""
+"""Statuses of a version that later requests include."""
 ENDED: Final = frozenset({"complete", "interrupted", "failed"})
-"""Statuses of what is no longer on its way."""
+"""Statuses of a version that has ended."""
 NAME_LENGTH: Final = 60
 
 
@@ -25,7 +25,7 @@ class Origin:
     """Where a turn was asked.
 
     ``cell_id`` is the notebook's name for the cell, ``""`` where it has none (nbclient, a terminal, the panel);
-    ``ordinal`` tells apart the questions that one run of a cell asks.
+    ``ordinal`` distinguishes the prompts of one run of a cell.
     """
 
     source: Literal["cell", "panel", "api"] = "api"
@@ -34,7 +34,7 @@ class Origin:
 
     @property
     def is_place(self) -> bool:
-        """Whether asking again from here means the same turn."""
+        """Whether another prompt from here replaces the same turn."""
         return bool(self.cell_id)
 
 
@@ -49,7 +49,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Version:
-    """One question and what came of it."""
+    """One attempt at a turn: a prompt and the response to it."""
 
     question: str
     answer: str = ""
@@ -59,41 +59,41 @@ class Version:
     model: str = ""
     finish_reason: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
-    """Calls that the model asks for, of tools that the question offered (``tools=``)."""
+    """The model's calls of tools that were offered with the prompt (``tools=``)."""
     usage: Usage | None = None
     error: str = ""
     timing: Timing = field(default_factory=Timing)
     origin: Origin = field(default_factory=Origin)
     attachments: tuple[Attachment, ...] = ()
-    """What went to the model beside the question."""
+    """What was sent with the prompt."""
     system: str = ""
     temperature: float | None = None
     parameters: tuple[tuple[str, Any], ...] = ()
-    """Further parameters of the request, by name, as JSON values."""
+    """Other parameters of the request, by name, as JSON values."""
     history: bool = True
-    """False for a question aside, which neither sees nor changes the conversation."""
+    """False for a prompt without history, which neither sees nor changes the conversation."""
     left_out: int = 0
-    """How many turns of the conversation were left out of what was sent, to keep it under the limit."""
+    """How many turns were left out of the request to keep it under the limit."""
     summary: str = ""
-    """What was sent in their place, where they were summarised."""
+    """The summary that was sent in their place, if any."""
     replayed: bool = False
-    """Whether the answer is that of an earlier, equal request."""
+    """Whether the response was recorded for an earlier, equal request."""
     fingerprint: str = ""
-    """What tells the request from others: provider, model, parameters and messages, as a digest."""
+    """A digest of the request: provider, model, parameters and messages."""
 
     @property
     def has_answer(self) -> bool:
-        """Whether the model said anything: a text, or that a tool be called."""
+        """Whether the model responded at all, with text or with a tool call."""
         return bool(self.answer or self.tool_calls)
 
     @cached_property
     def is_sent(self) -> bool:
-        """Whether later questions are sent this one with its answer."""
+        """Whether later requests include this version."""
         return self.status in SENT and bool(self.answer)
 
     @property
     def messages(self) -> Messages:
-        """The question and its answer, as a model is sent them."""
+        """The prompt and the response, as they are sent to a model."""
         return [
             Message(role="user", content=user_content(self.question, self.attachments)),
             Message(role="assistant", content=self.answer),
@@ -101,7 +101,7 @@ class Version:
 
     @cached_property
     def tokens(self) -> int:
-        """What these messages are put at, at most; see :mod:`.tokens`."""
+        """The estimated number of tokens of these messages; see :mod:`.tokens`."""
         return estimate_messages(self.messages)
 
 
@@ -112,9 +112,9 @@ class Turn:
     versions: tuple[Version, ...]
     selected: int = 0
     pinned: bool = False
-    """Never left out of what is sent."""
+    """Whether the turn is always sent."""
     hidden: int = 0
-    """Which undo, delete or clear hid it, counted up in the conversation; 0 while it is shown."""
+    """The number of the undo, delete or clear that hid the turn, counted within the conversation; 0 if it is shown."""
 
     @cached_property
     def current(self) -> Version:
@@ -123,15 +123,15 @@ class Turn:
 
     @cached_property
     def is_sent(self) -> bool:
-        """Whether later questions are sent this turn."""
+        """Whether later requests include this turn."""
         return not self.hidden and self.current.is_sent
 
     def revised(self, version: Version) -> Turn:
-        """Return the turn with `version` added and selected; a hidden turn is shown again."""
+        """Return the turn with `version` added and selected, and the turn shown."""
         return replace(self, versions=(*self.versions, version), selected=len(self.versions), hidden=0)
 
     def with_version(self, version: Version) -> Turn:
-        """Return the turn with `version` added, and the same one selected as before."""
+        """Return the turn with `version` added, and the selection unchanged."""
         return replace(self, versions=(*self.versions, version))
 
     def updated(self, version: Version, at: int) -> Turn:
@@ -139,7 +139,7 @@ class Turn:
         return replace(self, versions=(*self.versions[:at], version, *self.versions[at + 1 :]))
 
     def is_from(self, place: Origin) -> bool:
-        """Whether one of its versions was asked from there, through whatever door."""
+        """Whether one of its versions came from `origin`, whatever its source."""
         return any(
             (version.origin.cell_id, version.origin.ordinal) == (place.cell_id, place.ordinal)
             for version in self.versions
@@ -148,20 +148,20 @@ class Turn:
 
 @dataclass(frozen=True)
 class Conversation:
-    """An ordered list of turns. No turn ever leaves it, so that an index always means the same one; some are hidden."""
+    """An ordered list of turns. Turns are hidden, never removed, so that an index always means the same turn."""
 
     turns: tuple[Turn, ...] = ()
     title: str = ""
-    """What the person called it."""
+    """The title given by the user."""
 
     @cached_property
     def visible(self) -> list[tuple[int, Turn]]:
-        """The turns that are shown, each with its index. The list is not to be changed."""
+        """The turns that are shown, each with its index. Do not change the list."""
         return [(index, turn) for index, turn in enumerate(self.turns) if not turn.hidden]
 
     @property
     def name(self) -> str:
-        """The title, or, where there is none, how the first question begins."""
+        """The title, or else the start of the first prompt."""
         if self.title:
             return self.title
         first = next((turn.current.question for turn in self.turns if not turn.hidden), "")
@@ -169,9 +169,9 @@ class Conversation:
         return words if len(words) <= NAME_LENGTH else words[: NAME_LENGTH - 1].rstrip() + "…"
 
     def find(self, origin: Origin) -> int | None:
-        """Return the index of the turn that was asked from `origin`, or None; of several, the last that is shown.
+        """Return the index of the turn that came from `origin`, or None; if several did, the last that is shown.
 
-        A turn whose cell's question was edited elsewhere is still the cell's.
+        A cell's turn stays the cell's even if its prompt was edited elsewhere.
         """
         if not origin.is_place:
             return None
@@ -184,7 +184,7 @@ class Conversation:
         return hidden
 
     def find_cell(self, cell_id: str) -> list[int]:
-        """Return the indices of the turns that were asked from the cell, and are shown."""
+        """Return the indices of the shown turns that came from a cell."""
         if not cell_id:
             return []
         return [
@@ -200,7 +200,7 @@ class Conversation:
         return replace(self, turns=(*self.turns[:index], turn, *self.turns[index + 1 :]))
 
     def hiding(self, indices: Iterable[int]) -> Conversation:
-        """Return the conversation with those of the turns at `indices` hidden that were shown, in one step."""
+        """Return the conversation with the turns at `indices` hidden, in one step that can be undone."""
         step = 1 + max((turn.hidden for turn in self.turns), default=0)
         gone = set(indices)
         return replace(
@@ -212,24 +212,24 @@ class Conversation:
         )
 
     def restored(self) -> Conversation:
-        """Return the conversation with the turns shown again that the last step hid."""
+        """Return the conversation with the turns of the last hiding step shown again."""
         step = max((turn.hidden for turn in self.turns), default=0)
         return replace(
             self, turns=tuple(replace(turn, hidden=0) if turn.hidden == step else turn for turn in self.turns)
         )
 
     def forked(self, index: int) -> Conversation:
-        """Return a conversation of its own with the shown turns up to the one at `index`."""
+        """Return a new conversation with the shown turns up to the one at `index`."""
         return replace(self, turns=tuple(turn for at, turn in self.visible if at <= index)).settled()
 
     def settled(self) -> Conversation:
-        """Return the conversation with nothing on its way: what was, is interrupted."""
+        """Return the conversation with every unfinished turn marked as interrupted."""
         turns = tuple(_settled(turn) for turn in self.turns)
         is_same = all(before is after for before, after in zip(self.turns, turns, strict=True))
         return self if is_same else replace(self, turns=turns)
 
     def without_fingerprints(self) -> Conversation:
-        """Return the conversation with no answer that could be taken for that of an equal request."""
+        """Return the conversation without fingerprints, so that its responses are not replayed."""
         turns = tuple(
             replace(turn, versions=tuple(replace(version, fingerprint="") for version in turn.versions))
             for turn in self.turns
@@ -237,15 +237,15 @@ class Conversation:
         return replace(self, turns=turns)
 
     def sent_before(self, index: int) -> list[tuple[int, Turn]]:
-        """Return the turns before `index` of which a model is sent question and answer, each with its index.
+        """Return the turns before `index` that are sent to a model, each with its index.
 
-        Complete answers, and interrupted ones with the text that came; nothing of failed turns, nor of those
-        stopped before their first text, since roles must alternate and there is no answer to stand there.
+        Complete responses are sent, and interrupted ones with the text so far. Failed turns are not, nor those
+        stopped before their first text: roles must alternate, and there is no response to send.
         """
         return [(at, turn) for at, turn in enumerate(self.turns[:index]) if turn.is_sent]
 
     def messages_before(self, index: int) -> Messages:
-        """Return what a model is sent of the turns before `index`: whole turns, roles alternating."""
+        """Return the messages of the turns before `index` that are sent to a model: whole turns, alternating roles."""
         return [message for _, turn in self.sent_before(index) for message in turn.current.messages]
 
 
@@ -262,7 +262,7 @@ def _settled(turn: Turn) -> Turn:
 
 @dataclass(frozen=True)
 class Listed:
-    """A conversation as a list of them shows it."""
+    """A conversation's entry in a list of conversations."""
 
     id: str
     title: str
@@ -272,4 +272,4 @@ class Listed:
     model: str
     turns: int
     notebook: str = ""
-    """The path of the notebook in which it was held, as that was called then; ``""`` where nobody said."""
+    """The notebook's path at that time; ``""`` if unknown."""

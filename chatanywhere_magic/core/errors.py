@@ -1,41 +1,41 @@
-"""The error tree: what can go wrong, one class a kind, one line each for the person at the notebook.
+"""The error tree: one class for each kind of failure, with a one-line message for the user.
 
 ::
 
     ChatError
-    ├── ConfigurationError          something is missing or misspelt on our side; nothing was sent
-    │   ├── FormatError             what is to be read holds no conversation
-    │   ├── NotRecordedError        only earlier answers are wanted, and there is none to this question
-    │   ├── UsageError              a magic's line cannot be understood
-    │   ├── UnsupportedError        the provider cannot do what was asked for
-    │   └── LeakError               what would be sent looks like a key
-    ├── APIError                    the provider answered with a refusal
-    │   ├── BadRequestError         it did not accept the request
-    │   │   └── TooLargeError       the request is larger than it takes
+    ├── ConfigurationError          a setting is missing or wrong; nothing was sent
+    │   ├── FormatError             the file contains no readable conversation
+    │   ├── NotRecordedError        replay-only is set, and no response is recorded for the prompt
+    │   ├── UsageError              a magic's line is invalid
+    │   ├── UnsupportedError        the provider does not support what was asked for
+    │   └── LeakError               the request contains what looks like a key
+    ├── APIError                    the provider answered with an error
+    │   ├── BadRequestError         it rejected the request
+    │   │   └── TooLargeError       the request is larger than it accepts
     │   │       └── ContextLengthError  the conversation is longer than the model or the plan allows
     │   ├── AuthenticationError     the key is missing, wrong or expired
     │   ├── PermissionDeniedError   the key may not do this
-    │   ├── QuotaError              the balance or the day's allowance is used up
+    │   ├── QuotaError              the balance or today's quota is used up
     │   ├── NotFoundError           no such model or address
-    │   ├── RedirectError           it points to another address, where a key must not go
-    │   ├── RateLimitError          too many requests just now
+    │   ├── RedirectError           it redirects to another address, where a key must not go
+    │   ├── RateLimitError          too many requests
     │   └── ServerError             it failed
-    │       └── OverloadedError     it has too much to do
-    ├── ConnectionFailedError       no answer came over the network
-    │   ├── DNSError                the server's name is not known
+    │       └── OverloadedError     it is overloaded
+    ├── ConnectionFailedError       the connection failed before a response
+    │   ├── DNSError                the server's name was not found
     │   ├── TLSError                the connection cannot be trusted
-    │   ├── ProxyError              the proxy on the way is not there, or refuses
-    │   └── TimeoutExceededError    it took longer than the limit
-    └── AnswerError                 an answer began, or should have, and is not a good one
-        ├── IncompleteError         the stream ended before the provider said that it was finished
-        ├── StreamError             the provider reported a failure in the middle of the answer
-        ├── ProtocolError           the bytes are not what the protocol says
-        ├── EmptyAnswerError        the provider finished without a word
-        ├── ContentFilterError      the provider withheld the answer
-        ├── RefusalError            the model declined to answer
-        └── AnswerFormatError       the answer is whole, and does not hold what was asked for
+    │   ├── ProxyError              the proxy is unreachable or refuses
+    │   └── TimeoutExceededError    the provider took longer than the limit
+    └── AnswerError                 the response is incomplete or unusable
+        ├── IncompleteError         the stream ended before the provider reported the end
+        ├── StreamError             the provider reported an error in the middle of the response
+        ├── ProtocolError           the response does not follow the protocol
+        ├── EmptyAnswerError        the provider finished without any text
+        ├── ContentFilterError      the provider's filter withheld the response
+        ├── RefusalError            the model declined to respond
+        └── AnswerFormatError       the response is complete but does not have the form asked for
 
-    ChatInterrupted (a KeyboardInterrupt)  the person stopped the turn
+    ChatInterrupted (a KeyboardInterrupt)  the user stopped the turn
 """
 
 from __future__ import annotations
@@ -54,25 +54,25 @@ class ChatError(Exception):
     Parameters
     ----------
     message : str or Phrase
-        One line: what was wrong and what to do next. A phrase is put into words when it is shown, in the language that
-        is in use then. Holds no key.
+        One line: what was wrong and what to do next. A phrase is worded when it is shown, in the language in use then.
+        Never contains a key.
     status : int, optional
-        The HTTP status, where there was one.
+        The HTTP status, if there was one.
     server_message : str, optional
         The server's own words, redacted, printable, at most 2,000 characters.
     request_id : str, optional
         The provider's id of the request, to quote to its support.
     retry_after : float, optional
-        Seconds after which the provider says that it may be asked again.
+        Seconds to wait before asking again, as the provider says.
     retryable : bool, optional
-        Where this one differs from its class.
+        Overrides the class's value.
 
     Attributes
     ----------
     kind : str
-        The kind in one word or two, stable across languages.
+        The kind of error as a short name, the same in every language.
     retryable : bool
-        Whether the same request may well succeed a little later.
+        Whether the same request may succeed a little later.
     """
 
     kind = "error"
@@ -103,54 +103,54 @@ class ChatError(Exception):
     def bare(self) -> Self:
         """Return this error without the frames and causes behind it.
 
-        They hold what the server sent, the request's headers and with them perhaps a key, and would show it where all
-        variables of an error's frames are shown.
+        They hold what the server sent and the request's headers, perhaps with a key, which tools that show the
+        variables of each frame would reveal.
         """
         self.__cause__ = self.__context__ = None
         return self.with_traceback(None)
 
     def _render_traceback_(self) -> list[str]:
-        """Show one line in IPython: our frames help nobody, and verbose ones could show a key."""
+        """Show one line in IPython: the package's frames do not help, and verbose ones could show a key."""
         return [f"{type(self).__name__}: {self}"]
 
 
 class ConfigurationError(ChatError):
-    """Something is missing or misspelt on our side; nothing was sent."""
+    """A setting is missing or wrong; nothing was sent."""
 
     kind = "configuration"
 
 
 class FormatError(ConfigurationError):
-    """A file, or what stands in its place, does not hold the conversation that it should."""
+    """A file or document does not contain a readable conversation."""
 
     kind = "format"
 
 
 class NotRecordedError(ConfigurationError):
-    """Only earlier answers are wanted (``replay-only``), and there is none to this question."""
+    """``replay-only`` is set, and no response is recorded for the prompt."""
 
     kind = "not_recorded"
 
 
 class UsageError(ConfigurationError):
-    """The line of a magic cannot be understood; nothing was sent."""
+    """A magic's line is invalid; nothing was sent."""
 
     kind = "usage"
 
 
 class UnsupportedError(ConfigurationError):
-    """The provider cannot do what was asked for."""
+    """The provider does not support what was asked for."""
 
     kind = "unsupported"
 
 
 class LeakError(ConfigurationError):
-    """What would be sent looks like a key; nothing was sent.
+    """The request contains what looks like a key; nothing was sent.
 
     Attributes
     ----------
     places : str
-        Where it looks so, and like what.
+        Where it is, and what kind of key it looks like.
     """
 
     kind = "leak"
@@ -158,19 +158,19 @@ class LeakError(ConfigurationError):
 
 
 class APIError(ChatError):
-    """The provider answered, with a refusal."""
+    """The provider answered with an error."""
 
     kind = "api"
 
 
 class BadRequestError(APIError):
-    """The provider did not accept the request."""
+    """The provider rejected the request."""
 
     kind = "bad_request"
 
 
 class TooLargeError(BadRequestError):
-    """The request is larger than the provider takes."""
+    """The request is larger than the provider accepts."""
 
     kind = "too_large"
 
@@ -188,31 +188,31 @@ class AuthenticationError(APIError):
 
 
 class PermissionDeniedError(APIError):
-    """The key is known but may not do this."""
+    """The key is valid but has no permission for this."""
 
     kind = "permission"
 
 
 class QuotaError(APIError):
-    """The balance or the day's allowance is used up."""
+    """The balance or today's quota is used up."""
 
     kind = "quota"
 
 
 class NotFoundError(APIError):
-    """No such model or address."""
+    """There is no such model or address."""
 
     kind = "not_found"
 
 
 class RedirectError(APIError):
-    """The provider points to another address. A key belongs to the one that it was given for."""
+    """The provider redirects to another address. A key is sent only to the address that it was given for."""
 
     kind = "redirect"
 
 
 class RateLimitError(APIError):
-    """Too many requests just now."""
+    """Too many requests were sent."""
 
     kind = "rate_limit"
     retryable = True
@@ -226,33 +226,33 @@ class ServerError(APIError):
 
 
 class OverloadedError(ServerError):
-    """The provider has too much to do just now."""
+    """The provider is overloaded."""
 
     kind = "overloaded"
 
 
 class ConnectionFailedError(ChatError):
-    """No answer came over the network."""
+    """The connection failed before a response arrived."""
 
     kind = "connection"
     retryable = True
 
 
 class DNSError(ConnectionFailedError):
-    """The server's name is not known."""
+    """The server's name was not found."""
 
     kind = "dns"
 
 
 class TLSError(ConnectionFailedError):
-    """The connection cannot be trusted: its certificate is expired, self-signed or another host's."""
+    """The connection cannot be trusted: the certificate is expired, self-signed or for another host."""
 
     kind = "tls"
     retryable = False
 
 
 class ProxyError(ConnectionFailedError):
-    """The proxy on the way is not there, or refuses."""
+    """The proxy is unreachable, or refuses the connection."""
 
     kind = "proxy"
     retryable = False
@@ -265,57 +265,57 @@ class TimeoutExceededError(ConnectionFailedError):
 
 
 class AnswerError(ChatError):
-    """An answer began, or should have, and is not a good one."""
+    """The response is incomplete or unusable."""
 
     kind = "answer"
 
 
 class IncompleteError(AnswerError):
-    """The stream ended before the provider said that the answer was finished."""
+    """The stream ended before the provider reported the end of the response."""
 
     kind = "incomplete"
     retryable = True
 
 
 class StreamError(AnswerError):
-    """The provider reported a failure in the middle of the answer."""
+    """The provider reported an error in the middle of the response."""
 
     kind = "stream"
     retryable = True
 
 
 class ProtocolError(AnswerError):
-    """The bytes are not what the protocol says."""
+    """The response does not follow the protocol."""
 
     kind = "protocol"
 
 
 class EmptyAnswerError(AnswerError):
-    """The provider finished without a word."""
+    """The provider finished without any text."""
 
     kind = "empty"
     retryable = True
 
 
 class ContentFilterError(AnswerError):
-    """The provider withheld the answer."""
+    """The provider's content filter withheld the response."""
 
     kind = "content_filter"
 
 
 class RefusalError(AnswerError):
-    """The model declined to answer."""
+    """The model declined to respond."""
 
     kind = "refusal"
 
 
 class AnswerFormatError(AnswerError, ValueError):
-    """The answer is whole, and does not hold what was asked for, such as JSON, or JSON of a certain form.
+    """The response is complete but does not have the form asked for, such as JSON that matches a schema.
 
     Attributes
     ----------
     problems : str
-        What is wrong with it, as the model is told.
+        What is wrong with it, in the words sent to the model.
     """
 
     kind = "answer_format"
@@ -323,9 +323,9 @@ class AnswerFormatError(AnswerError, ValueError):
 
 
 class ChatInterrupted(KeyboardInterrupt):
-    """The person stopped the turn.
+    """The user stopped the turn.
 
-    A ``KeyboardInterrupt``, so that "Run All" stops as it does for any interrupted cell.
+    A ``KeyboardInterrupt``, so that "Run All" stops, as after any interrupted cell.
     """
 
     def _render_traceback_(self) -> list[str]:

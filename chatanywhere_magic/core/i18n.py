@@ -1,4 +1,4 @@
-"""Every text that a person sees, in English, Russian and Chinese: files in ``locale/``, one function to read them."""
+"""All user-visible texts, in English, Russian and Chinese: the files in ``locale/`` and the functions to read them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 Language = Literal["en", "ru", "zh"]
 LANGUAGES: Final[tuple[Language, ...]] = ("en", "ru", "zh")
@@ -19,7 +19,7 @@ _chosen: Language | None = None
 
 
 def set_language(language: str) -> None:
-    """Choose the language of everything shown from now on: ``en``, ``ru``, ``zh``, or ``""`` for the system's."""
+    """Set the language of everything shown from now on: ``en``, ``ru``, ``zh``, or ``""`` for the system's."""
     global _chosen  # noqa: PLW0603 - one person, one kernel, one language
     _chosen = _match(language)
 
@@ -53,20 +53,20 @@ def text(key: str, /, **fields: object) -> str:
     Fields are inserted as they are: braces in a value stay braces.
     """
     template = texts(get_language())[key]
-    shown = {name: _Number(value) if type(value) is int else value for name, value in fields.items()}
+    shown = {name: _SHOWN.get(type(value), _as_is)(value) for name, value in fields.items()}
     return template.format_map(shown) if fields else template
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """A text that is put into words when it is shown, in the language that is in use then.
+    """A text that is worded when it is shown, in the language in use then.
 
     Parameters
     ----------
     key : str
         The text's key.
     fields : mapping
-        What is filled in: numbers, strings, and other phrases.
+        The values to fill in: numbers, strings and other phrases.
     """
 
     key: str
@@ -77,18 +77,33 @@ class Phrase:
 
 
 def phrase(key: str, /, **fields: object) -> Phrase:
-    """Return the text for `key` with `fields`, to be put into words when it is shown; see :func:`text`."""
+    """Return the text for `key` with `fields`, to be worded when it is shown; see :func:`text`."""
     return Phrase(key, fields)
 
 
 def grouped(number: int) -> str:
-    """Return a number as the person groups its digits."""
+    """Return a number with its digits grouped as in the user's language."""
     return f"{_Number(number):,}"
 
 
 class _Number(int):
-    """A number whose thousands stand apart as in the person's language: a comma in Russian begins decimals."""
+    """An integer that separates thousands as the user's language does: in Russian, a comma starts the decimals."""
 
     def __format__(self, spec: str) -> str:
         shown = super().__format__(spec)
         return shown.replace(",", "\N{NO-BREAK SPACE}") if get_language() == "ru" else shown
+
+
+class _Decimal(float):
+    """A number with the decimal mark of the user's language."""
+
+    def __format__(self, spec: str) -> str:
+        shown = super().__format__(spec)
+        return shown.replace(".", ",") if get_language() == "ru" else shown
+
+
+_SHOWN: Final[Mapping[type, Callable[[Any], object]]] = {int: _Number, float: _Decimal}
+
+
+def _as_is(value: object) -> object:
+    return value

@@ -1,4 +1,4 @@
-"""Names that a package loads when they are first used, so that loading the extension is quick."""
+"""Lazy loading of a package's public names, so that loading the extension is quick."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def lazy_exports(package: str, modules: dict[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return ``__getattr__`` and ``__dir__`` of a package whose public names load when first used (PEP 562).
+    """Return a package's ``__getattr__`` and ``__dir__`` that load its public names on first use (PEP 562).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Values that travel between every layer: messages in, deltas out. No behaviour, no identity."""
+"""Values passed between all layers: messages in, deltas out. No behaviour, no identity."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from typing_extensions import NotRequired
 
 Content = str | list[dict[str, Any]]
-"""A message's text; or, where a picture goes with it, a list of parts as OpenAI's protocol writes them."""
+"""A message's text or, if it has pictures, a list of parts in OpenAI's form."""
 
 
 class Message(TypedDict):
-    """One message as every provider takes it (the field's ``{"role", "content"}`` form)."""
+    """One message in the form that every provider accepts, ``{"role", "content"}``."""
 
     role: Literal["system", "user", "assistant"]
     content: Content
@@ -31,18 +31,18 @@ AsyncResult = AsyncGenerator[str, None]
 
 @dataclass(frozen=True)
 class Attachment:
-    """What goes to the model beside the question: a variable's summary, a file, a picture.
+    """Something sent with a prompt: a variable's summary, a file or a picture.
 
     Parameters
     ----------
     name : str
-        What the person called it: ``@df``, ``photo.png``.
+        The name the user gave: ``@df``, ``photo.png``.
     kind : "text" or "image"
-        Which of the following fields hold it.
+        Which of the following fields are used.
     text : str
-        What the model reads, for a text.
+        The text that the model reads.
     media_type, data : str
-        For a picture: ``image/png`` and the like, and its bytes in base64.
+        A picture's media type, such as ``image/png``, and its bytes in base64.
     """
 
     name: str
@@ -54,21 +54,21 @@ class Attachment:
 
 @dataclass(frozen=True)
 class Text:
-    """A piece of the answer."""
+    """A piece of the response's text."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Reasoning:
-    """A piece of the model's reasoning, which is never part of the answer."""
+    """A piece of the model's reasoning, which is not part of the response's text."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A call that the model asks for, whole: its pieces are put together before it is yielded."""
+    """A complete tool call by the model: its pieces are joined before it is yielded."""
 
     id: str
     name: str
@@ -86,10 +86,10 @@ class Usage:
 
 @dataclass(frozen=True)
 class Finish:
-    """The provider's own word that the answer is over.
+    """The end of the response, as reported by the provider.
 
     ``reason`` is the field's ``finish_reason``: ``stop``, ``length``, ``content_filter``, …
-    An answer whose stream ends without one is incomplete.
+    A response whose stream ends without one is incomplete.
     """
 
     reason: str
@@ -97,14 +97,14 @@ class Finish:
 
 @dataclass(frozen=True)
 class ModelName:
-    """The model that really answers, as the provider names it."""
+    """The name of the model that actually answers, as the provider reports it."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Notice:
-    """What the person should see while waiting ("loading the model …"); already in their language."""
+    """A notice to show while waiting ("loading the model …"), in the user's language."""
 
     text: str
 
@@ -118,14 +118,14 @@ def encodable(text: str) -> str:
 
     A cell can hold half of a surrogate pair, which neither JSON over UTF-8 nor a database can carry.
     """
-    # Hardly any text has one, and every piece of every answer comes through here.
+    # Hardly any text has one, and every piece of every response comes through here.
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def user_content(question: str, attachments: Iterable[Attachment] = ()) -> Content:
-    """Return what the model is sent of a question with its attachments.
+    """Return the message content of a prompt with its attachments.
 
-    Texts follow the question, each under its name; pictures are parts of their own
+    Texts follow the prompt, each under its name; pictures are separate parts
     (https://platform.openai.com/docs/guides/images-vision).
     """
     attachments = tuple(attachments)
@@ -150,9 +150,9 @@ def _as_text(attachment: Attachment) -> str:
 
 
 def answer_message(answer: str, calls: Iterable[ToolCall] = ()) -> Message:
-    """Return a model's answer as a message, with the calls of tools that it asks for.
+    """Return a response as an assistant message, with its tool calls.
 
-    What a tool gave back follows it as ``{"role": "tool", "tool_call_id": …, "content": …}``
+    The result of a tool follows it as ``{"role": "tool", "tool_call_id": …, "content": …}``
     (https://platform.openai.com/docs/guides/function-calling).
     """
     message = Message(role="assistant", content=answer)

@@ -1,4 +1,4 @@
-"""An answer as a value: a string that knows who gave it, and gives out the code, tables and JSON that are in it."""
+"""A response as a value: a string with its model and usage, and the code, tables and JSON in it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from .messages import Messages, ToolCall, Usage
 
 MAX_TRIES: Final = 1_000
-"""Places in an answer at which a JSON value is looked for."""
+"""Most places in a response at which a JSON value is looked for."""
 
 
 class Code(str):
-    """A block of code from an answer: a string, with the language that the model named.
+    """A block of code from a response: a string, with the language that the model named.
 
     Attributes
     ----------
     language : str
-        As the model wrote it behind the fence, in small letters; ``""`` if it named none.
+        As the model wrote it after the fence, in lower case; ``""`` if it named none.
     """
 
     __slots__ = ("language",)
@@ -44,25 +44,25 @@ class Code(str):
 
 
 class Reply(str):
-    """An answer: a string, with what is known about it.
+    """A response: a string, with what is known about it.
 
     Attributes
     ----------
     provider, model : str
-        Who answered.
+        Which provider and model answered.
     finish_reason : str
-        ``stop``; ``length`` if the provider cut the answer at its token limit; ``tool_calls`` if it ends in calls.
+        ``stop``; ``length`` if it was cut off at the token limit; ``tool_calls`` if it ends in calls.
     usage : Usage or None
         Token counts as the provider reported them.
     tool_calls : list of ToolCall
-        What the model asks to be called, where the question offered ``tools``; each has ``id``, ``name`` and
-        ``arguments``, JSON as the model wrote it. The string may be empty then.
+        The model's tool calls, if ``tools`` were offered; each has ``id``, ``name`` and ``arguments``, JSON as the
+        model wrote it. The string may be empty then.
     messages : list of dict
-        What was sent, and the answer to it, as ``{"role": …, "content": …}``.
+        The request's messages and the response, as ``{"role": …, "content": …}``.
     turn : int or None
-        Its place in the conversation, ``chat.conversation.turns[reply.turn]``; None if it was asked aside.
+        Its index in the conversation, ``chat.conversation.turns[reply.turn]``; None if it was asked without history.
     value : object
-        What the answer was read as, where a form was asked for (``--json``, ``--schema``); else None.
+        The value parsed from the response if a form was asked for (``--json``, ``--schema``); else None.
     """
 
     __slots__ = ("finish_reason", "messages", "model", "provider", "tool_calls", "turn", "usage", "value")
@@ -103,7 +103,7 @@ class Reply(str):
 
     @property
     def code(self) -> list[Code]:
-        """The fenced blocks of code, in order, each with its language."""
+        """The fenced code blocks, in order, each with its language."""
         return code_blocks(self)
 
     @property
@@ -115,7 +115,7 @@ class Reply(str):
         return [_frame(rows) for rows in _tables(self)]
 
     def json(self) -> Any:
-        """Return the JSON value in the answer: the whole of it, else a fenced block, else the first that stands in it.
+        """Return the JSON value in the response: the whole text, else a fenced block, else the first value found.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class Reply(str):
 
 
 def code_blocks(markdown: str) -> list[Code]:
-    """Return the fenced blocks of code in a Markdown text."""
+    """Return the fenced code blocks in a Markdown text."""
     return [
         Code(token.content.removesuffix("\n"), (token.info.split() or [""])[0].lower())
         for token in _tokens(markdown)
@@ -161,7 +161,7 @@ def _candidates(answer: str) -> Iterator[str]:
 
 
 def _tokens(markdown: str) -> list[Token]:
-    from markdown_it import MarkdownIt  # with the first answer that is looked into, not with the extension
+    from markdown_it import MarkdownIt  # loaded with the first response that is searched, not with the extension
 
     return MarkdownIt("commonmark").enable("table").parse(markdown)
 

@@ -1,4 +1,4 @@
-"""Where in a conversation something was said. No I/O."""
+"""Search within a conversation. No I/O."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from .conversation import Conversation
 
 EXCERPT: Final = 60
-"""Letters on each side of what was found."""
+"""Characters shown on each side of a match."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A turn in which something was found."""
+    """A turn that matches a search."""
 
     conversation_id: str
     name: str
@@ -28,7 +28,7 @@ class Found:
 
 
 def search_in(conversation_id: str, conversation: Conversation, words: list[str]) -> Iterator[Found]:
-    """Yield the turns that are shown of a conversation in which each of `words` stands, the last first."""
+    """Yield the shown turns of a conversation that contain all of `words`, the last first."""
     for index, turn in reversed(conversation.visible):
         for number, version in reversed(tuple(enumerate(turn.versions))):
             said = f"{version.question}\n{version.answer}".casefold()
@@ -39,7 +39,7 @@ def search_in(conversation_id: str, conversation: Conversation, words: list[str]
 
 
 def excerpt(question: str, answer: str, words: list[str]) -> str:
-    """Return the surroundings of the first word, on one line."""
+    """Return the text around the first match, on one line."""
     word = words[0].casefold()
     said = question if word in question.casefold() else answer
     at = max(0, said.casefold().find(word))

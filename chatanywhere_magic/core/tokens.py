@@ -1,9 +1,9 @@
-"""How many tokens a text is, where nobody counts them: an estimate that errs high. No I/O.
+"""Estimate the tokens of a text where no tokenizer is available; the estimate errs high. No I/O.
 
 Measured against the tokenizers of GPT-4 and GPT-4o (``benchmarks/tokens.py``): a page of prose, in any of twenty
-languages, or of code is put at 0.9 to 1.6 times what GPT-4's counts, and hardly ever below. Newer vocabularies know
-more of the other scripts, so there it errs higher. Only what no page holds, such as rare Chinese characters in a
-random order, is put too low.
+languages, or of code is estimated at 0.9 to 1.6 times GPT-4's count, and hardly ever below. Newer vocabularies cover
+more of the other scripts, so there it errs higher. Only text that no page contains, such as rare Chinese characters
+in random order, is estimated too low.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from .messages import Content, Messages
 
 START_TOKENS: Final = 30
-"""What a model's template puts around everything."""
+"""Tokens that a model's template adds to a request."""
 MESSAGE_TOKENS: Final = 5
-"""What a message costs beside its text: its role and the marks around it."""
+"""Tokens of a message besides its text: its role and the marks around it."""
 IMAGE_TOKENS: Final = 1_100
 """A picture of a million pixels at OpenAI's high detail; other services ask for less."""
 
-# What one token is made of, mostly. A long run of letters and digits is no word but a key, a digest or base64.
+# What one token mostly consists of. A long run of letters and digits is not a word but a key, a digest or base64.
 _PIECES: Final = re.compile(
     r"""
       (?P<run>[A-Za-z0-9]{20,})
@@ -37,7 +37,7 @@ _PIECES: Final = re.compile(
     re.VERBOSE,
 )
 _RUN_TOKENS: Final = 0.8
-# Tokens a character, by script: the rarer it is in what models read, the more.
+# Tokens per character, by script: the rarer a script is in training data, the more.
 _SCRIPTS: Final = (
     (re.compile("[\u0080-\u024f]"), 1.5),  # Latin letters with accents, which also break words up
     (re.compile("[\u0250-\u03ff]"), 1.05),  # Greek
@@ -50,7 +50,7 @@ _SCRIPTS: Final = (
 
 
 def estimate(text: str) -> int:
-    """Return how many tokens `text` is at most, about."""
+    """Estimate the tokens of `text`."""
     tokens = 0.0
     for piece in _PIECES.finditer(text):
         tokens += 1 if piece["run"] is None else _RUN_TOKENS * len(piece["run"])
@@ -60,17 +60,17 @@ def estimate(text: str) -> int:
 
 
 def estimate_content(content: Content) -> int:
-    """Return the same for a message's content, pictures included."""
+    """Estimate the tokens of a message's content, pictures included."""
     if isinstance(content, str):
         return estimate(content)
     return sum(estimate(part["text"]) if isinstance(part.get("text"), str) else IMAGE_TOKENS for part in content)
 
 
 def estimate_messages(messages: Messages) -> int:
-    """Return the same for messages, with what each costs beside its text."""
+    """Estimate the tokens of messages, each with its overhead."""
     return total(estimate_content(message["content"]) for message in messages)
 
 
 def total(contents: Iterable[int]) -> int:
-    """Return the tokens of messages whose contents have these."""
+    """Return the tokens of a request from those of each message's content."""
     return sum(MESSAGE_TOKENS + tokens for tokens in contents)

@@ -1,4 +1,4 @@
-"""Keys: what may be seen of them, where they are kept, and what looks like one."""
+"""Keys: secrets that do not show themselves, where they are kept, and how they are recognized in text."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Where keys are kept and found: in this session alone, the environment, the system's keyring, or a private file.
+"""Store and find keys: in this session only, the environment, the system keyring, or a private file.
 
-A key is kept for one provider and one origin (scheme, host and port), and is found for no other. What is kept where is
-noted in the file, so that a provider can be chosen without opening a keyring; the file holds a key only where the
-person chose it for that.
+A key belongs to one provider and one origin (scheme, host and port), and is never used for another. The file records
+which keys are kept where, so that a provider can be chosen without opening the keyring; it contains a key only if the
+user chose the file for that.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 Place = Literal["session", "environment", "keyring", "file"]
 PRECEDENCE: Final[tuple[Place, ...]] = ("session", "environment", "keyring", "file")
-"""The first place that has a key is the one that counts."""
+"""The places in order of precedence: the first that has a key is used."""
 SERVICE: Final = "chatanywhere_magic"
-"""What the entries of the keyring are found under."""
+"""The service name of the entries in the keyring."""
 _DIRECTORY_VARIABLES: Final = ("XDG_CONFIG_HOME", "HOME") if os.name == "posix" else ("APPDATA", "LOCALAPPDATA")
-"""What can say where a person's settings are."""
+"""Environment variables that can set the directory of the user's settings."""
 _PRIVATE_FILE: Final = 0o600
 _PRIVATE_DIRECTORY: Final = 0o700
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Whom a key is for.
+    """The provider and address that a key belongs to.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Owner:
     variable : str
         The environment variable that may hold its key.
     url : str
-        The address to which the key may go.
+        The address that the key may be sent to.
     """
 
     provider: str
@@ -57,7 +57,7 @@ class Owner:
 
     @property
     def entry(self) -> str:
-        """What it is called in the keyring and the file: the provider and the origin."""
+        """The entry's name in the keyring and the file: the provider and the origin."""
         return _entry(self.provider, self.url)
 
 
@@ -69,7 +69,7 @@ def _entry(provider: str, url: str) -> str:
 
 @dataclass(frozen=True)
 class _Note:
-    """What the file says of one entry."""
+    """The file's record of one entry."""
 
     in_keyring: bool = False
     key: Secret | None = None
@@ -79,7 +79,7 @@ _NOTHING: Final = _Note()
 
 
 class _Look(NamedTuple):
-    """What was found when the file was last looked at."""
+    """The file's contents when it was last read."""
 
     path: Path
     at: float
@@ -87,21 +87,21 @@ class _Look(NamedTuple):
 
 
 FRESH_SECONDS: Final = 0.05
-"""One look at the file serves a question, which asks for its key several times."""
+"""How long the file's contents are reused: a prompt needs its key several times."""
 _looked: _Look | None = None
 _session: Final[dict[str, Secret]] = {}
-"""Keys of this session alone, by entry."""
+"""Keys kept for this session only, by entry."""
 _opened: Final[dict[str, Secret]] = {}
-"""Keys that the keyring gave out, by entry: asking it again may take long, or ask the person again."""
+"""Keys read from the keyring, by entry: reading again may be slow, or prompt the user again."""
 
 
 def find_secret(owner: Owner) -> Secret | None:
-    """Return the key for `owner`, from the first place that has one; None if none has.
+    """Return the key for `owner` from the first place that has one, or None.
 
     Raises
     ------
     ConfigurationError
-        If a place that should have it cannot be read.
+        If the place that should have it cannot be read.
     """
     for place in places_of(owner):
         return _read(owner, place)
@@ -109,13 +109,13 @@ def find_secret(owner: Owner) -> Secret | None:
 
 
 def look() -> None:
-    """Look at the file; for `FRESH_SECONDS` no further look is needed."""
-    with suppress(ConfigurationError):  # told to whoever needs a key
+    """Read the file, so that it need not be read again for `FRESH_SECONDS`."""
+    with suppress(ConfigurationError):  # reported when a key is needed
         _notes()
 
 
 def places_of(owner: Owner) -> list[Place]:
-    """Return the places that have a key for `owner`, the one that counts first. Opens no keyring."""
+    """Return the places that have a key for `owner`, in order of precedence, without opening the keyring."""
     entry = owner.entry
     note = _notes().get(entry, _NOTHING)
     in_environment = os.environ.get(owner.variable, "").strip()
@@ -139,12 +139,12 @@ def _read(owner: Owner, place: Place) -> Secret | None:
 
 
 def check_place(place: Place) -> None:
-    """See whether a key can be kept in `place`, before the person is asked for one.
+    """Check that a key can be kept in `place`, before asking the user for one.
 
     Raises
     ------
     ConfigurationError
-        If there is no keyring; the message names the other ways.
+        If there is no keyring; the message names the alternatives.
     """
     if place == "keyring":
         _keyring()
@@ -173,9 +173,9 @@ def keep(owner: Owner, secret: Secret, place: Place) -> None:
 
 
 def forget(owner: Owner) -> list[Place]:
-    """Forget every key that is kept for `owner`, and return where there was one.
+    """Delete every key kept for `owner`, and return the places that had one.
 
-    The environment is the person's own affair, and stays as it is.
+    The environment is left alone.
     """
     gone: list[Place] = [place for place in places_of(owner) if place != "environment"]
     _session.pop(owner.entry, None)
@@ -192,17 +192,17 @@ def forget(owner: Owner) -> list[Place]:
 
 
 def _keyring() -> Any:
-    """Return the package ``keyring``, if it has a keyring to use here."""
+    """Return the package ``keyring`` if it is installed and has a usable backend."""
     if find_spec("keyring") is None:
         raise ConfigurationError(phrase("error.no_keyring"))
     keyring = import_module("keyring")
-    if keyring.get_keyring().priority <= 0:  # its way to say that there is none
+    if keyring.get_keyring().priority <= 0:  # how it says that there is none
         raise ConfigurationError(phrase("error.keyring_unusable"))
     return keyring
 
 
 def _asked(action: str, *arguments: str | Secret) -> str | None:
-    """Ask the keyring, with a failure told in our words and without what it was asked."""
+    """Call the keyring, and raise its failures in our words, without the call's arguments."""
     keyring = _keyring()
     failure = ""
     try:
@@ -212,7 +212,7 @@ def _asked(action: str, *arguments: str | Secret) -> str | None:
         failure = type(caught).__name__
     else:
         return answer
-    # Raised out here, so that nothing is chained to it: the frames of the keyring's own error hold the key.
+    # Raised outside the handler, so that nothing is chained to it: the frames of the keyring's error hold the key.
     raise ConfigurationError(phrase("error.keyring_failed", reason=failure))
 
 
@@ -220,19 +220,19 @@ def _asked(action: str, *arguments: str | Secret) -> str | None:
 
 
 def file_path() -> Path:
-    """Return the file that notes which keys are kept where."""
+    """Return the path of the file that records which keys are kept where."""
     return _file_path(*map(os.environ.get, _DIRECTORY_VARIABLES))
 
 
 def config_directory() -> Path:
-    """Return the directory of this person's settings."""
+    """Return the directory of the user's settings."""
     return file_path().parent
 
 
 @cache
 def _file_path(*_environment: str | None) -> Path:
-    """Found out once for an environment: every question asks for it several times."""
-    from platformdirs import user_config_path  # with the first question, not with the extension
+    """Determine the path once for each environment: every prompt needs it several times."""
+    from platformdirs import user_config_path  # loaded with the first prompt, not with the extension
 
     return user_config_path(SERVICE, appauthor=False) / "keys.json"
 
@@ -251,7 +251,7 @@ def _notes() -> dict[str, _Note]:
 
 
 def _read_notes(path: Path) -> dict[str, _Note] | None:
-    """Return what is in the file, nothing if there is no file, None if it cannot be read."""
+    """Return the file's contents: empty if there is no file, None if it cannot be read."""
     try:
         mode = path.stat().st_mode
         keys = json.loads(path.read_text(encoding="utf-8"))["keys"]
@@ -264,7 +264,7 @@ def _read_notes(path: Path) -> dict[str, _Note] | None:
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ConfigurationError):
         return None
     if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
-        with suppress(OSError):  # somebody else's file, and so somebody else's care
+        with suppress(OSError):  # another user's file, and their responsibility
             path.chmod(_PRIVATE_FILE)
     return notes
 

@@ -1,4 +1,4 @@
-"""What looks like a key in a text that is about to be sent: known forms only, since false alarms are soon ignored."""
+"""Find what looks like a key in text that is about to be sent: known forms only, as false alarms get ignored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 LEAST_KEY: Final = 12
-"""Characters from which a variable of the environment can be a key, and not a word that is in many texts."""
+"""Shortest value of an environment variable that can be a key rather than a common word."""
 
 _LONG_WORD: Final = re.compile(rf"\S{{{LEAST_KEY}}}")
 _A: Final = "(?<![A-Za-z0-9_-])"
@@ -55,7 +55,7 @@ _KEY_VARIABLE: Final = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|P
 
 @dataclass(frozen=True)
 class Leak:
-    """Something that looks like a key: whose, and where in the text."""
+    """Something that looks like a key: its kind, and its place in the text."""
 
     kind: str
     start: int
@@ -63,7 +63,7 @@ class Leak:
 
 
 def find_leaks(words: str) -> list[Leak]:
-    """Return what looks like a key in `words`, in order."""
+    """Return everything in `words` that looks like a key, in order."""
     found = []
     for match in _PATTERN.finditer(words):
         kind = _NAMES[int(str(match.lastgroup)[1:])] if match.lastgroup != "password" else "password in a URL"
@@ -82,7 +82,7 @@ def _is_placeholder(secret: str, kind: str) -> bool:
 
 
 def secrets_of_environment() -> list[Secret]:
-    """Return the values of the environment's variables that are called keys, tokens or passwords."""
+    """Return the values of environment variables whose names say key, token or password."""
     found = []
     for name in filter(_is_named_as_key, os.environ):
         value = os.environ.get(name, "").strip()  # as keys are read
@@ -90,7 +90,7 @@ def secrets_of_environment() -> list[Secret]:
             try:
                 found.append(Secret(value, name))
             except ConfigurationError:
-                continue  # with spaces in it: no key
+                continue  # contains spaces: not a key
     return found
 
 
@@ -100,7 +100,7 @@ def _is_named_as_key(variable: str) -> bool:
 
 
 def may_hold_keys(texts: Iterable[str]) -> bool:
-    """Whether a value of :func:`secrets_of_environment` can be in one of `texts`: whether a word is long enough."""
+    """Whether `texts` have a word long enough to be a value of :func:`secrets_of_environment`."""
     return any(_LONG_WORD.search(words) for words in texts)
 
 
@@ -110,14 +110,14 @@ def check_leaks(texts: Mapping[str, str], secrets: Iterable[Secret] = ()) -> Non
     Parameters
     ----------
     texts : mapping
-        What is to be sent, by what a person calls it, or by the key of the text that says that.
+        The texts to be sent, by a name for the user, or by the key of a text with that name.
     secrets : iterable of Secret
-        Keys that are known, and are found in whatever form.
+        Known keys, which are found in any form.
 
     Raises
     ------
     LeakError
-        If there is one; it says of what kind and where, and what to do.
+        If there is one; the message says what kind it is, where, and what to do.
     """
     secrets = tuple(secrets)
     found = {name: kinds for name, words in texts.items() if (kinds := leaks_in(words, secrets))}
@@ -130,14 +130,14 @@ def check_leaks(texts: Mapping[str, str], secrets: Iterable[Secret] = ()) -> Non
 
 
 def leaks_in(words: str, secrets: Iterable[Secret] = ()) -> list[str]:
-    """Return what kinds of keys are in `words`: of known forms, and any of `secrets` in whatever form."""
+    """Return the kinds of keys in `words`: known forms, and any of `secrets` in any form."""
     kinds = [leak.kind for leak in find_leaks(words)]
     kinds += sources_in(words, secrets)
     return list(dict.fromkeys(kinds))
 
 
 def redacted(words: str, secrets: Iterable[Secret] = ()) -> str:
-    """Return `words` with everything that looks like a key as ``***``."""
+    """Return `words` with everything that looks like a key replaced by ``***``."""
     for leak in reversed(find_leaks(words)):
         words = f"{words[: leak.start]}***{words[leak.end :]}"
     return redact(words, secrets)

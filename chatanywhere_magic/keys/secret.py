@@ -1,4 +1,4 @@
-"""Keys: where they come from, what may be seen of them, and how they are kept out of everything else."""
+"""Secrets: keys that do not show themselves, and how they are redacted everywhere else."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 _SALT: Final = os.urandom(32)
 MIN_REDACTED: Final = 6
-"""Characters from which a secret is redacted; shorter ones would blank ordinary words."""
+"""Shortest secret that is redacted; shorter ones would blank ordinary words."""
 MIN_REDACTED_IN_ANSWERS: Final = 16
-"""The same for what a model writes. Servers that need no key are often given a word for one, such as ``lm-studio``."""
+"""The same for a model's text. Servers that need no key are often given a word as one, such as ``lm-studio``."""
 
 
 class Secret:
@@ -28,13 +28,13 @@ class Secret:
     value : str
         The key.
     source : str
-        Where it came from, such as ``CHATANYWHERE_API_KEY``; shown to the person instead of the key.
+        Where it came from, such as ``CHATANYWHERE_API_KEY``; shown instead of the key.
 
     Raises
     ------
     ConfigurationError
         If the key holds white space or anything else that cannot stand in an HTTP header.
-        The message does not hold the key.
+        The message does not contain the key.
     """
 
     __slots__ = ("__forms", "__value", "source")
@@ -53,12 +53,12 @@ class Secret:
 
     @property
     def mark(self) -> str:
-        """What tells this key from another in this process, and elsewhere says nothing."""
+        """A mark that identifies this key within this process and reveals nothing outside it."""
         return hmac.digest(_SALT, self.__value.encode(), "sha256").hex()
 
     @property
     def forms(self) -> Forms | None:
-        """What to look for in a text; None for a key that is too short, which would be found in ordinary words."""
+        """The forms to look for in a text; None for a key so short that ordinary words would match."""
         if self.__forms is None and len(self.__value) >= MIN_REDACTED:
             self.__forms = Forms(self.__value)
         return self.__forms
@@ -76,7 +76,7 @@ class Secret:
 
 
 def redact(words: str, secrets: Iterable[Secret]) -> str:
-    """Return `words` with every occurrence of one of `secrets` as ``***``, in whatever form."""
+    """Return `words` with every occurrence of one of `secrets`, in any form, replaced by ``***``."""
     known = [secret.forms for secret in secrets if secret.forms]
     if not known:
         return words
@@ -86,22 +86,22 @@ def redact(words: str, secrets: Iterable[Secret]) -> str:
 
 
 def sources_in(words: str, secrets: Iterable[Secret]) -> list[str]:
-    """Return where those of `secrets` came from that are in `words`, in whatever form."""
+    """Return the sources of those `secrets` that occur in `words`, in any form."""
     known = [(secret.source, secret.forms) for secret in secrets]
     text = Text(words if any(forms for _, forms in known) else "")
     return [source for source, forms in known if forms and text.holds(forms)]
 
 
 _UNHELD: Final = 2
-"""So many characters that begin as the key does are shown at once, or ordinary words would wait for the next piece."""
+"""Matching starts up to this length are shown at once, or ordinary words would wait for the next piece."""
 _ESCAPED_LENGTH: Final = 12
-"""Of one character of a key, at most."""
+"""Longest escaped form of one character."""
 _SEEN_AGAIN: Final = (_UNHELD + 1) * _ESCAPED_LENGTH
-"""Characters of what is shown in which the beginning of a key can be."""
+"""Characters of the shown text in which a key can begin."""
 
 
 class AnswerRedactor:
-    """Keeps a key out of an answer that comes in pieces, in which a server may repeat it in any form.
+    """Redact a key that a server repeats, in any form, in a streamed response.
 
     A piece that ends as the key begins is held back until the next one shows whether it goes on so.
     """
@@ -111,17 +111,17 @@ class AnswerRedactor:
         self.__forms = secret.forms if secret and len(key) >= MIN_REDACTED_IN_ANSWERS else None
         self.__begun: re.Pattern[bytes] | None = None
         self._shown = ""
-        """The last characters before what is held."""
+        """The last characters before the held-back text."""
         self._held = ""
         self._most = 0
-        """Characters at most that are held: no key is longer, however it is escaped."""
+        """Most characters held back: no escaped key is longer."""
         if self.__forms:
             beginnings = {re.escape(form[: _UNHELD + 1]) for form in self.__forms.all()}
             self.__begun = re.compile(b"|".join(sorted(beginnings)))
             self._most = _ESCAPED_LENGTH * max(map(len, self.__forms.all()))
 
     def feed(self, piece: str) -> str:
-        """Return what may be shown after `piece`."""
+        """Add `piece`, and return the text that can be shown now."""
         if self.__forms is None or self.__begun is None:
             return piece
         words = self._shown + self._held + piece
@@ -140,7 +140,7 @@ class AnswerRedactor:
         return text.without(places, before, end)
 
     def flush(self) -> str:
-        """Return what is held back: nothing follows it."""
+        """Return the text still held back: the response has ended."""
         words = self._shown + self._held
         if self.__forms is None or not self._held:
             return ""

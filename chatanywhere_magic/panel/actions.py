@@ -68,8 +68,8 @@ class Actions:
         """Stop everything that is on its way."""
         return self._session.stop()
 
-    def take_back(self, turn: int) -> None:
-        """Take back a question that waits for the turns before it."""
+    def cancel(self, turn: int) -> None:
+        """Cancel a prompt that waits for the turns before it."""
         live = self._session.turns.running.get(turn)
         if live is None or live.status != "queued":
             raise ConfigurationError(phrase("panel.too_late"))

@@ -162,7 +162,7 @@ COMMANDS: Final[dict[str, dict[str, _Field]]] = {
     # Asking and stopping.
     "send": {"text": _QUESTION, "attachments": (_attachments, ()), "allow_secrets": (_flag, False)},
     "stop": {},
-    "take_back": {"turn": _TURN},
+    "cancel": {"turn": _TURN},
     "command": {"name": (_text(_NAME), _REQUIRED), "argument": (_text(MAX_QUESTION), "")},
     # A turn.
     "source": {"turn": _TURN},

@@ -1,4 +1,4 @@
-"""Who answers: the contract, the providers that fulfil it, and the registry that finds them."""
+"""Providers: the contract, the built-in ones, and the registry that finds them."""
 
 from __future__ import annotations
 

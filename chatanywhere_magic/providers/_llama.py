@@ -1,4 +1,4 @@
-"""The program of the embedded model's own process: llama.cpp's server, for as long as the kernel holds its pipe.
+"""The program of the embedded model's process: llama.cpp's server, running while the kernel holds its pipe.
 
 Run by `local.py`, which writes one line of JSON to its standard input and reads one back. Not imported.
 """
@@ -13,8 +13,8 @@ import sys
 
 
 def main() -> None:
-    """Serve the model that standard input names until standard input ends, as it does when the kernel is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is meant for the cell
+    """Serve the model named on standard input until standard input ends, as it does when the kernel is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the interrupt is meant for the cell
     config = json.loads(sys.stdin.readline())
     sys.path[:] = config["sys_path"]  # the kernel's: what it can import, so can this
     import xllamacpp
@@ -32,14 +32,14 @@ def main() -> None:
     params.port = 0
     try:
         server = xllamacpp.Server(params)
-    except RuntimeError:  # all that it says of a file that it cannot load
+    except RuntimeError:  # the only report of a file that it cannot load
         sys.exit(1)
     sys.stdout.write(json.dumps({"url": server.listening_address}) + "\n")
     sys.stdout.flush()
     sys.stdin.read()
     if config["directory"]:
         shutil.rmtree(config["directory"], ignore_errors=True)  # the kernel does so too, unless it was killed
-    os._exit(0)  # nothing to save, and an orderly end waits for the answer that is being written
+    os._exit(0)  # nothing to save, and an orderly end would wait for the response in progress
 
 
 if __name__ == "__main__":

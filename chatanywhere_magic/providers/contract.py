@@ -1,4 +1,4 @@
-"""The provider contract: what every provider is, and what it may say of itself."""
+"""The provider contract: the base class of every provider."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class AsyncGeneratorProvider:
-    """Base of every provider: a class, never instantiated, whose answers are async generators.
+    """Base class of every provider: never instantiated, its responses are async generators.
 
     A subclass implements one of two methods and inherits the other:
 
@@ -58,7 +58,7 @@ class AsyncGeneratorProvider:
         temperature: float = 0.5,
         **kwargs: Any,
     ) -> AsyncResult:
-        """Ask `model` and yield the answer's text as it arrives.
+        """Ask `model`, and yield the response's text as it arrives.
 
         Parameters
         ----------
@@ -69,7 +69,7 @@ class AsyncGeneratorProvider:
         proxy : str, optional
             URL of an HTTP proxy. By default the environment's (``HTTPS_PROXY``, ``NO_PROXY``, …).
         timeout : float, default 120
-            Seconds for the whole answer; None or 0, as in aiohttp, for no limit.
+            Seconds for the whole response; None or 0, as in aiohttp, for no limit.
         temperature : float, default 0.5
             Sampling temperature.
         **kwargs
@@ -142,23 +142,23 @@ class AsyncGeneratorProvider:
 
     @classmethod
     async def count_tokens(cls, model: str, texts: Sequence[str]) -> list[int] | None:  # noqa: ARG003 - the contract
-        """Return how many tokens each of `texts` is to the model, if it can be asked in no time; else None.
+        """Return the model's token count of each of `texts` if it is available instantly, else None.
 
-        Asked before every question, to see what of the conversation fits.
+        Called before every request, to fit the conversation into the context.
         """
         return None
 
     @classmethod
     def account(cls) -> str:
-        """Return what tells one account at the service from another, without giving a key away.
+        """Return an identifier of the account at the service that does not reveal the key.
 
-        What a refusal teaches about limits holds for this account alone.
+        Limits learned from a refusal apply to this account only.
         """
         return ""
 
     @classmethod
     def address(cls) -> str:
-        """Return the address that is asked; a provider that can be asked at several returns the one in use."""
+        """Return the service's address; a provider with several returns the one in use."""
         return cls.url
 
     @classmethod
@@ -169,55 +169,55 @@ class AsyncGeneratorProvider:
         proxy: str | None = None,  # noqa: ARG003 - for those that are asked over the network
         ca_bundle: str = "",  # noqa: ARG003 - the same
     ) -> list[str]:
-        """Return the names of the models that can be asked. This default knows the default model alone.
+        """Return the names of the available models; by default, the default model only.
 
         Parameters
         ----------
         secret : Secret, optional
-            A key to try instead of the one that is kept.
+            A key to try instead of the saved one.
         proxy, ca_bundle : str, optional
-            As for a question.
+            As in :meth:`create_async_generator`.
 
         Raises
         ------
         ChatError
-            If the service cannot be asked, or refuses.
+            If the service cannot be reached, or refuses.
         """
         return [cls.default_model] if cls.default_model else []
 
     @classmethod
     def about_model(cls, model: str) -> str:  # noqa: ARG003 - the contract
-        """Return what else a person wants to know of a model, such as the file that it is in."""
+        """Return further information about a model for the user, such as the path of its file."""
         return ""
 
     @classmethod
     def is_configured(cls) -> bool:
-        """Whether somebody set this provider up here, rightly or not; what is wrong with it, :meth:`check` says.
+        """Whether this provider is set up here, correctly or not; :meth:`check` says what is wrong.
 
-        Asked when no provider is named: it must be quick and touch no network.
+        Called when no provider is named: it must be quick and not use the network.
         """
         return True
 
     @classmethod
     def secrets(cls) -> tuple[Secret, ...]:
-        """Return the keys that this provider has; none of them is ever part of a question."""
+        """Return the provider's keys, which must never be part of a prompt."""
         return ()
 
     @classmethod
     def check(cls, model: str = "") -> None:
-        """See whether this provider can be asked for `model` here and now, before anything is recorded.
+        """Check that this provider can be asked for `model`, before anything is recorded.
 
-        It must be quick and touch no network. This default finds nothing wrong.
+        It must be quick and not use the network. By default, nothing is wrong.
 
         Raises
         ------
         ConfigurationError
-            If something is missing; the message says what to do about it.
+            If something is missing; the message says what to do.
         """
 
 
 def _checked(chunk: object) -> str:
-    """Return what somebody's generator yielded, if it is text."""
+    """Return what a provider's generator yielded, if it is text."""
     if not isinstance(chunk, str):
         msg = f"it yielded {type(chunk).__name__} instead of str"
         raise TypeError(msg)

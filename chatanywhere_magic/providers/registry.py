@@ -1,4 +1,4 @@
-"""The registry that finds a provider by name, and makes one of a function."""
+"""The registry: find a provider by name, or make one from a function."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS: Final = "chatanywhere_magic.providers"
 
-# Written as text so that naming a provider does not import aiohttp.
+# Strings, so that naming a provider does not import aiohttp.
 _BUILT_IN: Final = {
     "chatanywhere": "chatanywhere_magic.providers.chatanywhere:ChatAnywhereAPI",
     "openai": "chatanywhere_magic.providers.openai:OpenAI",
@@ -30,7 +30,7 @@ _BUILT_IN: Final = {
     "scripted": "chatanywhere_magic.providers.scripted:Scripted",
 }
 CHOICE_ORDER: Final = ("chatanywhere", "openai", "local")
-"""Tried in this order when the person named no provider. The web endpoint is never chosen unasked."""
+"""The order in which providers are tried if none is named. The web endpoint must be named."""
 
 _PARAMETERS: Final = frozenset({"model", "messages", "proxy", "timeout", "temperature"})
 
@@ -38,7 +38,7 @@ _registered: dict[str, Provider] = {}
 
 
 def register(provider: Provider) -> Provider:
-    """Make a provider class known by its ``name``; usable as a decorator.
+    """Register a provider class under its ``name``; usable as a decorator.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def register(provider: Provider) -> Provider:
 
 
 def provider_names() -> list[str]:
-    """Return the names of all providers: built in, installed by entry point, registered."""
+    """Return the names of all providers: built-in, from entry points, and registered."""
     return list(dict.fromkeys((*_BUILT_IN, *_installed(), *_registered)))
 
 
@@ -70,7 +70,7 @@ def _installed() -> dict[str, EntryPoint]:
 
 
 def get_provider(name: str) -> Provider:
-    """Return the provider class called `name`, loading it if needed. The beginning of a name will do if it is unique.
+    """Return the provider class called `name`, loading it if needed; a unique beginning of a name will do.
 
     Raises
     ------
@@ -104,20 +104,20 @@ def _loaded(entry: EntryPoint) -> Any:
     try:
         return entry.load()
     except Exception as caught:
-        # Anybody's package: it may need a module that is missing, or name what is not there.
+        # Third-party code: it may need a missing module, or name something that does not exist.
         failure = text("error.provider_failed", provider=entry.name, error=type(caught).__name__, reason=caught)
         raise ConfigurationError(failure) from caught
 
 
 def choose_provider() -> Provider:
-    """Return the first provider that was set up here, in `CHOICE_ORDER`.
+    """Return the first provider in `CHOICE_ORDER` that is set up here.
 
-    One that was set up wrongly is not passed over: the question would silently go to another one.
+    One that is set up wrongly is not skipped: the prompt would silently go to another.
 
     Raises
     ------
     ConfigurationError
-        If none was; the message names the ways to get one.
+        If none is; the message says how to set one up.
     """
     for name in CHOICE_ORDER:
         provider = get_provider(name)

@@ -1,4 +1,4 @@
-"""A provider that answers what was queued: for tests, demonstrations and documentation."""
+"""A provider with queued responses, for tests, demonstrations and documentation."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Script:
-    """One answer, as it will come.
+    """One scripted response.
 
     Parameters
     ----------
     text : str or sequence of str
-        The answer: in these chunks, or, as one string, word by word.
+        The response: in these chunks or, if it is one string, word by word.
     reasoning : str
-        What the model thinks before it answers.
+        The model's reasoning before the text.
     delay : float, default 0
         Seconds before each chunk.
     finish_reason : str, default "stop"
-        ``""`` leaves it out, as a stream does that is cut.
+        ``""`` leaves it out, as in a stream that is cut off.
     usage : Usage, optional
         Token counts to report.
     error : ChatError, optional
@@ -57,19 +57,19 @@ class Script:
 
     @property
     def chunks(self) -> Sequence[str]:
-        """The text in the pieces in which it comes."""
+        """The text in the chunks in which it is sent."""
         return re.findall(r"\s*\S+\s*$|\s*\S+", self.text) if isinstance(self.text, str) else self.text
 
 
 class Scripted(AsyncGeneratorProvider):
-    """A real provider whose answers are queued.
+    """A real provider whose responses are queued.
 
-    Each subclass that :meth:`of` makes has a queue and a record of its own.
+    Each subclass made by :meth:`of` has its own queue and its own record of requests.
 
     Attributes
     ----------
     requests : list
-        The messages of every question that it was asked.
+        The messages of every request.
 
     Examples
     --------
@@ -87,14 +87,14 @@ class Scripted(AsyncGeneratorProvider):
 
     @classmethod
     def of(cls, *scripts: Script | str) -> type[Self]:
-        """Return a provider of its own with `scripts` queued."""
+        """Return a new provider with `scripts` queued."""
         provider: type[Self] = type(cls.__name__, (cls,), {"requests": [], "_queue": deque()})
         provider.queue(*scripts)
         return provider
 
     @classmethod
     def queue(cls, *scripts: Script | str) -> None:
-        """Add answers to the end of the queue."""
+        """Add responses to the end of the queue."""
         cls._queue.extend(script if isinstance(script, Script) else Script(script) for script in scripts)
 
     @classmethod
@@ -107,7 +107,7 @@ class Scripted(AsyncGeneratorProvider):
         temperature: float = 0.5,  # noqa: ARG003 - the provider contract
         **kwargs: Any,  # noqa: ARG003 - the provider contract
     ) -> DeltaGenerator:
-        """Answer with the next script of the queue.
+        """Yield the next scripted response.
 
         Yields
         ------
@@ -118,7 +118,7 @@ class Scripted(AsyncGeneratorProvider):
         ConfigurationError
             If the queue is empty.
         ChatError
-            What the script says.
+            The script's error.
         """
         cls.requests.append(list(messages))
         if not cls._queue:

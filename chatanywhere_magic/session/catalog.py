@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FRESH_SECONDS: Final = 600.0
 FAILED_SECONDS: Final = 30.0
-"""A provider that could not be asked is asked again after so long."""
+"""Seconds before a provider that could not be asked is asked again."""
 MAX_SHOWN: Final = 12
 _ABOUT_A_MODEL: Final = re.compile("model|模型", re.IGNORECASE)
 
@@ -33,7 +33,7 @@ class Catalog:
         self._engine = engine
         self._settings = settings
         self._known: dict[Hashable, tuple[float, list[str]]] = {}
-        """When each list is to be asked for anew, and the list."""
+        """When each list expires, and the list."""
         self._listing: dict[Hashable, Future[list[str]]] = {}
         self._answered: dict[tuple[str, str], tuple[Provider, str]] = {}
 
@@ -73,39 +73,39 @@ class Catalog:
     # --- which models there are ---------------------------------------------------------------------------------
 
     def known(self, source: Hashable) -> list[str]:
-        """Return what is known now, at once; what is not known, or old, is asked for in the background."""
+        """Return the known models at once; a missing or old list is fetched in the background."""
         until, names = self._known.get(source, (0.0, []))
         if time.monotonic() > until and source not in self._listing:
             self.fetch(source)
         return names
 
     def fetch(self, source: Hashable) -> Future[list[str]]:
-        """Ask the provider, and remember what it says. The result may raise ``ChatError``."""
+        """Fetch the provider's list and remember it. The result may raise ``ChatError``."""
         future = self._engine.submit(self._list(source, None))
         self._listing[source] = future
         future.add_done_callback(lambda done: self._take(source, done))
         return future
 
     def try_key(self, source: Any, secret: Secret) -> Future[list[str]]:
-        """Ask the provider with another key than the one that is kept. The result may raise ``ChatError``."""
+        """Fetch the provider's list with a key that is not saved yet. The result may raise ``ChatError``."""
         return self._engine.submit(self._list(source, secret))
 
     def forget(self) -> None:
-        """Forget every list: a key was added or taken away."""
+        """Forget every list, because a key was added or removed."""
         self._known.clear()
 
     async def meant_model(self, provider: Provider, model: str, refused: NotFoundError) -> str:
-        """Return the one model of `provider` whose name begins with `model`, which it does not know.
+        """Return the only model of `provider` whose name begins with `model`.
 
         Parameters
         ----------
         refused : NotFoundError
-            How it said so. Where it speaks of no model, the address is wrong, and there is nothing to ask.
+            The provider's error for `model`. If it does not mention a model, the address is wrong and no list can help.
 
         Raises
         ------
         NotFoundError
-            With what is known, or `refused` if that is nothing.
+            With the known models, or `refused` if there are none.
         """
         if not model or not _ABOUT_A_MODEL.search(refused.server_message):
             raise refused
@@ -122,7 +122,7 @@ class Catalog:
         raise refused
 
     async def _list(self, source: Any, secret: Secret | None) -> list[str]:
-        # Found here, on the engine: to find it may be to import what it needs.
+        # Found here, on the engine: finding a provider may import what it needs.
         return await self.provider(source).list_models(secret=secret, **self._settings.network)
 
     def _take(self, source: Hashable, done: Future[list[str]]) -> None:

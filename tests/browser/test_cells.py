@@ -59,7 +59,7 @@ def test_a_key_that_is_typed_disappears_from_the_notebook(notebook_page: OpenNot
     notebook = open_with(notebook_page, server, f"%env OPENAI_API_KEY={KEY}")
     notebook.run_cell(1)
     notebook.page.wait_for_function(f"{_SOURCES}[1] === '%chat_login openai'")
-    expect(notebook.output(1)).to_contain_text("Nothing was run: a key stands in this cell")
+    expect(notebook.output(1)).to_contain_text("Nothing was run: this cell contains a key")
     assert KEY not in notebook.page.content()
 
 
@@ -71,7 +71,7 @@ def test_a_key_is_typed_unseen(notebook_page: OpenNotebook, server: LocalServer)
     expect(field).to_have_attribute("type", "password")
     field.fill(KEY)
     field.press("Enter")
-    expect(notebook.output(1)).to_contain_text("It was accepted; models: 2.")
+    expect(notebook.output(1)).to_contain_text("The key was accepted; models: 2.")
     notebook.wait_idle()
     notebook.run_cell(2)
     expect(notebook.output(2)).to_contain_text("I was sent 1 messages")

@@ -153,5 +153,5 @@ def test_what_cannot_be_asked_stays_in_the_box(notebook: NotebookPage, panel: Pa
     panel.composer.click()
     notebook.page.keyboard.type("/temperature 7")
     notebook.page.keyboard.press("Enter")
-    expect(panel.root.get_by_role("alert")).to_contain_text("Temperature: 7.0 is not possible.")
+    expect(panel.root.get_by_role("alert")).to_contain_text("Temperature: 7.0 is not allowed.")
     expect(panel.composer).to_have_value("/temperature 7")

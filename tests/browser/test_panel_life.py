@@ -85,7 +85,7 @@ def test_without_its_kernel_there_is_a_transcript(
     notebook.command("docmanager:save")
     notebook.wait_idle()
     page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
-    expect(panel.root.get_by_role("alert").first).to_contain_text("This panel's kernel has ended.")
+    expect(panel.root.get_by_role("alert").first).to_contain_text("This panel's kernel is gone.")
     page.reload()
     expect(transcript).to_be_visible()
     expect(transcript).to_contain_text("The last one says: Hello")
@@ -101,7 +101,7 @@ def test_a_kernel_that_dies_is_told(notebook_page: OpenNotebook, server: LocalSe
     notebook = opened(notebook_page, server, OPEN_PANEL, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     panel = PanelPage(notebook)
     notebook.run_cell(1)
-    expect(panel.root.get_by_role("alert").first).to_contain_text("This panel's kernel has ended.")
+    expect(panel.root.get_by_role("alert").first).to_contain_text("This panel's kernel is gone.")
     expect(panel.send_button).to_be_disabled()
 
 

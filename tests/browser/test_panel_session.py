@@ -136,7 +136,7 @@ def test_twenty_steps(session: Session, server: LocalServer) -> None:  # noqa: P
     expect(panel.turn(1)).to_contain_text("2/2")
     session.do(1, "Previous version")  # 6
     expect(panel.turn(1)).to_contain_text("The last one says: What is a mode?")
-    session.do(1, "Edit the question")
+    session.do(1, "Edit the prompt")
     session.picture("editing")  # 7
     session.press("ControlOrMeta+a")
     page.keyboard.type("What is a mean?")
@@ -153,7 +153,7 @@ def test_twenty_steps(session: Session, server: LocalServer) -> None:  # noqa: P
     expect(root.locator(".chatanywhere-turn")).to_have_count(2)
     server.queue(Answer(status=401, raw=[b"{}"]))
     session.ask("And now?")
-    expect(panel.turn(2)).to_contain_text("did not accept the key")
+    expect(panel.turn(2)).to_contain_text("rejected the key")
     expect(panel.turn(2).get_by_role("button", name="Log in")).to_be_in_viewport()
     session.picture("failed")  # 11
     panel.turn(2).get_by_role("button", name="Log in").click()
@@ -256,7 +256,7 @@ def test_by_keyboard_alone(session: Session, server: LocalServer) -> None:
     session.press("Enter")
     expect(session.panel.turn(0)).to_contain_text("One.")
     announced = session.root.locator(".chatanywhere-announcer")
-    expect(announced).to_have_text("The answer is complete.")
+    expect(announced).to_have_text("The response is complete.")
     session.page.keyboard.type("second")
     session.press("Enter")
     expect(session.panel.turn(1)).to_contain_text("Two.")
@@ -265,7 +265,7 @@ def test_by_keyboard_alone(session: Session, server: LocalServer) -> None:
     session.press("ArrowUp", "ArrowUp")
     expect(focused).to_have_attribute("aria-label", "Turn 1")
     session.press("Tab")
-    expect(focused).to_have_attribute("aria-label", "Copy the answer")
+    expect(focused).to_have_attribute("aria-label", "Copy the response")
     session.press("Tab", "Enter")
     expect(session.panel.turn(0)).to_contain_text("Three.")
     session.press("d", "d")

@@ -23,7 +23,7 @@ def test_what_a_variable_holds_is_shown_as_it_is(notebook_page: OpenNotebook) ->
     notebook.wait_idle()
 
     output = notebook.output(1)
-    expect(output).to_contain_text("Nothing was sent. This would be: scripted")
+    expect(output).to_contain_text("Nothing was sent. The request would be: scripted")
     expect(output).to_contain_text("system, about")
     expect(output).to_contain_text(HOSTILE)
     expect(output.locator("img, script, strong, mjx-container")).to_have_count(0)

@@ -44,7 +44,9 @@ def test_the_embedded_model_streams_into_a_cell_and_the_cells_behind_it_run(
     assert len({length for length in growing if length < final}) >= 3, (growing, final)
     footer = notebook.output(1).locator(".chatanywhere-state")
     expect(footer).to_have_text(
-        re.compile(r"local · SmolLM2\S+ · tokens \d+ in, \d+ out · first \S+ after [\d.]+ s · [\d.]+ s · \d+ tokens/s$")
+        re.compile(
+            r"local · SmolLM2\S+ · tokens: \d+ in, \d+ out · first \S+ after [\d.]+ s · [\d.]+ s · \d+ tokens/s$"
+        )
     )
     expect(notebook.output(2)).to_have_text("behind")
     expect(notebook.output(3)).to_have_text("awaited")

@@ -137,7 +137,7 @@ class TestForms:
         server.queue(Answer(text=['{"name": "Ada", "age": "old"}']), Answer(text=[ADA]))
         result = kernel.run(f"{PERSON}\nanswer = %chat --schema Person Who?")
         assert kinds(result) == ["display_data", "stream", "display_data"]
-        assert "age: \"old\" is not of type 'integer'. The model is told so and asked once more." in result.stdout
+        assert "age: \"old\" is not of type 'integer'. Asking the model to correct it …" in result.stdout
         assert evaluate(kernel, "answer.value.age") == 36
         told = server.requests[1].messages
         assert [message["role"] for message in told] == ["system", "user", "assistant", "user"]
@@ -150,17 +150,17 @@ class TestForms:
         server.queue(Answer(text=["Ada."]), Answer(text=["Still Ada."]))
         result = kernel.run(f"answer = 'mine'\n{PERSON}\nanswer = %chat --schema Person Who?")
         assert result.errors[0].traceback == [
-            "AnswerFormatError: There is no JSON in the answer “Still Ada.”. Ask once more, with --json."
+            "AnswerFormatError: The response contains no JSON: “Still Ada.”. Ask again with --json."
         ]
         assert kept(kernel, "answer") == ["str", "mine"]
         assert len(server.requests) == 2
-        assert result.stdout == "The answer is not JSON. The model is told so and asked once more.\n"
+        assert result.stdout == "The response is not JSON. Asking the model to correct it …\n"
 
     def test_a_server_without_structured_output(self, kernel: Kernel, server: LocalServer) -> None:
         refusal = b'{"error": {"message": "response_format of type json_schema is not supported"}}'
         server.queue(Answer(status=400, raw=[refusal]), Answer(text=[ADA]))
         result = kernel.run(f"{PERSON}\nanswer = %chat --schema Person Who?")
-        assert "does not know structured output; asked once more without it" in result.stdout
+        assert "does not support structured output; retrying without it" in result.stdout
         assert evaluate(kernel, "answer.value.age") == 36
         assert "response_format" not in server.requests[1].json
 
@@ -218,7 +218,7 @@ class TestCells:
     def test_an_answer_without_code(self, kernel: Kernel) -> None:
         result = kernel.run("%chat --code Set x")
         assert result.payload == []
-        assert "There is no code in the answer." in result.stdout
+        assert "There is no code in the response." in result.stdout
 
 
 class TestFormats:
@@ -255,7 +255,10 @@ class TestFormats:
 
     def test_a_format_that_there_is_not(self, kernel: Kernel, server: LocalServer) -> None:
         line = the_error_line(kernel.run("%chat -f jsn Hello"))
-        assert "There is no 'jsn' here. Did you mean json? There are: markdown, text, code, json, html-source." in line
+        assert (
+            "'jsn' is not accepted here. Did you mean json? Choose one of: markdown, text, code, json, html-source."
+            in line
+        )
         assert not server.requests
 
 
@@ -296,15 +299,15 @@ class TestSideBySide:
         kernel.run("chat.max_retries = 0")
         result = kernel.run("%chat -m one,two Hello")
         assert result.status == "ok"
-        assert "has a failure of its own" in result.outputs[0]["data"]["text/html"]
-        assert "goes on with the answer of two" in result.stdout
+        assert "failed with a server error" in result.outputs[0]["data"]["text/html"]
+        assert "continues with the response of two" in result.stdout
         assert [turn.answer for turn in turns(kernel)] == ["Two."]
 
     def test_if_all_fail_that_is_the_error(self, kernel: Kernel, server: LocalServer) -> None:
         server.queue(Answer(status=500, raw=[b"{}"]), Answer(status=500, raw=[b"{}"]))
         kernel.run("chat.max_retries = 0")
         result = kernel.run("%chat -m one,two Hello")
-        assert "has a failure of its own" in result.errors[0].traceback[0]
+        assert "failed with a server error" in result.errors[0].traceback[0]
         assert turns(kernel)[0].status == "failed"
 
     def test_stopping_stops_them_all(self, kernel: Kernel, server: LocalServer) -> None:
@@ -359,7 +362,7 @@ class TestSideBySide:
         first, second = (each["data"]["text/plain"] for each in result.outputs if each["output_type"] == "display_data")
         assert "Ada." in first
         assert second == f"openai · test-model:\n{ADA}"
-        assert "one: The answer is not JSON." in result.stdout
+        assert "one: The response is not JSON." in result.stdout
 
     def test_several_of_them_at_the_same_time(self, kernel: Kernel, server: LocalServer) -> None:
         gate = threading.Event()
@@ -377,7 +380,7 @@ class TestSideBySide:
     def test_one_that_does_not_fit_after_all_is_not_kept(self, kernel: Kernel, server: LocalServer) -> None:
         server.queue(Answer(text=["Ada."]), Answer(text=[ADA], model="two"), Answer(text=["Still Ada."]))
         result = kernel.run("answer = %chat -m one,two --json Who?")
-        assert "goes on with the answer of two" in result.stdout
+        assert "continues with the response of two" in result.stdout
         assert evaluate(kernel, "answer.value") == json.loads(ADA)
         assert evaluate(kernel, self.VERSIONS) == [["Ada.", ADA, "Still Ada.", 1]]
 
@@ -404,7 +407,7 @@ class TestSideBySide:
     @pytest.mark.parametrize(
         ("line", "says"),
         [
-            ("%chat -m one,two --keep three Hello", "three is none of the models that are asked: one, two."),
+            ("%chat -m one,two --keep three Hello", "--keep three is not among the models asked: one, two."),
             ("%chat -m one --keep one Hello", "--keep one chooses among several models"),
         ],
     )

@@ -38,7 +38,7 @@ class TestVariables:
         kernel.run("x = [1, 2, 3]; hidden = 'never sent'")
         result = kernel.run("%chat What is @x?")
         assert sent(server) == "What is @x?\n\n@x:\n```\nlist, 3 items\n\n[1, 2, 3]\n```"
-        assert "sent along: @x (" in footer(result)
+        assert "sent with it: @x (" in footer(result)
         assert "never sent" not in str(server.requests[-1].json)
 
     def test_it_stays_what_it_was_when_the_conversation_goes_on(self, kernel: Kernel, server: LocalServer) -> None:
@@ -62,7 +62,7 @@ class TestVariables:
     def test_an_unknown_name_sends_nothing(self, kernel: Kernel, server: LocalServer) -> None:
         kernel.run("frame = 1")
         line = the_error_line(kernel.run("%chat Explain @frme"))
-        assert "There is no variable for @frme. Did you mean frame?" in line
+        assert "There is no variable @frme. Did you mean frame?" in line
         assert r"write \@frme" in line
         assert not server.requests
         assert turns(kernel) == []
@@ -149,7 +149,7 @@ class TestHistory:
         assert "second = 2" in sent(server)
         kernel.run(f"%chat @cell[{number - 1}]")
         assert "first = 1" in sent(server)
-        assert "There is no executed cell" in the_error_line(kernel.run("%chat @cell[10000]"))
+        assert "No executed cell" in the_error_line(kernel.run("%chat @cell[10000]"))
 
     def test_an_answer_is_an_output_as_any_other(self, kernel: Kernel, server: LocalServer) -> None:
         server.queue(Answer(text=["One ", "two ", "three."], delay=0.2))
@@ -264,7 +264,7 @@ class TestFiles:
         kernel.run(f"import os; os.chdir({str(tmp_path)!r})")
         result = kernel.run("%chat -a a.txt --attach 'b b.txt' What is in them?")
         assert sent(server) == "What is in them?\n\na.txt:\n```\nin a\n```\n\nb b.txt:\n```\nin b\n```"
-        assert "sent along: a.txt (" in footer(result)
+        assert "sent with it: a.txt (" in footer(result)
         kernel.run("%chat And now?")
         assert "in a" not in sent(server)
 
@@ -281,7 +281,7 @@ class TestFiles:
         (tmp_path / "p.png").write_bytes(PIXEL)
         line = the_error_line(kernel.run(f"%chat -p {provider} -a {tmp_path / 'p.png'} What is it?"))
         assert line.startswith("UnsupportedError")
-        assert "is a picture, and this provider takes none. Ask one that sees pictures" in line
+        assert "is a picture, and this provider does not accept pictures. Ask one that does" in line
         assert not server.requests
         assert turns(kernel) == []
 
@@ -296,9 +296,9 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("options", "says"),
         [
-            ("-a nothing.txt", "There is no file nothing.txt"),
+            ("-a nothing.txt", "The file nothing.txt does not exist"),
             ("-a .", "is a directory"),
-            ("-a", "-a needs a value after it."),
+            ("-a", "-a needs a value."),
         ],
     )
     def test_mistakes(self, kernel: Kernel, server: LocalServer, options: str, says: str) -> None:

@@ -65,7 +65,7 @@ def test_the_history_says_what_the_next_question_leaves_out(kernel: Kernel) -> N
     kernel.run("chat.budget = 250")
     *rows, note = table(kernel.run("%chat_history"))
     assert ["left out" in " ".join(row) for row in rows[2:]] == [True, True, False, False]
-    assert "the next question leaves out the oldest 2" in " ".join(note)
+    assert "the next prompt leaves out the oldest 2" in " ".join(note)
 
 
 def test_the_history_in_full_shows_answers_as_they_are_and_runs_nothing(kernel: Kernel, server: LocalServer) -> None:
@@ -89,7 +89,7 @@ def test_the_history_as_json_is_the_whole_conversation(kernel: Kernel) -> None:
 
 
 def test_an_empty_history_says_so(kernel: Kernel) -> None:
-    assert kernel.run("%chat_history").stdout == "There are no turns here yet.\n"
+    assert kernel.run("%chat_history").stdout == "This conversation has no turns yet.\n"
 
 
 # --- undo, delete, clear, pin, rename -------------------------------------------------------------------------
@@ -100,14 +100,14 @@ def test_undo_hides_the_last_turn_and_back_shows_it_again(kernel: Kernel, server
     assert "“b”" in kernel.run("%chat_undo").stdout
     ask(kernel, "c")
     assert [message["content"] for message in server.requests[-1].messages][::2] == ["a", "c"]
-    assert kernel.run("%chat_undo --back").stdout == "Shown again: 1.\n"
+    assert kernel.run("%chat_undo --back").stdout == "Restored: 1.\n"
     assert shown(kernel) == ["a", "b", "c"]
     assert "nothing" in kernel.run("%chat_undo --back").stdout
 
 
 def test_delete_hides_all_that_it_names_or_nothing(kernel: Kernel) -> None:
     ask(kernel, "a", "b")
-    assert "There is no turn 9 here." in the_error_line(kernel.run("%chat_delete 1 9"))
+    assert "There is no turn 9." in the_error_line(kernel.run("%chat_delete 1 9"))
     assert shown(kernel) == ["a", "b"]
 
 
@@ -255,7 +255,7 @@ def test_words_that_mean_several_conversations_list_those(kernel: Kernel) -> Non
         kernel.run("%chat_new")
         ask(kernel, f"ambiguity {number}")
     result = kernel.run("%chat_switch ambiguity")
-    assert "Several are meant" in page(result)
+    assert "Several conversations match" in page(result)
     assert shown(kernel) == ["ambiguity 1"]
     kernel.run("%chat_switch 2")
     assert shown(kernel) == ["ambiguity 0"]
@@ -278,7 +278,7 @@ def test_search_finds_words_in_all_conversations(kernel: Kernel, server: LocalSe
     assert any("Numbers" in row for row in rows)
     kernel.run("%chat_switch 1")
     assert shown(kernel) == ["what is the zebra"]
-    assert kernel.run("%chat_search unheard-of-word").stdout == "Nothing was found.\n"
+    assert kernel.run("%chat_search unheard-of-word").stdout == "Nothing found.\n"
 
 
 def test_a_private_conversation_is_said_to_be_one(kernel: Kernel) -> None:
@@ -322,7 +322,7 @@ def test_a_conversation_is_forgotten_by_its_title_id_or_number(kernel: Kernel) -
 def test_what_may_only_be_meant_is_listed_and_not_forgotten(kernel: Kernel, which: str) -> None:
     ids = three_conversations(kernel)
     result = kernel.run(f"%chat_forget {which.format(id=ids['Statistics'])}")
-    assert "Nothing was removed" in page(result) if "question" in which else the_error_line(result)
+    assert "Nothing was deleted" in page(result) if "question" in which else the_error_line(result)
     assert titles(kernel) == {"Statistics", "Italian verbs", "Garden"}
 
 
@@ -364,7 +364,7 @@ def test_the_open_conversation_is_forgotten_only_if_that_is_said(kernel: Kernel)
     assert "“Garden”" in kernel.run("%chat_forget --current").stdout
     assert shown(kernel) == []
     assert titles(kernel) == {"Statistics", "Italian verbs"}
-    assert kernel.run("%chat_forget --current").stdout == "There are no turns here yet.\n"
+    assert kernel.run("%chat_forget --current").stdout == "This conversation has no turns yet.\n"
     assert "'Statistics'" in the_error_line(kernel.run("%chat_forget --current Statistics"))
     assert titles(kernel) == {"Statistics", "Italian verbs"}
 

@@ -108,7 +108,7 @@ class TestStates:
         gate = threading.Event()
         server.queue(Answer(text=["At last."], hold=gate, hold_after=0))
         running = kernel.start("%%chat\nHello")
-        running.wait_until(lambda result: "waiting for the answer … 1 s" in text_so_far(result))
+        running.wait_until(lambda result: "waiting for the response … 1 s" in text_so_far(result))
         gate.set()
         running.wait()
 
@@ -119,7 +119,7 @@ class TestStates:
         rest = threading.Event()
         server.queue(busy, Answer(text=["At ", "last."], hold=rest, hold_after=1))
         running = kernel.start("%%chat\nHello")
-        running.wait_until(lambda result: "Too many requests; asking again in 2 s …" in text_so_far(result))
+        running.wait_until(lambda result: "Too many requests; retrying in 2 s …" in text_so_far(result))
         running.wait_until(lambda result: text_so_far(result) == "At ")
         assert "again" not in running.result.outputs[-1]["data"]["text/html"]
         rest.set()
@@ -190,7 +190,7 @@ def test_calls_of_tools_are_told_where_there_is_no_answer(kernel: Kernel, server
     )
     assert evaluate(kernel, "(reply, [call.name for call in reply.tool_calls])") == ["", ["get_weather"]]
     display = the_answer(kernel.run("%chat_retry"))
-    words = 'the model asks for get_weather({"city": "<b>Paris"})'
+    words = 'the model is calling get_weather({"city": "<b>Paris"})'
     assert display.data["text/plain"] == f"[{words}]"
     assert "get_weather({&quot;city&quot;: &quot;&lt;b&gt;Paris&quot;})" in display.data["text/html"]
     assert words in kernel.run("%chat_history --full").outputs[0]["data"]["text/plain"]

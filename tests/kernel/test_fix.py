@@ -75,7 +75,7 @@ class TestAsking:
     def test_where_nothing_failed(self, new_kernel: Callable[..., Kernel]) -> None:
         kernel = new_kernel()
         kernel.run("%load_ext chatanywhere_magic")
-        assert "Nothing has failed" in the_error_line(kernel.run("%chat_fix"))
+        assert "No cell has failed" in the_error_line(kernel.run("%chat_fix"))
 
 
 class TestOffering:
@@ -105,7 +105,7 @@ class TestOffering:
         server.queue(Answer(text=["I do not know."]))
         result = failed.run("%chat_fix")
         assert result.payload == []
-        assert "There is no code in the answer." in result.stdout
+        assert "There is no code in the response." in result.stdout
 
     def test_an_answer_that_changes_nothing(self, failed: Kernel, server: LocalServer) -> None:
         server.queue(Answer(text=[f"```python\n{FAILS}\n```"]))

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from tests.support.server import LocalServer
 
 STOP_SECONDS = 0.2
-STOPPED_LINE = "ChatInterrupted: The answer was stopped; the text so far is kept."
-EARLY_LINE = "ChatInterrupted: The answer was stopped before its first word."
-UNASKED_LINE = "ChatInterrupted: Stopped before the question was asked."
+STOPPED_LINE = "ChatInterrupted: Stopped; the text so far is kept."
+EARLY_LINE = "ChatInterrupted: Stopped before the first word of the response."
+UNASKED_LINE = "ChatInterrupted: Stopped before the prompt was sent."
 
 
 class Lateness:
@@ -239,7 +239,7 @@ class TestBeforeTheText:
         kernel.run("first = chat.prepare('first'); chat.start(first); None")
         server.wait_for_request()
         running = kernel.start("%chat second")
-        running.wait_until(lambda result: "waiting for the turn before" in text_so_far(result))
+        running.wait_until(lambda result: "waiting for the previous turn" in text_so_far(result))
         result, seconds = interrupt(kernel, running)
         assert seconds < STOP_SECONDS
         assert_stopped(kernel, result)

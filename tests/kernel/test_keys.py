@@ -89,7 +89,7 @@ class TestLogin:
         start().run(f"%chat_login openai {option}", answers=[KEY])
         result = start().run("%chat Hello")
         if option == "--session":
-            assert "did not accept the key" in the_error_line(result)
+            assert "rejected the key" in the_error_line(result)
             assert sent(server) == [""]
         else:
             the_answer(result)
@@ -97,7 +97,7 @@ class TestLogin:
 
     def test_a_wrong_key_is_not_kept(self, kernel: Kernel, server: LocalServer) -> None:
         line = the_error_line(kernel.run("%chat_login openai --file", answers=[WRONG]))
-        assert "did not accept the key (status 401)" in line
+        assert "rejected the key (status 401)" in line
         assert WRONG not in line
         assert re.match(r"none for 127\.0\.0\.1:\d+; %chat_login openai", status(kernel)["key for openai"])
         kernel.run("%chat_login openai --file --unchecked", answers=[WRONG])
@@ -109,12 +109,12 @@ class TestLogin:
             line = the_error_line(kernel.run("%chat_login openai --file", answers=[typed]))
             assert "The key in what was typed holds characters that no key has" in line
             assert typed not in line
-        assert "No key was taken." in the_error_line(kernel.run("%chat_login openai --file", answers=[""]))
+        assert "No key was entered." in the_error_line(kernel.run("%chat_login openai --file", answers=[""]))
         assert not server.requests
 
     def test_where_nobody_can_type(self, kernel: Kernel) -> None:
         line = the_error_line(kernel.run("%chat_login openai --file"))
-        assert "There is nobody to type a key here. Set the environment variable OPENAI_API_KEY" in line
+        assert "A key cannot be typed here. Set the environment variable OPENAI_API_KEY" in line
 
     def test_chatanywhere_is_meant_where_nobody_is_named(self, kernel: Kernel) -> None:
         assert "The key for chatanywhere" in kernel.run("%chat_login --session", answers=[KEY]).stdout
@@ -144,13 +144,13 @@ class TestLogin:
         (tmp_path / "vault.json").mkdir()
         kernel.run("%xmode Verbose")
         result = kernel.run("%chat_login openai", answers=[KEY])
-        assert "The keyring refused (IsADirectoryError)" in the_error_line(result)
+        assert "The keyring failed (IsADirectoryError)" in the_error_line(result)
         assert KEY not in str(result)
 
     def test_an_environment_variable_comes_first_and_that_is_said(self, start: Callable[..., Kernel]) -> None:
         kernel = start(OPENAI_API_KEY=OTHER)
         said = kernel.run("%chat_login openai --file", answers=[KEY]).stdout
-        assert "Another one comes first, though: OPENAI_API_KEY." in said
+        assert "Another key takes precedence: OPENAI_API_KEY." in said
 
 
 class TestLogout:
@@ -165,7 +165,7 @@ class TestLogout:
             kernel, "__import__('chatanywhere_magic.keys.keystore', fromlist='_').file_path().read_text()"
         )
         assert "none for 127.0.0.1" in status(kernel)["key for openai"]
-        assert "No key is kept for openai" in kernel.run("%chat_logout openai").stdout
+        assert "No key is saved for openai" in kernel.run("%chat_logout openai").stdout
 
     def test_what_stays_in_the_environment_is_said(self, start: Callable[..., Kernel]) -> None:
         said = start(OPENAI_API_KEY=OTHER).run("%chat_logout openai").stdout
@@ -217,7 +217,7 @@ class TestTyped:
     @pytest.mark.parametrize("cell", TYPED)
     def test_it_is_refused_with_the_right_way(self, kernel: Kernel, server: LocalServer, cell: str) -> None:
         result = kernel.run(cell)
-        assert "Nothing was run: a key stands in this cell" in result.stderr
+        assert "Nothing was run: this cell contains a key" in result.stderr
         assert "%chat_login" in result.stderr
         (payload,) = result.payload
         assert (payload["source"], payload["replace"]) == ("set_next_input", True)

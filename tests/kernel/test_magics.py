@@ -151,7 +151,7 @@ class TestStreaming:
         gate = threading.Event()
         server.queue(Answer(text=["At last."], hold=gate, hold_after=0))
         running = kernel.start("%chat Hello")
-        running.wait_until(lambda result: "waiting for the answer … 1 s" in text_so_far(result))
+        running.wait_until(lambda result: "waiting for the response … 1 s" in text_so_far(result))
         gate.set()
         assert the_answer(running.wait()).data["text/plain"] == "At last."
 
@@ -416,25 +416,25 @@ class TestMistakes:
                 "%chat -p chatanywhere Hello",
                 "Run %chat_login chatanywhere, which asks for one.",
             ),
-            ("%chat", "There is no question. Write it after %chat, or below the %%chat line."),
-            ("%chat   ", "There is no question."),
-            ("%%chat\n   \n\n", "There is no question."),
-            ("%chat -m gpt-test", "There is no question."),
+            ("%chat", "The prompt is empty. Write it after %chat, or below the %%chat line."),
+            ("%chat   ", "The prompt is empty."),
+            ("%%chat\n   \n\n", "The prompt is empty."),
+            ("%chat -m gpt-test", "The prompt is empty."),
             ("%chat --modle gpt-test Hello", "There is no option --modle. Did you mean --model? %chat --help"),
             ("%chat --mod gpt-test Hello", "There is no option --mod. Did you mean --model?"),
             ("%chat -x Hello", "There is no option -x. %chat --help"),
-            ("%chat -m", "-m needs a value after it."),
-            ("%chat -s 'never closed Hello", "A quotation mark is opened and not closed"),
-            ("%chat -t hot Hello", "The temperature is a number from 0 to 2, not hot."),
-            ("%chat -t 3 Hello", "The temperature is a number from 0 to 2, not 3"),
-            ("%chat -t nan Hello", "The temperature is a number from 0 to 2, not nan"),
-            ("%chat --max-tokens many Hello", "--max-tokens takes a number from 1, not many."),
-            ("%chat --max-tokens 0 Hello", "--max-tokens takes a number from 1, not 0."),
+            ("%chat -m", "-m needs a value."),
+            ("%chat -s 'never closed Hello", "A quotation mark is not closed"),
+            ("%chat -t hot Hello", "The temperature must be a number from 0 to 2, not hot."),
+            ("%chat -t 3 Hello", "The temperature must be a number from 0 to 2, not 3"),
+            ("%chat -t nan Hello", "The temperature must be a number from 0 to 2, not nan"),
+            ("%chat --max-tokens many Hello", "--max-tokens takes a number of at least 1, not many."),
+            ("%chat --max-tokens 0 Hello", "--max-tokens takes a number of at least 1, not 0."),
             ("%chat --append=yes Hello", "--append takes no value."),
             ("%chat --replace Hello", "--replace is for --code; give both."),
-            ("%%chat gpt-test\nHello", "The %%chat line takes options only, and 'gpt-test' is none."),
-            ("%chat_stop now", "%chat_stop takes no arguments, and 'now' is one."),
-            ("chat.provider = 7\n%chat Hello", "A provider is a name, a subclass of AsyncGeneratorProvider"),
+            ("%%chat gpt-test\nHello", "The %%chat line takes only options, and 'gpt-test' is not one."),
+            ("%chat_stop now", "%chat_stop takes no arguments, but got 'now'."),
+            ("chat.provider = 7\n%chat Hello", "A provider must be a name, a subclass of AsyncGeneratorProvider"),
         ],
     )
     def test_one_line_says_what_to_do(self, kernel: Kernel, server: LocalServer, code: str, says: str) -> None:
@@ -490,7 +490,7 @@ class TestFailures:
         with variable(kernel, "OPENAI_API_KEY", key):
             result = kernel.run("%chat Hello")
         assert server.requests[0].headers["Authorization"] == f"Bearer {key}"
-        assert "did not accept the key (status 401)" in the_error_line(result)
+        assert "rejected the key (status 401)" in the_error_line(result)
         assert key not in str(result)
         self.assert_failed(kernel, server, result)
 
@@ -504,7 +504,7 @@ class TestFailures:
     def test_connection_cut_in_the_middle(self, kernel: Kernel, server: LocalServer) -> None:
         server.queue(Answer(text=["Half of "], cut=True))
         result = kernel.run("%chat Hello")
-        assert "what came is kept" in the_error_line(result)
+        assert "the text so far is kept" in the_error_line(result)
         assert text_so_far(result) == "Half of "
         self.assert_failed(kernel, server, result, partial="Half of ")
 
@@ -557,9 +557,9 @@ class TestLanguages:
     @pytest.mark.parametrize(
         ("language", "no_question", "stopped"),
         [
-            ("ru", "Вопроса нет.", "Остановлено: 0."),
-            ("zh", "没有问题。", "已停止：0。"),
-            ("de", "There is no question.", "Stopped: 0."),
+            ("ru", "Вопрос пуст.", "Остановлено: 0."),
+            ("zh", "问题为空。", "已停止：0。"),
+            ("de", "The prompt is empty.", "Stopped: 0."),
         ],
     )
     def test_messages_follow_the_variable(self, kernel: Kernel, language: str, no_question: str, stopped: str) -> None:
@@ -570,9 +570,9 @@ class TestLanguages:
     def test_the_trait_wins_over_the_variable(self, kernel: Kernel) -> None:
         with variable(kernel, "CHATANYWHERE_LANG", "ru"):
             kernel.run("%config ChatSession.language = 'zh'")
-            assert "没有问题。" in the_error_line(kernel.run("%chat"))
+            assert "问题为空。" in the_error_line(kernel.run("%chat"))
             kernel.run("%config ChatSession.language = ''")
-            assert "Вопроса нет." in the_error_line(kernel.run("%chat"))
+            assert "Вопрос пуст." in the_error_line(kernel.run("%chat"))
 
     def test_help_and_footer_are_translated(self, kernel: Kernel) -> None:
         with variable(kernel, "CHATANYWHERE_LANG", "ru"):

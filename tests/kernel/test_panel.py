@@ -319,12 +319,12 @@ def test_a_question_that_waits_can_be_taken_back(page: Page, server: LocalServer
     server.queue(Answer(text=["First."], hold=end))
     for question in ("one", "two", "three"):
         page.ask("send", text=question)
-    page.wait_for("waiting for the turn before")
-    assert page.ask("take_back", turn=1)["ok"]
+    page.wait_for("waiting for the previous turn")
+    assert page.ask("cancel", turn=1)["ok"]
     end.set()
     page.wait_for("The last one says: three")
     assert [shown.splitlines()[0] for shown in page.shown] == ["one", "three"]
-    assert not page.ask("take_back", turn=2)["ok"]
+    assert not page.ask("cancel", turn=2)["ok"]
     assert [request.messages[-1]["content"] for request in server.requests] == ["one", "three"]
 
 

@@ -34,7 +34,7 @@ class TestPreview:
         question = "-s 'Be brief.' -t 0.25 -m gpt-4o What is <b>@x</b>?"
         plain, page = shown(kernel.run(f"%chat --dry-run {question}"))
         assert len(server.requests) == 1
-        assert "Nothing was sent. This would be: openai · gpt-4o · about " in plain
+        assert "Nothing was sent. The request would be: openai · gpt-4o · about " in plain
         assert "temperature 0.25" in plain
         kernel.run(f"%chat {question}")
         for message in server.requests[-1].messages:
@@ -72,7 +72,7 @@ class TestPreview:
         assert '<img src="data:image/png;base64,' in page
 
     def test_mistakes_are_told_as_ever(self, kernel: Kernel) -> None:
-        assert "There is no variable for @nothing" in the_error_line(kernel.run("%chat --dry-run @nothing"))
+        assert "There is no variable @nothing" in the_error_line(kernel.run("%chat --dry-run @nothing"))
 
     def test_of_the_embedded_model(self, kernel: Kernel) -> None:
         plain, _ = shown(kernel.run("%chat --dry-run -p local Hello"))

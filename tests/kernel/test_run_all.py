@@ -141,4 +141,4 @@ class TestTerminal:
         answer, mark, error = printed.splitlines()
         assert answer == "Half of "
         assert mark == "[✗ failed]"
-        assert "what came is kept" in error
+        assert "the text so far is kept" in error

@@ -183,7 +183,7 @@ def test_questions_queue_and_say_so(panel: Panel, kernel: Kernel, server: LocalS
     for question in ("one", "two"):
         panel.type(question)
         panel.click("Send")
-    panel.wait_for("waiting for the turn before")
+    panel.wait_for("waiting for the previous turn")
     panel.wait_for("waiting: 1")
     end.set()
     panel.wait_for("The last one says: two")
@@ -216,7 +216,7 @@ def test_a_failure_is_shown_with_its_reason(panel: Panel, server: LocalServer) -
     panel.type("Hello")
     panel.click("Send")
     panel.wait_for("✗ failed")
-    panel.wait_for("did not accept the key (status 401)")
+    panel.wait_for("rejected the key (status 401)")
 
 
 def test_a_revised_turn_changes_in_its_place(panel: Panel, kernel: Kernel) -> None:

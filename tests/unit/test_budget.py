@@ -219,7 +219,7 @@ def test_a_question_that_is_too_long_by_itself_fails_with_both_numbers(chat: Cha
     live = ask(chat, small, LONG * 2)
     assert len(small.tries) == 1
     assert isinstance(live.error, ContextLengthError)
-    assert "takes 100" in str(live.error)
+    assert "accepts 100" in str(live.error)
     assert "about 1" in str(live.error)
     assert live.error.status == 400
 
@@ -227,10 +227,10 @@ def test_a_question_that_is_too_long_by_itself_fails_with_both_numbers(chat: Cha
 def test_nothing_is_recorded_of_a_question_that_cannot_fit(chat: ChatSession) -> None:
     chat.budget = 100
     small = Small.new()
-    with pytest.raises(ContextLengthError, match="takes 100"):
+    with pytest.raises(ContextLengthError, match="accepts 100"):
         chat.ask_sync("word " * 100, provider=small)
     chat.budget = None
-    with pytest.raises(ContextLengthError, match="takes 8,192"):
+    with pytest.raises(ContextLengthError, match="accepts 8,192"):
         chat.ask_sync("word " * 13_000, provider=small, model="gpt-4")
     assert (small.tries, chat.conversation.turns) == ([], ())
 

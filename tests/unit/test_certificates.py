@@ -47,7 +47,7 @@ def test_an_issuer_that_is_not_known(authority: trustme.CA, monkeypatch: pytest.
         monkeypatch.setenv("OPENAI_BASE_URL", url)
         error = ask(OpenAI).error
     assert isinstance(error, TLSError)
-    assert "issuer that is not known" in str(error)
+    assert "authority that is not trusted" in str(error)
 
 
 def test_an_issuer_that_the_person_trusts(authority: trustme.CA, bundle: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +130,7 @@ def test_a_server_that_speaks_no_tls(server: LocalServer, monkeypatch: pytest.Mo
     monkeypatch.setenv("OPENAI_BASE_URL", server.api_url.replace("http:", "https:"))
     error = ask(OpenAI).error
     assert isinstance(error, TLSError)
-    assert "no TLS" in str(error)
+    assert "does not speak TLS" in str(error)
 
 
 def test_what_is_not_trusted_is_not_asked_again_and_gets_no_key(

@@ -280,7 +280,7 @@ def test_a_refusal(web: LocalServer, status: int, kind: type[APIError]) -> None:
 @pytest.mark.parametrize("reset", [False, True])
 def test_a_connection_closed_without_an_answer(web: LocalServer, reset: bool) -> None:
     web.queue(Answer(drop=True, reset=reset))
-    assert_for_people(ask(ChatAnywhere).error, ConnectionFailedError, "without an answer")
+    assert_for_people(ask(ChatAnywhere).error, ConnectionFailedError, "without responding")
 
 
 @pytest.mark.parametrize("reset", [False, True])
@@ -357,9 +357,9 @@ def test_the_time_limit_for_the_whole_answer(web: LocalServer) -> None:
     web.queue(Answer(text=["slow"] * 100, delay=0.05), Answer(hold=threading.Event()))
     outcome = ask(ChatAnywhere, timeout=0.3)
     assert outcome.text.startswith("slowslow")
-    assert_for_people(outcome.error, TimeoutExceededError, "0.3 s", "what came is kept")
+    assert_for_people(outcome.error, TimeoutExceededError, "0.3 s", "the text so far is kept")
     outcome = ask(ChatAnywhere, timeout=0.3)
-    assert "what came" not in str(assert_for_people(outcome.error, TimeoutExceededError, "0.3 s"))
+    assert "text so far" not in str(assert_for_people(outcome.error, TimeoutExceededError, "0.3 s"))
 
 
 @pytest.mark.parametrize("text", [[], ["one"]])
@@ -367,8 +367,8 @@ def test_the_time_limit_for_silence(web: LocalServer, text: list[str]) -> None:
     web.queue(Answer(text=text, hold=threading.Event()))
     outcome = ask(ChatAnywhere, idle_timeout=0.2)
     assert outcome.text == "".join(text)
-    error = assert_for_people(outcome.error, TimeoutExceededError, "silent for 0.2 s")
-    assert ("what came is kept" in str(error)) == bool(text)
+    error = assert_for_people(outcome.error, TimeoutExceededError, "sent nothing for 0.2 s")
+    assert ("the text so far is kept" in str(error)) == bool(text)
     assert web.requests[0].closed_by_client.wait(5)
 
 

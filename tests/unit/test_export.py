@@ -166,8 +166,8 @@ def test_a_page_reads_well() -> None:
     lines = [line for line in to_markdown(made).splitlines() if line and not line.startswith("<!--")]
     assert lines == [
         "# Medians",
-        *("## Question", "What is a median?", "## gpt", "The middle."),
-        *("## Question", "@df", "And?", "## gpt", "Cut", "[■ stopped]"),
+        *("## Prompt", "What is a median?", "## gpt", "The middle."),
+        *("## Prompt", "@df", "And?", "## gpt", "Cut", "[■ stopped]"),
     ]
 
 
@@ -196,9 +196,9 @@ def cells(document: str) -> list[tuple[str, str]]:
 def test_questions_and_answers_are_cells_and_python_is_code() -> None:
     assert cells(to_notebook(replace(SUMS, title="Sums"))) == [
         ("markdown", "# Sums"),
-        ("markdown", "**Question**\n\n2+2?"),
+        ("markdown", "**Prompt**\n\n2+2?"),
         ("markdown", "It is **4**."),
-        ("markdown", "**Question**\n\nAnd in Python?"),
+        ("markdown", "**Prompt**\n\nAnd in Python?"),
         ("markdown", "So:"),
         ("code", "2 + 2"),
         ("markdown", "That is all."),

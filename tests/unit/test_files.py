@@ -93,9 +93,9 @@ class TestRefusals:
 
     def test_missing(self, tmp_path: Path) -> None:
         (tmp_path / "data.csv").touch()
-        assert "There is no file" in self.refused(tmp_path / "nothing")
+        assert "does not exist" in self.refused(tmp_path / "nothing")
         assert "Did you mean data.csv?" in self.refused(tmp_path / "dat.csv")
-        assert "There is no file" in self.refused(tmp_path / "no" / "such" / "directory")
+        assert "does not exist" in self.refused(tmp_path / "no" / "such" / "directory")
 
     def test_in_the_home_of_nobody(self) -> None:
         assert "~nobody-is-called-so" in self.refused("~nobody-is-called-so/data.csv")
@@ -104,17 +104,17 @@ class TestRefusals:
         assert "is a directory" in self.refused(tmp_path)
 
     def test_no_real_file(self) -> None:
-        assert "is a device or the like" in self.refused(os.devnull)
+        assert "is a device or another special file" in self.refused(os.devnull)
 
     def test_binary(self, tmp_path: Path) -> None:
         file = tmp_path / "program"
         file.write_bytes(b"\x7fELF\x02\x01\x01\0\0")
-        assert "is no text" in self.refused(file)
+        assert "is not a file that a model can read" in self.refused(file)
 
     def test_too_large(self, tmp_path: Path) -> None:
         file = tmp_path / "log.txt"
         file.write_bytes(b"x" * (MAX_TEXT_BYTES + 1))
-        assert "is too large to send: 0.4 MB, and at most 0.4 MB go" in self.refused(file)
+        assert "is too large to send: 0.4 MB, and the limit is 0.4 MB" in self.refused(file)
         with file.open("wb") as out:
             out.truncate(10**10)
         assert "10,000.0 MB" in self.refused(file)
@@ -127,7 +127,7 @@ class TestRefusals:
 
     def test_a_picture_for_those_who_do_not_see(self, tmp_path: Path) -> None:
         Image.new("RGB", (4, 4)).save(tmp_path / "p.png")
-        assert "is a picture, and this provider takes none" in self.refused(tmp_path / "p.png", UnsupportedError)
+        assert "this provider does not accept pictures" in self.refused(tmp_path / "p.png", UnsupportedError)
 
 
 class TestPictures:
@@ -161,7 +161,7 @@ class TestPictures:
     def test_one_that_would_fill_the_memory_is_refused(self, tmp_path: Path) -> None:
         out = io.BytesIO()
         Image.new("1", (20_000, 20_000)).save(out, "PNG")
-        with pytest.raises(ConfigurationError, match="has too many pixels to send; at most 100 million go"):
+        with pytest.raises(ConfigurationError, match="has too many pixels; the limit is 100 million"):
             self.read(out.getvalue(), tmp_path)
 
     def test_a_broken_one_is_refused(self, tmp_path: Path) -> None:
@@ -194,11 +194,11 @@ class TestPDF:
         assert text_of(pdf("first words", "second"), tmp_path) == "[page 1]\nfirst words\n\n[page 2]\nsecond"
 
     def test_without_text(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigurationError, match="holds no text"):
+        with pytest.raises(ConfigurationError, match="contains no text"):
             text_of(pdf(""), tmp_path)
 
     def test_with_a_password(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigurationError, match="is protected by a password"):
+        with pytest.raises(ConfigurationError, match="is password-protected"):
             text_of(pdf("secret", password="x"), tmp_path)
 
     def test_broken(self, tmp_path: Path) -> None:
@@ -246,5 +246,5 @@ class TestInPrompts:
         assert "5 (int)" in resolve("@file: is it odd?", {"file": 5}).attachments[0].text
 
     def test_patterns_are_not_expanded(self) -> None:
-        with pytest.raises(ConfigurationError, match=r"There is no file \*\.csv"):
+        with pytest.raises(ConfigurationError, match=r"The file \*\.csv does not exist"):
             resolve("@file:*.csv", {})

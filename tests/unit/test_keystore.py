@@ -168,7 +168,7 @@ class TestFile:
         (tmp_path / "home/config").write_text("a file where a directory should be")
         with pytest.raises(ConfigurationError) as caught:
             keep(OWNER, Secret(key_in("file"), "a test"), "file")
-        error = assert_for_people(caught.value, ConfigurationError, "could not be kept", "--session")
+        error = assert_for_people(caught.value, ConfigurationError, "could not be saved", "--session")
         assert error.__context__ is None
 
 
@@ -184,7 +184,7 @@ class TestKeyring:
         keep(OWNER, Secret(key_in("keyring"), "a test"), "keyring")
         keystore._opened.clear()
         (tmp_path / "vault.json").unlink()
-        with pytest.raises(ConfigurationError, match="no key for openai any more"):
+        with pytest.raises(ConfigurationError, match="no longer has a key for openai"):
             find_secret(OWNER)
 
     def test_one_that_fails_says_so_without_the_key(self, tmp_path: Path) -> None:

@@ -61,9 +61,9 @@ def test_the_reasoning_is_read_likewise() -> None:
 @pytest.mark.parametrize(
     ("deltas", "said"),
     [
-        ([], "The answer was stopped before its first word."),
-        ([Text("One")], "The answer was stopped; the text so far is kept."),
-        ([Reasoning("Let me")], "The answer was stopped; the text so far is kept."),
+        ([], "Stopped before the first word of the response."),
+        ([Text("One")], "Stopped; the text so far is kept."),
+        ([Reasoning("Let me")], "Stopped; the text so far is kept."),
     ],
 )
 def test_what_is_said_to_be_kept_is_there(deltas: list[Text | Reasoning], said: str) -> None:

@@ -120,7 +120,7 @@ def test_plain_attributes_are_found() -> None:
 
 @pytest.mark.parametrize("name", ["computed", "cached", "described", "nothing", "__class__"])
 def test_computed_attributes_are_not_computed(name: str) -> None:
-    with pytest.raises(ConfigurationError, match="is computed by code, and naming a thing never runs any"):
+    with pytest.raises(ConfigurationError, match="is computed by code, and a mention never runs any"):
         resolve(f"@x.{name}", {"x": touchy()})
 
 

@@ -109,10 +109,10 @@ def test_without_an_at_nothing_is_looked_up(prompt: str) -> None:
 @pytest.mark.parametrize(
     ("prompt", "says"),
     [
-        ("@dg", "There is no variable for @dg. Did you mean d? For a literal @ write \\@dg"),
+        ("@dg", "There is no variable @dg. Did you mean d? For a literal @, write \\@dg"),
         ("@tipes", "Did you mean types?"),
-        ("@Df的列", "There is no variable for @Df."),
-        ("ask @guido", "There is no variable for @guido. For a literal @"),
+        ("@Df的列", "There is no variable @Df."),
+        ("ask @guido", "There is no variable @guido. For a literal @"),
         ("@errror", "Did you mean error?"),
         ("@d['keyy']", "@d has no ['keyy']. Did you mean key?"),
         ("@xs[7]", "@xs has no [7]."),
@@ -122,9 +122,9 @@ def test_without_an_at_nothing_is_looked_up(prompt: str) -> None:
         ("read @url:https://example.com", "Web pages are never fetched."),
         ("read @https://example.com", "Web pages are never fetched."),
         ("@url", "Web pages are never fetched."),
-        ("@error", "There has been no error"),
-        ("@cell", "There is no executed cell for @cell."),
-        ("@cell[-2]", "There is no executed cell for @cell[-2]."),
+        ("@error", "There is no error"),
+        ("@cell", "No executed cell matches @cell."),
+        ("@cell[-2]", "No executed cell matches @cell[-2]."),
     ],
 )
 def test_what_cannot_be_named_is_an_error_that_says_what_to_do(prompt: str, says: str) -> None:

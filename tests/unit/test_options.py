@@ -105,8 +105,8 @@ class TestWords:
         refusal(WORDS, "--full", "%save needs a FILE")
 
     def test_too_many(self) -> None:
-        refusal(WORDS, "a b 'c d'", "%save has no place for 'c d'")
-        refusal(NONE, "now", "%stop takes no arguments, and 'now' is one")
+        refusal(WORDS, "a b 'c d'", "%save does not accept 'c d'")
+        refusal(NONE, "now", "%stop takes no arguments, but got 'now'")
 
     def test_any_number(self) -> None:
         assert ANY.read("a b c").words == ["a", "b", "c"]

@@ -172,7 +172,7 @@ class TestJSON:
 
     @pytest.mark.parametrize("answer", ["", "None here.", "{not: json}", "[" * 100_000, '{"a": ' * 20_000])
     def test_where_there_is_none_that_is_said(self, answer: str) -> None:
-        with pytest.raises(AnswerFormatError, match="There is no JSON in the answer") as caught:
+        with pytest.raises(AnswerFormatError, match="The response contains no JSON") as caught:
             Reply(answer).json()
         assert isinstance(caught.value, ValueError | AnswerError)
         assert len(str(caught.value)) < 200

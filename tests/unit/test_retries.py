@@ -112,7 +112,7 @@ def test_the_limit_that_was_reached_is_the_one_that_is_named(
     server.queue(Answer(text=["Half", " and never whole."], hold=threading.Event(), hold_after=1))
     error = ask(OpenAI, first_timeout=60, idle_timeout=1).error
     assert isinstance(error, TimeoutExceededError)
-    assert "silent for 1 s" in str(error)
+    assert "sent nothing for 1 s" in str(error)
 
 
 def test_the_person_sees_how_long_it_is_until_it_is_tried_again(
@@ -124,8 +124,8 @@ def test_the_person_sees_how_long_it_is_until_it_is_tried_again(
     outcome = ask(ChatAnywhereAPI, max_retries=1)
     assert outcome.text == "Yes."
     assert [notice.text for notice in outcome.of(Notice)] == [
-        "Too many requests; asking again in 2 s …",
-        "Too many requests; asking again in 1 s …",
+        "Too many requests; retrying in 2 s …",
+        "Too many requests; retrying in 1 s …",
     ]
 
 

@@ -84,7 +84,7 @@ WHOLE = {
 def problems(source: Any, value: Any) -> str:
     with pytest.raises(AnswerFormatError) as caught:
         Schema(source).read(json.dumps(value))
-    assert_for_people(caught.value, AnswerFormatError, "does not fit the schema")
+    assert_for_people(caught.value, AnswerFormatError, "does not match the schema")
     return caught.value.problems
 
 
@@ -343,10 +343,10 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("source", "says"),
         [
-            (3, "3 is no schema."),
-            (object, "object is no schema."),
-            ({"type": "nonsense"}, "answer is not a valid JSON schema: "),
-            ("missing.json", "missing.json holds no JSON schema that can be read: No such file or directory."),
+            (3, "3 is not a schema."),
+            (object, "object is not a schema."),
+            ({"type": "nonsense"}, "answer is not a valid JSON Schema: "),
+            ("missing.json", "missing.json contains no readable JSON Schema: No such file or directory."),
         ],
     )
     def test_what_is_no_schema_is_refused_before_anything_is_sent(self, source: Any, says: str) -> None:
@@ -366,13 +366,13 @@ class TestMistakes:
         for kind in (Holder, Other, list[Holder]):
             with pytest.raises(ConfigurationError) as caught:
                 Schema(kind)
-            assert_for_people(caught.value, ConfigurationError, " is not a valid JSON schema: ")
+            assert_for_people(caught.value, ConfigurationError, " is not a valid JSON Schema: ")
             assert "\n" not in str(caught.value)
             assert "errors.pydantic.dev" not in str(caught.value)
 
     def test_a_file_without_one(self, tmp_path: Path) -> None:
         file = tmp_path / "list.json"
-        for content, says in (("[1]", "is no schema"), ("{", "holds no JSON schema that can be read")):
+        for content, says in (("[1]", "is not a schema"), ("{", "contains no readable JSON Schema")):
             file.write_text(content)
             with pytest.raises(ConfigurationError, match=says):
                 Schema(file)

@@ -802,7 +802,7 @@ def test_a_broken_file_is_set_aside_and_the_chat_goes_on(filled: Path, kind: str
     store.search("second")
     made = conversation("and now?")
     assert store.save("new", made)
-    assert "set aside as chat.db.broken-" in store.problem
+    assert "chat.db.broken-" in store.problem
     (aside,) = filled.glob("chat.db.broken-*[0-9]")
     assert aside.read_bytes() == broken
     store.close()
@@ -973,7 +973,7 @@ store = Store.open(directory)
 store.load("first")
 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
-made = assert_goes_on(store, "stored")
+made = assert_goes_on(store, "cannot be saved")
 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 assert_recovers(store, directory, made)
 store.close()
@@ -997,11 +997,11 @@ store = Store.open(directory)
 if (directory / "chat.db").exists():
     assert store.load("first").turns[0].current.question == "first"
     assert len(store.search("about second")) == 1
-assert_goes_on(store, "cannot be written")
+assert_goes_on(store, "is not writable")
 if (directory / "chat.db").exists():
     assert len(store.search("about third")) == 1
     writing_first = Store(directory / "chat.db")
-    assert_goes_on(writing_first, "cannot be written")
+    assert_goes_on(writing_first, "is not writable")
     assert len(writing_first.search("about second")) == 1
     writing_first.close()
 store.close()
@@ -1037,7 +1037,7 @@ def test_where_nothing_can_be_made_the_chat_goes_on(open_to_all: Path) -> None:
 def test_a_file_in_the_place_of_the_directory_stops_nobody(directory: Path) -> None:
     directory.write_text("in the way")
     store = Store.open(directory)
-    assert_goes_on(store, "stored")
+    assert_goes_on(store, "cannot be saved")
     store.close()
 
 

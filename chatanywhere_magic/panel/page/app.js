@@ -214,13 +214,13 @@ export class App {
   }
 
   /**
-   * Take back a question that waits, and give its words back.
+   * Cancel a queued prompt, and put its text back into the composer.
    *
    * @param {number} turn
    * @param {string} question
    */
-  async takeBack(turn, question) {
-    const answer = await this.act("take_back", { turn });
+  async cancel(turn, question) {
+    const answer = await this.act("cancel", { turn });
     if (answer.ok) this.#parts?.composer.offer(question);
   }
 
@@ -242,7 +242,7 @@ export class App {
 
   /** @param {string} key */
   #offerUndo(key) {
-    this.tell(this.say(key), { label: this.say("panel.take_back"), click: () => void this.act("restore", {}) });
+    this.tell(this.say(key), { label: this.say("panel.restore"), click: () => void this.act("restore", {}) });
   }
 
   /** @param {string} text */

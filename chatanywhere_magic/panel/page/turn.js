@@ -248,7 +248,7 @@ export class TurnView {
       ...(words ? [element("div", { class: "chatanywhere-state", dir: "auto", text: words })] : []),
     );
     if (head.status === "queued") {
-      this.below.append(this.#remedy("panel.take_back", () => void app.takeBack(this.index, head.question)));
+      this.below.append(this.#remedy("panel.cancel", () => void app.cancel(this.index, head.question)));
     }
   }
 

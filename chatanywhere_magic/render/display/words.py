@@ -67,9 +67,9 @@ def _tokens(version: Version) -> tuple[list[str], int, str]:
 def _speed(timing: Timing, tokens: int, about: str) -> list[str]:
     if timing.total is None:
         return []
-    words = [text("footer.seconds", seconds=f"{timing.total:.1f}")]
+    words = [text("footer.seconds", seconds=float(timing.total))]
     if timing.first_text is not None:
-        words.insert(0, text("footer.first_text", seconds=f"{timing.first_text:.1f}"))
+        words.insert(0, text("footer.first_text", seconds=float(timing.first_text)))
         writing = timing.total - timing.first_text
         if tokens and writing > 0:
             words.append(text("footer.rate", rate=f"{about}{tokens / writing:.0f}"))
