@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import sys
-import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .words import final_words, footer_words
 
 if TYPE_CHECKING:
     from ...session import LiveTurn
+
+
+# Control characters, half characters, and formatting ones but for those that join letters or parts of an emoji.
+_OBEYED: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff"
+    "\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 
 
 class TerminalPainter:
@@ -97,5 +104,9 @@ class RichPainter(TerminalPainter):
 
 
 def printable(words: str) -> str:
-    """Return `words` without control characters other than newline and tab: model text must not steer a terminal."""
-    return "".join(c for c in words if c in "\n\t" or unicodedata.category(c) != "Cc")
+    """Return `words` without characters that a terminal obeys.
+
+    These are control characters other than newline and tab, and those that are not seen and change the order in which
+    others are shown, or hide a word in another.
+    """
+    return words if words.isascii() and words.isprintable() else _OBEYED.sub("", words)

@@ -6,10 +6,11 @@ import re
 from functools import cache, lru_cache
 from html import escape
 from itertools import groupby
+from time import thread_time
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping, Sequence
+    from collections.abc import Iterator, MutableMapping, Sequence
 
     from markdown_it import MarkdownIt
     from markdown_it.renderer import RendererProtocol
@@ -27,6 +28,9 @@ _GOES_ON_BEFORE: Final = "; margin-top: 0; border-top: 0; padding-top: 0"
 _LANGUAGE_STYLE: Final = "font-size: 80%; line-height: 1.2; opacity: 0.75; text-align: end; user-select: none"
 _PLAIN: Final = "background: none"
 _MAX_LANGUAGE: Final = 30
+MAX_LEXED: Final = 20_000
+"""Characters of a block that get colours."""
+MAX_LEXING_SECONDS: Final = 0.2
 
 # They change the order in which the letters around them are read, or have no width: code that holds them is not what
 # it looks like (https://trojansource.codes).
@@ -85,17 +89,34 @@ def _name(found: re.Match[str]) -> str:
 
 
 def highlighted(code: str, language: str) -> str:
-    """Return `code` as HTML in the colours of `language`, or in none if it is unknown."""
+    """Return `code` as HTML in the colours of `language`, or in none if it is unknown.
+
+    What is long, or takes long, goes on without colours: some of Pygments' lexers read a hostile text again and again.
+    """
     lexer = _lexer(language)
     if lexer is None:
         return shown(code)
-    pieces = ((_class(kind), value) for _, kind, value in lexer.get_tokens_unprocessed(code))
+    pieces = ((_class(kind), value) for kind, value in _lexed(lexer, code))
     return "".join(
         f'<span class="{name}">{shown(words)}</span>' if name else shown(words)
         for name, words in (
             (name, "".join(value for _, value in group)) for name, group in groupby(pieces, lambda piece: piece[0])
         )
     )
+
+
+def _lexed(lexer: Any, code: str) -> Iterator[tuple[Any, str]]:
+    """Yield the tokens of `code`, each with its kind; what is beyond a limit as plain text."""
+    from pygments.token import Text
+
+    over = thread_time() + MAX_LEXING_SECONDS
+    done = 0
+    for at, kind, value in lexer.get_tokens_unprocessed(code[:MAX_LEXED]):
+        if thread_time() > over:
+            break
+        yield kind, value
+        done = at + len(value)
+    yield Text, code[done:]
 
 
 def ends_in_the_open(code: str, language: str) -> bool:
@@ -106,7 +127,7 @@ def ends_in_the_open(code: str, language: str) -> bool:
     if lexer is None:
         return False
     last = None
-    for _, kind, value in lexer.get_tokens_unprocessed(code):
+    for kind, value in _lexed(lexer, code):
         last = kind if value else last
     return last is not None and (last in Literal or (last in Comment and last is not Comment.Single))
 

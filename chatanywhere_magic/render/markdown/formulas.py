@@ -107,6 +107,7 @@ def find_closing(source: str, start: int, limit: int, closing: str) -> int:
     if closing == "$" and (start >= limit or source[start].isspace()):
         return -1
     position = start
+    limit = min(limit, start + MAX_LENGTH)
     while True:
         end = source.find(closing, position, limit)
         if end < 0 or not source[start:end].strip() or (closing[0] == "$" and "`" in source[start:end]):
@@ -116,6 +117,15 @@ def find_closing(source: str, start: int, limit: int, closing: str) -> int:
         if source[end - 1] != "\\":
             return -1
         position = end + 1
+
+
+def _closing_of_block(source: str, begin: int, closing: str) -> int:
+    """Return where the formula that begins at `begin` is closed, if that is at the end of a line and near; else -1."""
+    closed = source.find(closing, begin + len(closing), begin + MAX_LENGTH)
+    end = source.find("\n", closed) if closed >= 0 else 0
+    end = len(source) if end < 0 else end
+    is_alone = not source[closed + len(closing) : end].strip()
+    return closed if closed >= 0 and end <= begin + MAX_LENGTH and is_alone else -1
 
 
 def _formula_block_rule(
@@ -129,13 +139,19 @@ def _formula_block_rule(
     if opening not in {"$$", r"\["} or state.is_code_block(start_line):
         return False
     closing = CLOSING[opening]
+    closed = _closing_of_block(state.src, begin, closing)
+    # Of a text in which every line begins as a formula does, an end that one of them cannot reach is looked for once.
+    key = closed, end_line, state.blkIndent
+    broken = state.env.setdefault("broken_formulas", {})
+    if closed < 0 or broken.get(key, begin) < begin:
+        return False
     lines = [state.src[begin + len(opening) : state.eMarks[start_line]]]
     line = start_line
     while closing not in lines[-1]:
         line += 1
-        if line >= end_line or state.eMarks[line] - begin > MAX_LENGTH:
-            return False
-        if not state.isEmpty(line) and state.sCount[line] < state.blkIndent:
+        is_over = line >= end_line or (not state.isEmpty(line) and state.sCount[line] < state.blkIndent)
+        if is_over:
+            broken[key] = begin
             return False  # the list item or quote that it stands in has ended
         lines.append(state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]])
     tail, _, after = lines[-1].partition(closing)

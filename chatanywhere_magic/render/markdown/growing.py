@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 
 # Within a line that has letters none of these begins, ends or changes anything in Markdown.
 _PLAIN: Final = re.compile(r"""(?:[^\W_]|[ ,.;:!?'"()/%@–—-]|[‘’“”„«»…、。，；：？！（）《》「」])+""")
-_LAST_PLAIN: Final = re.compile(_PLAIN.pattern + r"\Z")
 # What may still be waiting for its other end, which need not be a mark of Markdown: a price, a link's title, "&amp".
 _WAITS: Final = re.compile(r"[\\$&<\[]")
 _LETTER: Final = re.compile(r"[^\W\d_]")
 _ITEM: Final = re.compile(r" *(?:[-*+]|\d{1,9}[.)]) (?=[^\W\d_])")
-# What is not shown yet: a line that may become anything, or a mark.
-_HALF: Final = re.compile(r"(?:\n *(?:[-*+] ?|\d{1,9}(?:[.)] ?)?)?|[*_~]+|`+)\Z")
-_CLOSINGS: Final = re.compile(r"(?:</(?:p|li|ul|ol|blockquote|h[1-6])>\n?)*\Z")
+_HALF_ITEM: Final = re.compile(r"\n *(?:[-*+] ?|\d{1,9}(?:[.)] ?)?)?")
+_CLOSINGS: Final = ("p", "li", "ul", "ol", "blockquote", *(f"h{level}" for level in range(1, 7)))
+_CLOSING: Final = tuple(f"</{name}>{end}" for name in _CLOSINGS for end in ("\n", ""))
 _BLOCKS: Final = frozenset({"paragraph", "heading", "list_item", "bullet_list", "ordered_list", "blockquote"})
 
 
@@ -62,8 +61,7 @@ class Growing:
         at = len(self._source)
         if not source.startswith(self._source):
             return None
-        half = _HALF.search(source, at)
-        end = half.start() if half else len(source)
+        end = _end(source, at)
         words, shown = self._words, [self._shown]
         gap = self._source[len(self._source.rstrip(" ")) :]  # shown once a word follows
         while at < end:
@@ -98,7 +96,7 @@ class Growing:
 
 def begun(source: str) -> Growing | None:
     """Return the beginning of a paragraph, if `source` is nothing but plain words."""
-    source = _HALF.sub("", source)
+    source = source[: _end(source)]
     words = source.lstrip("\n").rstrip(" ")
     if not _LETTER.match(words) or not _PLAIN.fullmatch(words):
         return None
@@ -127,9 +125,11 @@ def growing(source: str, tokens: Sequence[Token], html: str) -> Growing | None:
         or not source.rstrip(" ").endswith(line)
     ):
         return None
-    closings = _CLOSINGS.search(html)[0]  # type: ignore[index]  # it may be empty
-    shown = html.removesuffix(closings)
-    run = _LAST_PLAIN.search(line)
+    shown = html
+    while shown.endswith(_CLOSING):
+        shown = shown[: shown.rindex("<")]
+    closings = html[len(shown) :]
+    run = next((found for found in _PLAIN.finditer(line) if found.end() == len(line)), None)
     if run is None or not shown.endswith(_escaped(run[0])):
         return None
     # It opens, it holds words, it closes; and no definition of a link stands before it.
@@ -138,6 +138,14 @@ def growing(source: str, tokens: Sequence[Token], html: str) -> Growing | None:
     is_tight = closings.startswith("</li>")
     item = found[0] if found and is_tight and source[found.end() :].rstrip(" ") == words else ""
     return Growing(source, words, shown, closings, item=item, is_alone=is_alone)
+
+
+def _end(source: str, at: int = 0) -> int:
+    """Return where in `source`, from `at` on, a line begins that may become anything, or a mark: it is not shown."""
+    line = source.rfind("\n", at)
+    if line >= 0 and _HALF_ITEM.fullmatch(source, line):
+        return line
+    return max(at, len(source.rstrip("`" if source.endswith("`") else "*_~")))
 
 
 def _kind(item: str) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 from itertools import accumulate
+from time import thread_time
 from typing import TYPE_CHECKING, Any, Final
 
 from .formulas import open_formula
@@ -22,6 +25,13 @@ if TYPE_CHECKING:
 _WINDOW: Final = 3_000
 """Characters that are parsed at once, so that a long text that comes whole is no dearer than one in pieces."""
 
+MAX_BLOCK: Final = 50_000
+"""Characters of a block. What goes on for longer, and cannot be cut, is shown as it is written."""
+_FREE_SECONDS: Final = 2.0
+_SECONDS_A_CHARACTER: Final = 2e-5
+"""What reading a text may take, many times what an ordinary one does. What is left then is shown as it is written."""
+_SLOW_TAIL: Final = 0.5
+"""Seconds after which an open end is shown as it is written, until it is finished: it is painted again and again."""
 _LOOK_AGAIN: Final = 300
 """After so many characters without an empty line finished blocks are looked for all the same."""
 _ENDING: Final = frozenset({"blockquote_open", "heading_open", "hr", "paragraph_open", "table_open"})
@@ -72,6 +82,11 @@ class IncrementalRenderer:
         """The paragraphs, items and cells of the last tail, which are mostly those of the next one."""
         self._read_with = self._definitions
         """The links that were defined then."""
+        self._tail_is_slow = False
+        self._size = 0
+        """Of the text so far."""
+        self._spent = 0.0
+        """Seconds of work for what is finished."""
         self.is_revised = False
         """Whether :meth:`finish` changed pieces that had been returned before."""
 
@@ -91,6 +106,7 @@ class IncrementalRenderer:
         self._held = "\r" if text.endswith("\r") else ""
         text = text.removesuffix(self._held)
         self._open += text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
+        self._size += len(text)
         known = len(self._frozen)
         if self._growing is not None and (finished := self._growing.finished(self._open)) is not None:
             self._keep(_Piece(finished[0], "", frozenset(), 0, goes_on=False))
@@ -118,10 +134,16 @@ class IncrementalRenderer:
         """Return the HTML of what is not finished, looking as if it was: no half of a mark is seen."""
         size = len(self._open)
         if _has_grown(size, self._tail_size):
-            if self._growing is None:
-                self._growing = begun(self._open)
-            grown = self._growing.add(self._open) if self._growing is not None else None
-            self._tail, self._tail_size = self._rendered_tail() if grown is None else grown, size
+            if self._tail_is_slow or size > MAX_BLOCK or self._is_spent():
+                self._tail, self._growing = _as_written(self.open_text), None
+            else:
+                began = thread_time()
+                if self._growing is None:
+                    self._growing = begun(self._open)
+                grown = self._growing.add(self._open) if self._growing is not None else None
+                self._tail = self._rendered_tail() if grown is None else grown
+                self._tail_is_slow = thread_time() > began + _SLOW_TAIL
+            self._tail_size = size
         return self._tail
 
     def _rendered_tail(self) -> str:
@@ -151,23 +173,40 @@ class IncrementalRenderer:
         known = len(self._frozen)
         self._open += self._held.replace("\r", "\n")
         self._freeze_finished()
+        if self._is_spent():
+            self._keep_as_written(len(self._open))
         self._freeze(self._open)
         self._open = self._held = self._tail = ""
         self._tail_size = 0
         for at, piece in enumerate(self._frozen):
+            if self._is_spent():
+                break
             if piece.missing & self._definitions.keys():
                 self.is_revised = True
-                self._frozen[at] = piece.again(self._definitions)
+                with self._counted():
+                    self._frozen[at] = piece.again(self._definitions)
         return [piece.html for piece in self._frozen[known:]]
 
     def _freeze_finished(self) -> None:
         """Freeze the blocks that no later line can change: those before the last one, as far as lines are whole."""
-        window = _WINDOW
-        while self._scanned < (end := self._open.rfind("\n") + 1):
+        window = min(max(_WINDOW, self._scanned), MAX_BLOCK)  # in what was looked through nothing is finished
+        while self._scanned < (lines := self._open.rfind("\n") + 1) or len(self._open) > MAX_BLOCK:
+            if self._is_spent():
+                self._keep_as_written(lines or MAX_BLOCK)
+                continue
+            end = lines
             if end > window:
-                end = self._open.rfind("\n", 0, window) + 1 or self._open.index("\n", window) + 1
+                end = self._open.rfind("\n", 0, window) + 1 or self._open.find("\n", window, MAX_BLOCK) + 1
+            finished, cut = self._freeze_blocks(end)
+            if not finished and not cut and len(self._open) > MAX_BLOCK and (window == MAX_BLOCK or not end):
+                # Of code that is a single line a part can be finished all the same.
+                end = MAX_BLOCK
+                finished, cut = self._freeze_blocks(end)
+                if not finished and not cut:
+                    self._keep_as_written(self._open.rfind("\n", 0, MAX_BLOCK) + 1 or MAX_BLOCK)
+                    window = _WINDOW
+                    continue
             source = self._open[:end]
-            finished, cut = self._freeze_blocks(source, self._open[end : end + 1])
             kept = source[finished:]
             self._scanned = len(kept)
             if cut:
@@ -177,10 +216,38 @@ class IncrementalRenderer:
                 kept = cut.rest + source[finished + cut.size :]
                 self._scanned = 0
             self._open = kept + self._open[end:]
-            window = _WINDOW if finished or cut else 2 * window
+            window = _WINDOW if finished or cut else min(2 * window, MAX_BLOCK)
 
-    def _freeze_blocks(self, source: str, behind: str) -> tuple[int, Cut | None]:
-        """Freeze what is finished of `source`; return how much that is, and how the next block is cut if it is long."""
+    def _keep_as_written(self, size: int) -> None:
+        """Finish so much of the open text without reading it."""
+        if words := self._open[self._repeated : size]:
+            self._keep(_Piece(_as_written(words), "", frozenset(), 0, goes_on=False))
+        self._open = self._open[size:]
+        self._scanned = 0
+
+    def _is_spent(self) -> bool:
+        return self._spent > _FREE_SECONDS + _SECONDS_A_CHARACTER * self._size
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        began = thread_time()
+        try:
+            yield
+        finally:
+            self._spent += thread_time() - began
+
+    def _freeze_blocks(self, size: int) -> tuple[int, Cut | None]:
+        """Freeze what is finished of so much of the open text.
+
+        Returns
+        -------
+        tuple
+            How much that is, and how the next block is cut if it is long.
+        """
+        with self._counted():
+            return self._freeze_whole_blocks(self._open[:size], self._open[size : size + 1])
+
+    def _freeze_whole_blocks(self, source: str, behind: str) -> tuple[int, Cut | None]:
         defined: dict[str, Any] = {}
         blocks = list(_blocks(_parse(source, defined)))
         starts = _line_starts(source)
@@ -223,7 +290,7 @@ class IncrementalRenderer:
         self._frozen.append(piece)
         self._number = self._repeated = 0
         # What is open begins somewhere else now.
-        self._tail, self._tail_size, self._growing = "", 0, None
+        self._tail, self._tail_size, self._tail_is_slow, self._growing = "", 0, False, None
 
 
 @dataclass(frozen=True)
@@ -254,6 +321,10 @@ class _Definitions(dict[str, Any]):
         if name not in self:
             self.missing.add(name)
         return super().get(name, default)
+
+
+def _as_written(words: str) -> str:
+    return f'<p dir="auto" style="white-space: pre-wrap">{escape(words)}</p>\n'
 
 
 def _has_grown(size: int, known: int) -> bool:

@@ -31,6 +31,8 @@ _TABLE_STYLE: Final = "display: block; width: max-content; max-width: 100%; over
 _WITH_DIRECTION: Final = frozenset(
     {"paragraph_open", "heading_open", "bullet_list_open", "ordered_list_open", "blockquote_open", "table_open"}
 )
+_MANY_COLUMNS: Final = 20
+_MANY_CELLS: Final = 1_000
 _TASK: Final = re.compile(r"\[([ xX])\] ")
 # With numbers only: in prose "[^a-z]" is a regular expression.
 _FOOTNOTE: Final = re.compile(r"\[\^(\d{1,3})\]:(?=[ \t])")
@@ -44,6 +46,7 @@ def parser() -> MarkdownIt:
 
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     parser.validateLink = _is_harmless  # type: ignore[method-assign]  # markdown-it's documented way
+    parser.block.ruler.at("table", _table_rule, {"alt": ["paragraph", "reference"]})
     parser.block.ruler.before("reference", "footnote", _footnote_rule, {"alt": ["paragraph", "reference"]})
     parser.inline.ruler.before("link", "footnote", _footnote_mark_rule)
     parser.core.ruler.push("tasks", _mark_tasks)
@@ -54,6 +57,32 @@ def parser() -> MarkdownIt:
     add_code(parser)
     add_formulas(parser)
     return parser
+
+
+def _table_rule(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:  # noqa: FBT001 - markdown-it's signature
+    from markdown_it.rules_block import table
+
+    return not _is_inflated(state, start_line, end_line) and table(state, start_line, end_line, silent)
+
+
+def _is_inflated(state: StateBlock, start_line: int, end_line: int) -> bool:
+    """Tell whether a table would mostly be cells that are not there: a short line is a row, of thousands of columns."""
+    if start_line + 2 > end_line:
+        return False
+    marks = state.src[state.bMarks[start_line + 1] : state.eMarks[start_line + 1]]
+    columns = marks.count("|")
+    if columns < _MANY_COLUMNS or marks.strip("|-: \t"):
+        return False
+    size = missing = 0
+    for line in range(start_line, end_line):
+        begin, end = state.bMarks[line], state.eMarks[line]
+        if state.isEmpty(line):
+            break
+        size += end - begin
+        missing += max(0, columns - 2 - state.src.count("|", begin, end))
+        if missing > size + _MANY_CELLS:
+            return True
+    return False
 
 
 def _is_harmless(url: str) -> bool:

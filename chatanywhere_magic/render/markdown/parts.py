@@ -6,6 +6,7 @@ Where a block is cut depends on nothing but the lines before the cut, so that it
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import StringIO
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,10 @@ PART: Final = 1000
 """Characters at least in a part of code or of a list."""
 TABLE_PART: Final = 3000
 """In a part of a table, which repeats the head."""
+_HEAD_LINES: Final = 2
+"""Of a table."""
+_LEAST_APART: Final = 300
+"""Characters between two places where code is looked at for an end, since each look reads it from its beginning."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,10 @@ def first_part(block: Sequence[Token], source: str, number: int) -> Cut | None:
     kind = block[0].type
     if len(source) < PART:
         return None
-    lines = _lines(source)
+    lines = list(StringIO(source))  # only newlines end lines in Markdown
     found: tuple[int, list[str], int] | None = None
     if kind == "fence":
+        lines = [part for at, line in enumerate(lines) for part in (_parts(line) if at else [line])]
         found = _cut_code(block[0], lines)
     elif kind in {"bullet_list_open", "ordered_list_open"}:
         found = _cut_list(block, lines, number)
@@ -61,15 +67,16 @@ def first_part(block: Sequence[Token], source: str, number: int) -> Cut | None:
 
 def _cut_code(fence: Token, lines: list[str]) -> tuple[int, list[str], int] | None:
     """Cut where a new statement begins: after an empty line and not indented; later, after any line."""
-    body = lines[1 : 1 + fence.content.count("\n")]
+    body = lines[1 : 1 + len([part for line in StringIO(fence.content) for part in _parts(line)])]
     language = (fence.info.split() or [""])[0]
-    size = 0
+    size = looked = 0
     for at, (before, line) in enumerate(zip(["", *body], body, strict=False)):
         if size >= PART:
             is_gap = not before.strip() and line.strip() != ""
-            is_good = is_gap and (not line[:1].isspace() or size >= 3 * PART)
+            is_good = is_gap and (not line[:1].isspace() or size >= 3 * PART) and size >= looked + _LEAST_APART
             if size >= 4 * PART or (is_good and not ends_in_the_open("".join(body[:at]), language)):
                 return 1 + at, lines[:1], 1
+            looked = size if is_good else looked
         size += len(line)
     return None
 
@@ -88,14 +95,16 @@ def _cut_list(block: Sequence[Token], lines: list[str], number: int) -> tuple[in
 
 
 def _cut_table(lines: list[str]) -> tuple[int, list[str], int] | None:
+    head = sum(map(len, lines[:_HEAD_LINES]))
     size = 0
-    for at, line in enumerate(lines):
-        if size >= TABLE_PART:
-            return at, lines[:2], 1
+    for at, line in enumerate(lines[_HEAD_LINES:], _HEAD_LINES):
+        # A part has a row at least, and rows as long as the head that it repeats.
+        if size and size >= max(TABLE_PART - head, head):
+            return at, lines[:_HEAD_LINES], 1
         size += len(line)
     return None
 
 
-def _lines(source: str) -> list[str]:
-    """Return the lines of `source` with their ends; only newlines end lines in Markdown."""
-    return [line + "\n" for line in source.removesuffix("\n").split("\n")]
+def _parts(line: str) -> list[str]:
+    """Return a line of code in parts, if it is longer than a part of code."""
+    return [line[at : at + 4 * PART] for at in range(0, len(line), 4 * PART)]

@@ -21,12 +21,10 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 # A line that the next letter may turn into a heading, an item, a rule, a fence, the second line of a table, a note.
+_CONTAINERS: Final = re.compile(r"(?:[ \t]*(?:[-*+>]|\d{1,9}[.)])(?=[ \t>]))*[ \t]*")
 _HALF_LINE: Final = re.compile(
-    r"(?:[ \t]*(?:[-*+>]|\d{1,9}[.)])(?=[ \t>]))*[ \t]*"
-    r"(?:#{1,6}|\d{1,9}[.)]?|>|`{1,2}|~{1,2}|=+|(?:[-*_+] *)+|[|:\- ]+|\[\^\d{0,3}\]?:?|\[[ xX]?\]?)?[ \t]*"
+    r"(?:#{1,6}|\d{1,9}[.)]?|>|`{1,2}|~{1,2}|=+|[-*_+ ]+|[|:\- ]+|\[\^\d{0,3}\]?:?|\[[ xX]?\]?)?"
 )
-_CELL_LINE: Final = re.compile(r"((?:[ \t]*(?:[-*+>]|\d{1,9}[.)])(?=[ \t>]))*[ \t]*)\|(.*[^|\s].*)")
-_HALF_MARK: Final = re.compile(r"(?:[*_~]+|(?<!\\)(?:\\\\)*\\)\Z")
 _HALF_LINK: Final = re.compile(r"!?(?<!\w)\[([^\[\]^\n]*)(?:\](?:\([^()\n]*)?)?\Z|\[(?:\^\d{0,3})?()\Z")
 _HALF_ADDRESS: Final = re.compile(r"<([a-z]+:[^\s<>]*)\Z")
 _MARK: Final = re.compile(r"`+|\$\$?|\\.", re.DOTALL)
@@ -70,19 +68,38 @@ def _settled_source(source: str, tokens: list[Token], parse: Callable[[str], lis
     formula = _open_formula(source, tokens)
     if formula is not None:
         return source[:formula] + _as_code(" ".join(source[formula:].strip()[2:].rstrip("$\\").split()))
-    if line and _HALF_LINE.fullmatch(line):
+    if line and _HALF_LINE.fullmatch(line.rstrip(" \t"), _after_containers(line.rstrip(" \t"))):
         before, newline, line = before.rpartition("\n")
         source = before + newline + line
         tokens = parse(source)
     elif not line:
         before, newline, line = before.rpartition("\n")
-    cells = _CELL_LINE.fullmatch(line)
-    if cells and not any(token.map and token.map[1] > source.rstrip("\n").count("\n") for token in _tables(tokens)):
+    row = _after_containers(line)
+    if (
+        line.startswith("|", row)
+        and line[row:].strip("| \t")
+        and not any(token.map and token.map[1] > source.rstrip("\n").count("\n") for token in _tables(tokens))
+    ):
         # The first line of a table is one before its second line comes.
-        indent = re.sub(r"[^>\s]", " ", cells[1])
-        count = len(re.sub(r"\\.", "", cells[2]).strip().removesuffix("|").split("|"))
+        indent = re.sub(r"[^>\s]", " ", line[:row])
+        count = len(re.sub(r"\\.", "", line[row + 1 :]).strip().removesuffix("|").split("|"))
         return f"{before}{newline}{line}\n{indent}|{'---|' * count}"
     return source
+
+
+def _after_containers(line: str) -> int:
+    """Return where in `line` its own text begins, behind the marks of the quotes and the lists that it is in."""
+    found = _CONTAINERS.match(line)
+    return found.end() if found else 0
+
+
+def _without_half_mark(words: str) -> str:
+    """Return `words` without marks of emphasis at their end, or the backslash of an escape."""
+    kept = words.rstrip("*_~")
+    if kept != words:
+        return kept
+    kept = words.rstrip("\\")
+    return kept if (len(words) - len(kept)) % 2 else words
 
 
 def _open_formula(source: str, tokens: Sequence[Token]) -> int | None:
@@ -108,7 +125,7 @@ def _settled_words(words: str, env: MutableMapping[str, Any], *, in_line: bool) 
     if in_line and not is_open:
         words = _HALF_LINK.sub(r"\1", words)
         words = _HALF_ADDRESS.sub(r"\1", words)
-    words = _HALF_MARK.sub("", words).rstrip()
+    words = _without_half_mark(words).rstrip()
     if not any(mark in words for mark in "*_~"):
         return words, []
     from markdown_it.rules_inline import StateInline
