@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from tests.support.server import LocalServer
 
 OPEN_PANEL = "%load_ext chatanywhere_magic\n%chat_panel"
-STOP_SECONDS = 1.0
+# With slack for a busy machine: what is stopped would not end by itself. The benchmarks say how long it takes.
+STOP_SECONDS = 10
 """From the click to "stopped" as seen from here; in the page it is about 0.1 (``benchmarks/stopping.py``)."""
 
 THOUSAND_TURNS = r"""

@@ -48,9 +48,10 @@ class Session:
         if directory := os.environ.get("CHATANYWHERE_SCREENSHOTS"):
             self._taken += 1
             self.page.mouse.move(0, 0)
-            self.page.wait_for_timeout(300)
             Path(directory).mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=Path(directory) / f"{self._name}-{self._taken:02}-{what}.png")
+            self.page.screenshot(
+                path=Path(directory) / f"{self._name}-{self._taken:02}-{what}.png", animations="disabled"
+            )
 
     def theme(self, name: str) -> None:
         self.page.evaluate(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
+    from pathlib import Path
 
     from tests.support.kernels import Display, Kernel, Result
 
@@ -55,6 +56,11 @@ def evaluate(kernel: Kernel, expression: str) -> Any:
     result = kernel.run(f"print(__import__('json').dumps({expression}))")
     assert result.status == "ok", result
     return json.loads(result.stdout)
+
+
+def busy_until(enough: Path) -> str:
+    """Return a cell that says ``busy``, and keeps the kernel busy until there is a file `enough`."""
+    return f"import os, time\nprint('busy')\nwhile not os.path.exists({str(enough)!r}):\n    time.sleep(0.01)"
 
 
 def turns(kernel: Kernel) -> list[Turn]:

@@ -84,9 +84,8 @@ def test_a_kernel_that_answers_is_not_disturbed_by_another_that_starts(
     second.run("%chat hello")
     assert evaluate(second, "[each.title for each in chat.conversations.list()]") == ["hello", "stream 60x4@40"]
     running.wait()
-    time.sleep(0.5)  # until it is written
-    version = stored(directory, "stream 60x4@40")
-    assert (version.status, len(version.answer)) == ("complete", 240)
+    first.wait_until(lambda: stored(directory, "stream 60x4@40").status == "complete")
+    assert len(stored(directory, "stream 60x4@40").answer) == 240
 
 
 def overwrite(path: Path) -> None:

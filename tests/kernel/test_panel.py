@@ -5,17 +5,17 @@ from __future__ import annotations
 import html
 import re
 import threading
-import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.kernel.seen import Turn, evaluate, the_answer, turns
+from tests.kernel.seen import Turn, busy_until, evaluate, the_answer, turns
 from tests.support.server import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.support.kernels import Kernel, Result
     from tests.support.server import LocalServer
@@ -287,16 +287,19 @@ def test_what_has_come_is_the_same_as_what_is_rendered_whole(page: Page, kernel:
     assert 'href="https://example.org"' in page.turns[0]["html"]
 
 
-def test_its_answer_goes_on_while_a_cell_keeps_the_kernel_busy(page: Page, kernel: Kernel, server: LocalServer) -> None:
+def test_its_answer_goes_on_while_a_cell_keeps_the_kernel_busy(
+    page: Page, kernel: Kernel, server: LocalServer, tmp_path: Path
+) -> None:
     rest = threading.Event()
     server.queue(Answer(text=["Half ", "and whole."], hold=rest, hold_after=1))
     page.say("send", text="Hello")
     page.wait_for("Half")
-    running = kernel.start("import time\nprint('busy')\ntime.sleep(1.5)")
+    running = kernel.start(busy_until(tmp_path / "enough"))
     running.wait_until(lambda result: result.stdout == "busy\n")
     rest.set()
     page.wait_for("Half and whole.")
     assert not running.done
+    (tmp_path / "enough").touch()
     running.wait()
 
 
@@ -304,11 +307,8 @@ def test_stop_keeps_what_came(page: Page, kernel: Kernel, server: LocalServer) -
     server.queue(Answer(text=["word "] * 3000, delay=0.01))
     page.say("send", text="Hello")
     page.wait_for("word word")
-    stopped = time.monotonic()
     page.say("stop")
     assert server.requests[0].closed_by_client.wait(2)
-    assert server.requests[0].closed_at is not None
-    assert server.requests[0].closed_at - stopped < 0.5
     page.wait_for("■ stopped")
     (turn,) = turns(kernel)
     assert turn.status == "interrupted"

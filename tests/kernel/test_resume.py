@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -51,14 +50,21 @@ def stored(home: Path) -> list[tuple[Any, ...]]:
         return connection.execute("SELECT question, status FROM versions ORDER BY id").fetchall()
 
 
+def dump(home: Path) -> list[str]:
+    """Return all that is on the disk, whatever its tables are."""
+    (path,) = home.rglob("*.db")
+    with sqlite3.connect(path) as connection:
+        return list(connection.iterdump())
+
+
 def test_after_a_restart_the_conversation_is_offered_and_gone_on_with(
-    start: Callable[..., Kernel], server: LocalServer
+    start: Callable[..., Kernel], server: LocalServer, tmp_path: Path
 ) -> None:
     kernel = start()
     assert kernel.run(LOAD).stdout == ""
     kernel.run("%chat I am Ada.", cell_id="cell-1")
     kernel.run("%chat I like numbers.", cell_id="cell-2")
-    time.sleep(0.5)
+    kernel.wait_until(lambda: [status for _, status in stored(tmp_path / "home")] == ["complete"] * 2)
     kernel.restart()
     said = kernel.run(LOAD).stdout
     assert "“I am Ada.”" in said
@@ -197,14 +203,14 @@ def test_the_question_is_on_the_disk_before_it_is_sent(
 
 
 def test_an_answer_cut_off_by_a_killed_kernel_is_kept_as_interrupted(
-    start: Callable[..., Kernel], server: LocalServer
+    start: Callable[..., Kernel], server: LocalServer, tmp_path: Path
 ) -> None:
     kernel = start()
     kernel.run(LOAD)
     server.queue(Answer(text=["so ", "far"], hold=threading.Event()))
     running = kernel.start("%chat a question")
     running.wait_until(lambda result: any("so far" in str(each.data) for each in result.displays.values()))
-    time.sleep(0.5)
+    kernel.wait_until(lambda: "so far" in "".join(dump(tmp_path / "home")))
     kernel.restart()
     kernel.run("get_ipython().config.ChatSession.resume = 'always'")
     kernel.run(LOAD)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import html
 import re
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.kernel.seen import Turn, evaluate, the_answer, turns
+from tests.kernel.seen import Turn, busy_until, evaluate, the_answer, turns
 from tests.support.server import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.support.kernels import Kernel, Result
     from tests.support.server import LocalServer
@@ -134,27 +134,29 @@ def test_a_turn_asked_in_the_panel_is_part_of_the_conversation(
 
 
 def test_its_answer_goes_on_while_a_cell_keeps_the_kernel_busy(
-    panel: Panel, kernel: Kernel, server: LocalServer
+    panel: Panel, kernel: Kernel, server: LocalServer, tmp_path: Path
 ) -> None:
     rest = threading.Event()
     server.queue(Answer(text=["Half ", "and whole."], hold=rest, hold_after=1))
     panel.type("Hello")
     panel.click("Send")
     panel.wait_for("Half")
-    running = kernel.start("import time\nprint('busy')\ntime.sleep(1.5)")
+    running = kernel.start(busy_until(tmp_path / "enough"))
     running.wait_until(lambda result: result.stdout == "busy\n")
     rest.set()
     panel.wait_for("Half and whole.")
     assert not running.done
+    (tmp_path / "enough").touch()
     running.wait()
 
 
-def test_a_click_during_a_cell_is_not_lost(panel: Panel, kernel: Kernel) -> None:
+def test_a_click_during_a_cell_is_not_lost(panel: Panel, kernel: Kernel, tmp_path: Path) -> None:
     """Without a subshell, which only some front ends open, it waits until the cell is over."""
-    running = kernel.start("import time\nprint('busy')\ntime.sleep(0.5)")
+    running = kernel.start(busy_until(tmp_path / "enough"))
     running.wait_until(lambda result: result.stdout == "busy\n")
     panel.type("Hello")
     panel.click("Send")
+    (tmp_path / "enough").touch()
     running.wait()
     panel.wait_for("The last one says: Hello")
     assert [turn.status for turn in turns(kernel)] == ["complete"]
@@ -165,11 +167,8 @@ def test_stop_keeps_what_came(panel: Panel, kernel: Kernel, server: LocalServer)
     panel.type("Hello")
     panel.click("Send")
     panel.wait_for("word word")
-    stopped = time.monotonic()
     panel.click("Stop")
     assert server.requests[0].closed_by_client.wait(2)
-    assert server.requests[0].closed_at is not None
-    assert server.requests[0].closed_at - stopped < 0.5
     panel.wait_for("■ stopped")
     (turn,) = turns(kernel)
     assert turn.status == "interrupted"

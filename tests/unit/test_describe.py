@@ -67,8 +67,9 @@ def odd_frame() -> Any:
     return pd.DataFrame(columns)
 
 
+@functools.cache
 def everything() -> dict[str, Any]:
-    """Return values of every kind, small and large."""
+    """Return values of every kind, small and large, made once."""
     return {
         "none": None,
         "number": 42,
@@ -251,11 +252,11 @@ class TestTables:
         make = pd.DataFrame if kind == "pandas" else pl.DataFrame
         small, large = (make({"a": np.arange(n) * 0.5, "b": np.arange(n)}) for n in (100_000, 10_000_000))
         describe(small, 600)  # whatever is loaded at first
-        seconds = {}
-        for name, frame in (("small", small), ("large", large)):
+        seconds: dict[str, float] = {}  # the least of three, for the machine may be busy
+        for name, frame in [("small", small), ("large", large)] * 3:
             began = time.perf_counter()
             words = describe(frame, 600)
-            seconds[name] = time.perf_counter() - began
+            seconds[name] = min(seconds.get(name, math.inf), time.perf_counter() - began)
             assert "took longer" not in words
         assert "from 100,000 rows at even distances" in words
         assert "10,000,000 rows" in words

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import mistune
 import pytest
 from hypothesis import given, settings
@@ -145,5 +147,12 @@ def test_blocks_know_their_language() -> None:
 
 @pytest.mark.parametrize("piece", PIECES)
 def test_long_texts_take_time_with_their_length(piece: str) -> None:
-    inert(piece * (200_000 // len(piece)))
-    inert((piece + "\n") * (100_000 // len(piece)))
+    def seconds(length: int) -> float:
+        begun = time.thread_time()
+        inert(piece * (length // len(piece)))
+        inert((piece + "\n") * (length // 2 // len(piece)))
+        return time.thread_time() - begun
+
+    # Eight times the text: about 8 times the work if it is linear, 64 times if it is quadratic; and what takes less
+    # than half a second is neither.
+    assert seconds(40_000) < 24 * min(seconds(5_000) for _ in range(3)) + 0.5

