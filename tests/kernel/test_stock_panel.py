@@ -222,6 +222,7 @@ def test_a_revised_turn_changes_in_its_place(panel: Panel, kernel: Kernel) -> No
     for question, cell in [("first", "a"), ("second", "b"), ("first again", "a")]:
         kernel.run(f"%chat {question}", cell_id=cell)
     panel.wait_for("The last one says: first again")
+    kernel.wait_until(lambda: len(panel.turns) == 2)
     first, second = panel.turns
     assert "first again" in first
     assert "second" in second
