@@ -588,6 +588,36 @@ get_ipython().register_magic_function(theirs, {kind!r}, {name!r})
 """
 
 
+class TestConfig:
+    """``%config`` and configuration files go by the session's name, though the traits are those of its settings."""
+
+    def test_the_options_are_listed_shown_and_set(self, kernel: Kernel) -> None:
+        assert "    ChatSession\n" in kernel.run("%config").stdout
+        kernel.run("%config ChatSession.temperature = 0.25")
+        listed = kernel.run("%config ChatSession").stdout
+        assert listed.startswith("ChatSession(Configurable) options")
+        assert "ChatSession.temperature=<Float>" in listed
+        assert "Current: 0.25" in listed
+        assert evaluate(kernel, "get_ipython().run_line_magic('config', 'ChatSession.temperature')") == 0.25
+        assert evaluate(kernel, "[chat.temperature, chat.settings.temperature]") == [0.25, 0.25]
+        kernel.run("chat.temperature = 0.5")
+        assert "Current: 0.5\n" in kernel.run("%config ChatSession").stdout
+
+    def test_a_value_that_cannot_be_and_an_option_that_is_misspelt(self, kernel: Kernel) -> None:
+        assert "temperature cannot be 9." in kernel.run("%config ChatSession.temperature = 9").stderr
+        assert "temperature cannot be 9." in the_error_line(kernel.run("chat.temperature = 9"))
+        assert "Did you mean temperature?" in the_error_line(kernel.run("chat.temprature = 1"))
+
+    def test_a_file_sets_them(self, new_kernel: Callable[..., Kernel], tmp_path: Path) -> None:
+        profile = tmp_path / "profile_default"
+        profile.mkdir()
+        (profile / "ipython_kernel_config.py").write_text("c.ChatSession.max_tokens = 7\n", encoding="utf-8")
+        kernel = new_kernel(IPYTHONDIR=str(tmp_path))
+        kernel.run(LOAD)
+        assert evaluate(kernel, "get_ipython().config.ChatSession.max_tokens") == 7
+        assert evaluate(kernel, "__import__('chatanywhere_magic').chat.max_tokens") == 7
+
+
 class TestLoading:
     STATE = """{
         "magics": [name for kind in ("line", "cell") for name in get_ipython().magics_manager.magics[kind]
