@@ -30,6 +30,7 @@ from ..core import (
     text,
 )
 from .engine import STOP_SECONDS
+from .listeners import notify
 
 MAX_COUNT: Final = 10**12
 """Of tokens: more than any turn has."""
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..context import Request
-    from .open_conversation import OpenConversation
 
 
 class _Growing:
@@ -96,20 +96,16 @@ class LiveTurn:
     and is stopped and waited for with it.
     """
 
-    def __init__(
-        self, request: Request, *, alongside: LiveTurn | None = None, corrects: LiveTurn | None = None
-    ) -> None:
+    def __init__(self, request: Request, *, version_of: LiveTurn | None = None) -> None:
         self.request = request
-        self.alongside = alongside
-        """The turn that is asked at the same time, and of which this becomes a further version."""
-        self.corrects = corrects
-        """The turn whose answer would not do, and of which this becomes a further version."""
+        self.version_of = version_of
+        """The turn of which this becomes a further version: it is asked at the same time, or is corrected by this."""
         self.correction: LiveTurn | None = None
         """What is asked because this answer will not do. It is there, if there is one, before `done` is set."""
         self.index: int | None = None
         """The turn's place in the conversation; None while it has none, or for a question aside."""
-        self.opened: OpenConversation | None = None
-        """The conversation in which it has its place."""
+        self.conversation_id = ""
+        """The id of the conversation in which it has its place; ``""`` while it has none."""
         self.error: ChatError | None = None
         self.sent: Messages = []
         """What the provider was sent."""
@@ -131,11 +127,8 @@ class LiveTurn:
             parameters=request.parameters,
             history=request.history,
         )
-        self.companions: list[LiveTurn] = []
-        """Turns that are asked at the same time, and stopped together with this one."""
-        self.asked_inside: list[LiveTurn] = []
-        """Questions that this turn's provider asks in its turn."""
         self.at = 0
+        """Which of the turn's versions it is."""
         self._clock = time.monotonic()
         self._answer = _Growing()
         self._reasoning = _Growing()
@@ -143,12 +136,8 @@ class LiveTurn:
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._cancelled_at: float | None = None
-        self.listeners: list[Callable[[LiveTurn], None]] = corrects.listeners if corrects is not None else []
-
-    @property
-    def conversation_id(self) -> str:
-        """The id of the conversation in which it has its place; ``""`` while it has none."""
-        return self.opened.id if self.opened else ""
+        self._stopped_with_it: list[LiveTurn] = []
+        self._listeners: list[Callable[[LiveTurn], None]] = []
 
     @property
     def version(self) -> Version:
@@ -188,13 +177,17 @@ class LiveTurn:
 
     def listen(self, listener: Callable[[LiveTurn], None]) -> None:
         """Have `listener` called on the engine's thread after every change, of a correction too. It must be quick."""
-        self.listeners.append(listener)
+        self._listeners.append(listener)
+
+    def also_stop(self, other: LiveTurn) -> None:
+        """Have `other` stopped with this turn, as what another model is asked at the same time."""
+        self._stopped_with_it.append(other)
 
     def cancel(self) -> None:
         """Stop the turn, whether it waits, queues or streams; from any thread, any number of times."""
         if self._cancelled_at is None:
             self._cancelled_at = time.monotonic()
-        for live in (*self.asked_inside, *self.companions, *filter(None, [self.correction])):
+        for live in self._stopped_with_it:
             live.cancel()
         task, loop = self._task, self._loop
         if task is not None and loop is not None and not loop.is_closed():
@@ -256,6 +249,17 @@ class LiveTurn:
         )
 
     # What follows is the turn loop's, on the engine's thread only.
+
+    def correct(self, request: Request) -> LiveTurn:
+        """Have `request` asked because this answer will not do: a further version, with the same listeners."""
+        self.correction = correction = LiveTurn(request, version_of=self)
+        correction._listeners = self._listeners
+        self.also_stop(correction)
+        return correction
+
+    def notify(self) -> None:
+        """Notify the listeners that something has changed."""
+        notify(self._listeners, self)
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """Note the task that runs the turn."""

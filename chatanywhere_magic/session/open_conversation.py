@@ -67,11 +67,11 @@ class OpenConversation:
 
         Others on their way in the same place are stopped: the person who asks again does not wait for the first answer.
         """
-        first = live.corrects or live.alongside
+        first = live.version_of
         known = self.place_of(live.request)
-        if first is not None and first.index is not None and first.opened is self:
+        if first is not None and first.index is not None and first.conversation_id == self.id:
             is_shown = self.conversation.turns[first.index].selected == first.at
-            self._add_version(live, first.index, select=is_shown and first is live.corrects)
+            self._add_version(live, first.index, select=is_shown and live is first.correction)
         elif known is None:
             live.index = len(self.conversation.turns)
             self.conversation = self.conversation.appended(live.version)
@@ -80,7 +80,7 @@ class OpenConversation:
                 if other.index == known:
                     other.cancel()
             self._add_version(live, known, select=True)
-        live.opened = self
+        live.conversation_id = self.id
         self.live.append(live)
 
     def leave(self, live: LiveTurn) -> None:

@@ -125,8 +125,8 @@ class Preparation:
             params.pop("response_format", None)
         request = replace(live.request, provider=chosen, model=model, params=params)
         self._budget.check(request, self._settings.budget)
-        other = LiveTurn(request, alongside=live)
-        live.companions.append(other)
+        other = LiveTurn(request, version_of=live)
+        live.also_stop(other)
         return other
 
     # --- what would be sent -------------------------------------------------------------------------------------

@@ -236,7 +236,7 @@ class ChatSession:
         """Ask `live` to its end from code that runs on the engine."""
         outer = current_turn.get()
         if outer is not None:
-            outer.asked_inside.append(live)  # so that stopping the one stops the other
+            outer.also_stop(live)
         self._here.live.append(live)
         self._engine.run_nested(self._turn_loop.run(self._here.current, live))
 

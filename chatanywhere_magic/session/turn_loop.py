@@ -30,8 +30,6 @@ from ..core import (
     phrase,
     text,
 )
-from .listeners import notify
-from .live_turn import LiveTurn
 from .usage import UsageTotals
 
 if TYPE_CHECKING:
@@ -42,6 +40,7 @@ if TYPE_CHECKING:
     from .autosave import Autosave
     from .catalog import Catalog
     from .listeners import Change
+    from .live_turn import LiveTurn
     from .open_conversation import OpenConversation, OpenConversations
     from .settings import Settings
 
@@ -85,7 +84,7 @@ class TurnLoop:
         self._changed(opened, live, "added")
         status: Status = "failed"
         error: ChatError | None = None
-        correction: LiveTurn | None = None
+        correction: Request | None = None
         try:
             await _queue(opened, live, place_in_queue)
             await self._answer(opened, live)
@@ -106,13 +105,12 @@ class TurnLoop:
             self.usage.add(live.version)
             self._catalog.note_answer(live.version, live.request.provider, live.request.model)
             if correction is not None and not live.is_cancelled:
-                live.correction = correction
-                self._conversations.live.append(correction)
+                self._conversations.live.append(live.correct(correction))
             self._conversations.live.remove(live)
             self._changed(opened, live, "changed")
             opened.leave(live)
             live.done.set()
-            notify(live.listeners, live)  # once more, for those who wait for `done` by listening
+            live.notify()  # once more, for those who wait for `done` by listening
 
     async def _answer(self, opened: OpenConversation, live: LiveTurn) -> None:
         live.change(status="streaming")
@@ -274,13 +272,13 @@ class TurnLoop:
     def _changed(self, opened: OpenConversation, live: LiveTurn, change: Change) -> None:
         """Take over what has changed of the turn, have it kept, and notify the listeners."""
         opened.update(live)
-        notify(live.listeners, live)
+        live.notify()
         if live.index is not None:
             self._autosave.changed(opened, at_once=live.status in ENDED)
             self._conversations.notify(opened, change, live)
 
 
-def _correction(live: LiveTurn) -> LiveTurn | None:
+def _correction(live: LiveTurn) -> Request | None:
     """Return what to ask where the answer does not hold what it must: the same, with what is wrong with it."""
     request, answer = live.request, live.version.answer
     # A call of a tool holds nothing to be read yet.
@@ -293,20 +291,19 @@ def _correction(live: LiveTurn) -> LiveTurn | None:
         objection = Message(role="user", content=request.schema.objection(error))
         is_json = error.problems != AnswerFormatError.problems
         notice = text("notice.corrected", problems=error.problems) if is_json else text("notice.not_json")
-        again = replace(request, correction=(*request.correction, said, objection), notice=notice)
-        return LiveTurn(again, corrects=live)
+        return replace(request, correction=(*request.correction, said, objection), notice=notice)
     except Exception:  # noqa: BLE001 - a person's type raises what it will, and does so again where the answer is read
         _log.debug("the answer could not be read", exc_info=True)
     return None
 
 
-def _without_format(live: LiveTurn, error: ChatError) -> LiveTurn | None:
+def _without_format(live: LiveTurn, error: ChatError) -> Request | None:
     """Return what to ask where it was the server that does not know structured output: the same without it."""
     request = live.request
     if request.schema is None or "response_format" not in request.params or not _refuses_format(error):
         return None
     params = {name: value for name, value in request.params.items() if name != "response_format"}
-    return LiveTurn(replace(request, params=params, notice=text("notice.without_format")), corrects=live)
+    return replace(request, params=params, notice=text("notice.without_format"))
 
 
 def _refuses_format(error: ChatError) -> bool:
@@ -320,9 +317,9 @@ async def _queue(opened: OpenConversation, live: LiveTurn, place_in_queue: Async
     """Wait until the turns before `live` have been answered."""
     if live.is_cancelled:  # before it began
         raise asyncio.CancelledError
-    if live.alongside is not None:
-        await _begun(live.alongside)
-    elif live.request.history and live.corrects is None:  # a correction comes at once, in the place of what it corrects
+    if live.version_of is not None:  # a correction comes at once, for what it corrects has begun
+        await _begun(live.version_of)
+    elif live.request.history:
         await place_in_queue.enter_async_context(opened.lock)
 
 

@@ -133,7 +133,7 @@ def test_no_answer_shows_it(kernel: Kernel, server: LocalServer) -> None:
     shown = everything_shown(result)
     assert result.status == "ok", result
     assert HALF not in shown, shown[shown.index(HALF) - 1000 :][:2000]
-    kept = kernel.run("print([vars(turn) for turn in chat.conversation.turns], chat.trait_values())")
+    kept = kernel.run("print([vars(turn) for turn in chat.conversation.turns], chat.settings.trait_values())")
     assert "What is my key?" in kept.stdout
     assert HALF not in everything_shown(kept)
 

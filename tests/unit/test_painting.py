@@ -13,7 +13,6 @@ import pytest
 from chatanywhere_magic import ChatSession
 from chatanywhere_magic.core.messages import Text
 from chatanywhere_magic.render.display.painting import FIRST_SIZE, Watch
-from chatanywhere_magic.session.listeners import notify
 from tests.unit.test_live_turn import live_turn
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ def test_a_painter_that_fails_on_the_other_thread_is_asked_again_on_its_own() ->
     waiting = threading.Thread(target=watch.follow, args=(painter,), name="waiting")
     waiting.start()
     assert paint_of(painter, "One").thread == "waiting"
-    assert live.listeners  # it hears of what comes, and need not look once a second
+    assert live._listeners  # it hears of what comes, and need not look once a second
     answering.words.put(None)
     waiting.join(SECONDS)
 
@@ -143,5 +142,5 @@ def test_nothing_is_painted_when_nobody_follows_the_turn_any_more() -> None:
     live.done.set()
     watch.follow(painter)
     live.take(Text("Too late."))  # of a provider that does not let itself be stopped
-    notify(live.listeners, live)
+    live.notify()
     assert painter.paints.empty()
