@@ -12,7 +12,7 @@ from tests.kernel.seen import evaluate, the_answer, the_error_line, turns
 from tests.support.server import Answer
 
 if TYPE_CHECKING:
-    from tests.support.kernels import Kernel, Result
+    from tests.support.kernels import Kernel, Result, Running
     from tests.support.server import LocalServer
 
 PERSON = """
@@ -351,8 +351,11 @@ class TestSideBySide:
     VERSIONS = "[[v.answer for v in t.versions] + [t.selected] for t in chat.conversation.turns]"
 
     def test_whose_answer_does_not_fit_is_told_so_and_asked_again(self, kernel: Kernel, server: LocalServer) -> None:
-        server.queue(Answer(text=["Ada."], model="one"), Answer(text=[ADA], model="two"), Answer(text=[ADA]))
-        result = kernel.run(f"{PERSON}\nanswer = %chat -m one,two --schema Person Who?")
+        both = threading.Event()
+        server.queue(Answer(text=["Ada."], model="one", hold=both), Answer(text=[ADA], model="two"), Answer(text=[ADA]))
+        running = kernel.start(f"{PERSON}\nanswer = %chat -m one,two --schema Person Who?")
+        self.release_when_both_are_asked(running, server, both)
+        result = running.wait()
         assert result.status == "ok"
         assert evaluate(kernel, "[answer, answer.value.age]") == [ADA, 36]
         assert len(server.requests) == 3
@@ -364,22 +367,35 @@ class TestSideBySide:
         assert second == f"openai · test-model:\n{ADA}"
         assert "one: The response is not JSON." in result.stdout
 
+    @staticmethod
+    def release_when_both_are_asked(running: Running, server: LocalServer, both: threading.Event) -> None:
+        running.wait_until(lambda _: len(server.requests) == 2)
+        both.set()
+
     def test_several_of_them_at_the_same_time(self, kernel: Kernel, server: LocalServer) -> None:
-        gate = threading.Event()
+        gate, both = threading.Event(), threading.Event()
         server.queue(
-            *[Answer(text=["Ada."])] * 2, Answer(text=[ADA], hold=gate, hold_after=0), Answer(text=[ADA], model="two")
+            *[Answer(text=["Ada."], hold=both)] * 2,
+            Answer(text=[ADA], model="third", hold=gate, hold_after=0),
+            Answer(text=[ADA], model="fourth"),
         )
         running = kernel.start(f"{PERSON}\n%chat -m one,two --keep two -o answer --schema Person Who?")
+        self.release_when_both_are_asked(running, server, both)
         running.wait_until(lambda result: ADA in str(result.outputs) and len(server.requests) == 4)
         assert not running.done
         gate.set()
         assert running.wait().status == "ok"
-        assert evaluate(kernel, "[answer.model, answer.value.name]") == ["two", "Ada"]
-        assert evaluate(kernel, self.VERSIONS) == [["Ada.", "Ada.", ADA, ADA, 3]]
+        of_two = "third" if server.requests[2].json["model"] == "two" else "fourth"
+        assert evaluate(kernel, "[answer.model, answer.value.name]") == [of_two, "Ada"]
+        assert evaluate(kernel, "[t.current.model for t in chat.conversation.turns]") == [of_two]
+        assert [versions[:-1] for versions in evaluate(kernel, self.VERSIONS)] == [["Ada.", "Ada.", ADA, ADA]]
 
     def test_one_that_does_not_fit_after_all_is_not_kept(self, kernel: Kernel, server: LocalServer) -> None:
-        server.queue(Answer(text=["Ada."]), Answer(text=[ADA], model="two"), Answer(text=["Still Ada."]))
-        result = kernel.run("answer = %chat -m one,two --json Who?")
+        both = threading.Event()
+        server.queue(Answer(text=["Ada."], hold=both), Answer(text=[ADA], model="two"), Answer(text=["Still Ada."]))
+        running = kernel.start("answer = %chat -m one,two --json Who?")
+        self.release_when_both_are_asked(running, server, both)
+        result = running.wait()
         assert "continues with the response of two" in result.stdout
         assert evaluate(kernel, "answer.value") == json.loads(ADA)
         assert evaluate(kernel, self.VERSIONS) == [["Ada.", ADA, "Still Ada.", 1]]

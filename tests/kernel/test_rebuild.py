@@ -41,7 +41,7 @@ def test_what_the_notebook_shows_is_what_comes_back(kernel: Kernel, server: Loca
     ]
     assert spoken(saved(*results)) == [tuple(turn) for turn in turns(kernel)]
     rebuilt = from_notebook(saved(*results)).conversation
-    kept = evaluate(kernel, "__import__('chatanywhere_magic.export').export.to_json(chat.conversation)")
+    kept = evaluate(kernel, "__import__('chatanywhere_magic.export').export.export(chat.conversation, 'json')")
     first = json.loads(kept)["turns"][0]["versions"][0]
     assert rebuilt.turns[0].current.system == first["system"] == "Be brief"
     assert rebuilt.turns[0].current.fingerprint == first["fingerprint"]

@@ -462,11 +462,11 @@ def test_an_option_is_an_attribute_of_the_session(chat: ChatSession) -> None:
 
 
 def test_an_option_that_is_misspelt_is_refused_with_what_may_be_meant(chat: ChatSession) -> None:
-    with pytest.raises(ConfigurationError, match=r"'temprature'.*Did you mean temperature"):
+    with pytest.raises(ConfigurationError, match=r"ChatSession.temprature.*Did you mean temperature"):
         chat.temprature = 0.2
     with pytest.raises(AttributeError, match="temprature"):
         _ = chat.temprature  # type: ignore[attr-defined]
-    with pytest.raises(ConfigurationError, match="key"):
+    with pytest.raises(ConfigurationError, match="Keys"):
         chat.api_key = "sk-1"
     with pytest.raises(AttributeError):
         chat.turns = []  # type: ignore[misc,assignment]
@@ -492,7 +492,7 @@ def test_an_answer_that_does_not_fit_is_corrected_in_the_same_turn(chat: ChatSes
     correction = live.correction
     assert correction is live.last
     assert correction is not None
-    assert correction.request.notice.startswith("The answer is not JSON.")
+    assert correction.request.notice.startswith("The response is not JSON.")
     assert set(seen) == {live, correction}
     (turn,) = chat.conversation.turns
     assert [(version.answer, version.status) for version in turn.versions] == [

@@ -70,8 +70,9 @@ def follow_all(
     shown: list[Columns] = []
     while lives:
         shown += _follow(shell, lives, changed, footer=footer)
-        lives = [live.correction for live in lives if live.correction is not None]
-        sys.stdout.writelines(printable(f"{live.version.model}: {live.request.notice}\n") for live in lives)
+        again = [(live.outline.model, live.correction) for live in lives if live.correction is not None]
+        sys.stdout.writelines(printable(f"{model}: {correction.request.notice}\n") for model, correction in again)
+        lives = [correction for _, correction in again]
     return shown
 
 
