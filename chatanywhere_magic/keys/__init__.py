@@ -9,6 +9,7 @@ from ..core import lazy_exports
 if TYPE_CHECKING:
     from . import keystore, scan
     from .keystore import Owner, Place, check_place, config_directory, file_path, find_secret, forget, keep, places_of
+    from .owned import ForeignFileError, check_owner, make_directory, make_private
     from .scan import leaks_in, redacted, secrets_of_environment
     from .secret import AnswerRedactor, Secret
 else:
@@ -16,6 +17,7 @@ else:
         __name__,
         {
             "keystore": "Owner Place check_place config_directory file_path find_secret forget keep keystore places_of",
+            "owned": "ForeignFileError check_owner make_directory make_private",
             "scan": "leaks_in redacted scan secrets_of_environment",
             "secret": "AnswerRedactor Secret",
         },
@@ -23,9 +25,11 @@ else:
 
 __all__ = [
     "AnswerRedactor",
+    "ForeignFileError",
     "Owner",
     "Place",
     "Secret",
+    "check_owner",
     "check_place",
     "config_directory",
     "file_path",
@@ -34,6 +38,8 @@ __all__ = [
     "keep",
     "keystore",
     "leaks_in",
+    "make_directory",
+    "make_private",
     "places_of",
     "redacted",
     "scan",

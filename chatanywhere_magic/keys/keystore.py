@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from ..core import ConfigurationError, phrase, text
+from .owned import PRIVATE_FILE, ForeignFileError, check_owner, make_directory, make_private
 from .secret import Secret, secret_from_environment
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ SERVICE: Final = "chatanywhere_magic"
 """The service name of the entries in the keyring."""
 _DIRECTORY_VARIABLES: Final = ("XDG_CONFIG_HOME", "HOME") if os.name == "posix" else ("APPDATA", "LOCALAPPDATA")
 """Environment variables that can set the directory of the user's settings."""
-_PRIVATE_FILE: Final = 0o600
-_PRIVATE_DIRECTORY: Final = 0o700
 
 
 @dataclass(frozen=True)
@@ -251,9 +249,20 @@ def _notes() -> dict[str, _Note]:
 
 
 def _read_notes(path: Path) -> dict[str, _Note] | None:
-    """Return the file's contents: empty if there is no file, None if it cannot be read."""
+    """Return the file's contents: empty if there is no file, None if it cannot be read.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is another user's.
+    """
     try:
-        mode = path.stat().st_mode
+        check_owner(path)
+    except ForeignFileError as foreign:
+        raise ConfigurationError(phrase("error.key_file_owner", path=foreign)) from None
+    except OSError:
+        return None
+    try:
         keys = json.loads(path.read_text(encoding="utf-8"))["keys"]
         notes = {
             name: _Note(note.get("keyring") is True, Secret(note["key"], str(path)) if "key" in note else None)
@@ -263,9 +272,8 @@ def _read_notes(path: Path) -> dict[str, _Note] | None:
         return {}
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ConfigurationError):
         return None
-    if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
-        with suppress(OSError):  # another user's file, and their responsibility
-            path.chmod(_PRIVATE_FILE)
+    with suppress(OSError):  # it has just been removed
+        make_private(path)
     return notes
 
 
@@ -277,7 +285,8 @@ def _write(notes: dict[str, _Note]) -> None:
         name: {"keyring": note.in_keyring, **({"key": note.key} if note.key else {})} for name, note in notes.items()
     }
     try:
-        path.parent.mkdir(mode=_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+        make_directory(path.parent)
+        check_owner(path)
         # Private from its first byte on, and whole at every moment: another kernel may be reading it.
         with open(new, "w", encoding="utf-8", opener=_open_private) as file:
             json.dump({"version": 1, "keys": keys}, file, indent=1, default=Secret.reveal)
@@ -293,4 +302,4 @@ def _write(notes: dict[str, _Note]) -> None:
 
 
 def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_EXCL, _PRIVATE_FILE)
+    return os.open(path, flags | os.O_EXCL, PRIVATE_FILE)

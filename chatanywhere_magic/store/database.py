@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import stat
 import time
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, Literal
+
+from ..keys import ForeignFileError, check_owner, make_directory, make_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ BUSY_SECONDS: Final = 5.0
 BESIDE: Final = ("-wal", "-shm", "-journal")
 """What SQLite adds to the file's name for those beside it."""
 
-Trouble = Literal["broken", "full", "locked", "newer", "other", "read_only"]
+Trouble = Literal["broken", "foreign", "full", "locked", "newer", "other", "read_only"]
 
 
 class NewerSchemaError(sqlite3.Error):
@@ -35,8 +36,8 @@ def connect(path: Path) -> sqlite3.Connection:
     sqlite3.Error, OSError
         What is wrong then, :func:`diagnose` says.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _restrict(path.parent, 0o700)
+    make_directory(path.parent)
+    check_owner(path)
     while True:
         _wait_for_move(path)
         before = identity(path)
@@ -94,13 +95,7 @@ def _casefold(words: str | None) -> str:
 def _create(path: Path) -> None:
     # Before SQLite does, with these rights: what SQLite puts beside it has the same.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    _restrict(path, 0o600)
-
-
-def _restrict(path: Path, mode: int) -> None:
-    if stat.S_IMODE(path.stat().st_mode) & ~mode:
-        with suppress(OSError):  # somebody else's, who has let us in
-            path.chmod(mode)
+    make_private(path)
 
 
 def _use_log(connection: sqlite3.Connection) -> None:
@@ -303,6 +298,8 @@ def diagnose(error: sqlite3.Error | OSError) -> Trouble:
     """Return what is wrong with the database."""
     if isinstance(error, NewerSchemaError):
         return "newer"
+    if isinstance(error, ForeignFileError):
+        return "foreign"
     if isinstance(error, PermissionError):
         return "read_only"
     words = str(error).lower()

@@ -53,6 +53,7 @@ TRIGRAM: Final = 3
 """Letters from which a word is in the index."""
 
 _WARNINGS: Final = {
+    "foreign": "store.foreign",
     "full": "store.full",
     "locked": "store.locked",
     "newer": "store.newer",
