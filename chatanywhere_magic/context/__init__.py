@@ -1,4 +1,4 @@
-"""What goes with a prompt: names and files, and what of the conversation fits."""
+"""Context: the names and files sent with a prompt, and the part of the conversation that fits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays of numpy, and tensors of torch and jax: shape, type, statistics, some values. None of them is imported."""
+"""Describe arrays of numpy and tensors of torch and jax: shape, type, statistics, some values. Imports none of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def is_array(value: object) -> bool:
 
 
 def blocks(value: Any, characters: int) -> Iterator[str | list[str]]:
-    """Yield what is known of an array, the most important first."""
+    """Yield the parts of an array's description, the most important first."""
     shape = tuple(value.shape)
     size = math.prod(shape)
     words = [f"{library(type(value))}.{type_name(value)}", f"shape {shape}", f"dtype {value.dtype}"]

@@ -1,4 +1,4 @@
-"""Code that is not ours, run for a limited time: the ``repr`` of somebody's object may never return."""
+"""Run third-party code for a limited time: the ``repr`` of an object may never return."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class _GivenUp(BaseException):
 
 
 class Job:
-    """One call in a thread of its own.
+    """One call in its own thread.
 
-    A signal would need the main thread, where a handler of the person's own may be in place; so the work moves and
-    the caller waits. What is given up is told to end: otherwise an endless loop would take a core, and the lock of
-    the interpreter, until the kernel ends.
+    A signal would need the main thread, where the user may have a handler; so the work moves and the caller waits.
+    Work that is given up is interrupted: otherwise an endless loop would take a core, and the interpreter's lock,
+    until the kernel ends.
     """
 
     def __init__(self, function: Callable[[], object]) -> None:
@@ -31,7 +31,7 @@ class Job:
         )
 
     def run(self, seconds: float) -> bool:
-        """Return whether the call came to its end within `seconds`, with or without an :attr:`error`."""
+        """Return whether the call ended within `seconds`, with or without an :attr:`error`."""
         self._thread.start()
         if self._over.wait(seconds):
             return True

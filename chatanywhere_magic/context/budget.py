@@ -1,4 +1,4 @@
-"""What of a conversation fits into a prompt: limits known and learnt, and which turns are left out."""
+"""Fit a conversation into the context: known and learned limits, and the turns to leave out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .request import Request, Who
 
 ANSWER_TOKENS: Final = 1_024
-"""Room that is kept for an answer whose length nobody limited; a quarter of the whole if that is less."""
+"""Room that is kept for a response whose length nobody limited; a quarter of the whole if that is less."""
 CLOSELY: Final = 300_000
 """So many characters of a conversation without a limit are looked at closely, which takes about 30 ms."""
 DOUBT: Final = 1.5
@@ -26,7 +26,7 @@ MARGIN: Final = 1.03
 LOWEST_RATIO: Final = 0.7
 HIGHEST_RATIO: Final = 4.0
 
-# Tokens of prompt and answer together, by how the model's name begins; the longest beginning counts. Makers' figures.
+# Tokens of prompt and response together, by how the model's name begins; the longest beginning counts. Makers' figures.
 _WINDOWS: Final = {
     "chatgpt-4o": 128_000,
     "claude": 200_000,
@@ -73,7 +73,7 @@ _NUMBER: Final = re.compile(r"\d[\d,]{2,}")
 
 @dataclass(frozen=True)
 class Limit:
-    """How many tokens are taken, and whether the answer's are among them."""
+    """How many tokens are taken, and whether the response's are among them."""
 
     tokens: int
     with_answer: bool = True
@@ -89,7 +89,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What is to be sent of the conversation.
+    """The part of the conversation to send.
 
     Parameters
     ----------
@@ -116,12 +116,12 @@ class Prompt:
     summary: str = ""
 
     def with_summary(self, words: str) -> Prompt:
-        """Return the prompt with a summary of what was left out."""
+        """Return the prompt with a summary of the turns left out."""
         return replace(self, messages=with_summary(self.messages, words), summary=words)
 
 
 class Budget:
-    """What is known and was learnt of limits, for one kernel; none of it outlives it."""
+    """Known and learned limits, for one kernel; none of them outlive it."""
 
     def __init__(self) -> None:
         self._learnt: dict[Who, Limit] = {}
@@ -131,7 +131,7 @@ class Budget:
         """Where a prompt was too long though it should have fitted: these are corrected upwards only."""
 
     def limit(self, request: Request, setting: int | None) -> Limit | None:
-        """Return what a prompt of `request` must fit into; None if that is not known.
+        """Return the limit for a prompt of `request`; None if it is unknown.
 
         Parameters
         ----------
@@ -144,14 +144,14 @@ class Budget:
         return learnt or known_limit(request)
 
     def corrected(self, tokens: int, request: Request, *, counted: bool = False) -> int:
-        """Return what the provider will count, from an estimate (or the model's own count)."""
+        """Return the expected count of the provider, from an estimate (or the model's own count)."""
         return round(tokens * self._ratio(request, counted=counted))
 
     def _ratio(self, request: Request, *, counted: bool) -> float:
         return self._ratios.get((request.who, counted), 1.0) if self._ratios else 1.0
 
     def check(self, request: Request, setting: int | None) -> None:
-        """Refuse a question that does not fit by itself, before anything is sent or recorded.
+        """Refuse a prompt that does not fit by itself, before anything is sent or recorded.
 
         Raises
         ------
@@ -174,9 +174,9 @@ class Budget:
         reserved: int = 0,
         part: float = 1.0,
     ) -> Prompt:
-        """Return what is sent of `earlier`, the turns that may be, with the question: the newest that fit.
+        """Return what is sent of `earlier`, the turns that may be, with the prompt: the newest that fit.
 
-        Pinned turns are always sent, and so are system prompt, question and attachments, whether they fit or not:
+        Pinned turns are always sent, and so are system prompt, prompt and attachments, whether they fit or not:
         the provider has the last word.
 
         Parameters
@@ -195,7 +195,7 @@ class Budget:
         return self._chosen(request, earlier, limit, room, await _counts(request, earlier, room))
 
     def outlook(self, request: Request, earlier: Sequence[tuple[int, Turn]], setting: int | None) -> Prompt:
-        """Return about what :meth:`fit` would, at once and by estimates alone."""
+        """Return roughly what :meth:`fit` would, instantly and by estimates alone."""
         limit = self.limit(request, setting)
         if limit is None:
             tokens = request.tokens + _about([turn.current for _, turn in earlier])
@@ -236,7 +236,7 @@ class Budget:
         )
 
     def measured(self, request: Request, prompt: Prompt, usage: Usage) -> None:
-        """Take in what the provider counted for `prompt`."""
+        """Record the provider's count for `prompt`."""
         if not usage.prompt_tokens or prompt.limit is None or prompt.tokens < 10 * START_TOKENS:
             return
         place = request.who, prompt.counted
@@ -246,7 +246,7 @@ class Budget:
         self._ratios[place] = ratio
 
     def learn(self, request: Request, prompt: Prompt, refusal: ContextLengthError) -> Limit:
-        """Take in that `prompt` was too long, and return the limit that was learnt from the refusal."""
+        """Record that `prompt` was too long, and return the limit learned from the refusal."""
         place = request.who, prompt.counted
         tokens = prompt.tokens or START_TOKENS + estimate_messages(prompt.messages)
         words = refusal.server_message or str(refusal)
@@ -266,7 +266,7 @@ class Budget:
 
 
 def known_limit(request: Request) -> Limit | None:
-    """Return what the model or the provider is known to take."""
+    """Return the known limit of the model or the provider."""
     name, model = request.provider.name, _model(request)
     window = request.provider.context_tokens(model) or _PROVIDERS.get(name)
     if window is None:
@@ -277,7 +277,7 @@ def known_limit(request: Request) -> Limit | None:
 
 
 def numbers(words: str) -> tuple[int | None, int | None]:
-    """Return the limit that a refusal names, and how many tokens it says there were."""
+    """Return the limit and the number of tokens that a refusal names."""
     found = [_int(number) for number in _NUMBER.findall(words)]
     match = _LIMIT_LAST.search(words) or _LIMIT_FIRST.search(words)
     if match is None:
@@ -289,7 +289,7 @@ def numbers(words: str) -> tuple[int | None, int | None]:
 def too_long(
     request: Request, tokens: int, limit: Limit, refusal: ContextLengthError | None = None
 ) -> ContextLengthError:
-    """Return the error for a question that does not fit by itself; it names both numbers."""
+    """Return the error for a prompt that does not fit by itself; it names both numbers."""
     return ContextLengthError(
         phrase("error.too_long", tokens=tokens, limit=limit.tokens, model=_model(request) or request.provider.name),
         status=refusal.status if refusal else None,
@@ -313,7 +313,7 @@ def _messages(turns: Sequence[tuple[int, Turn]]) -> Messages:
 def _about(versions: Sequence[Version]) -> int:
     """Return what these are put at, oldest first; of a long conversation the oldest by the rate of the others.
 
-    It tells a person how much there is, between two paints of an answer, and nothing is decided by it.
+    It tells a person how much there is, between two paints of a response, and nothing is decided by it.
     """
     tokens = characters = 0
     for count, version in enumerate(reversed(versions)):

@@ -1,4 +1,4 @@
-"""Functions, classes and modules: signature, docstring, source."""
+"""Describe functions, classes and modules: signature, docstring, source."""
 
 from __future__ import annotations
 

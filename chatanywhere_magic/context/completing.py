@@ -1,4 +1,4 @@
-"""What could be named: the names that complete an ``@``, with what they are."""
+"""Complete ``@names``, with what each name is."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Candidate:
 
 
 def candidates(lookup: Lookup | Mapping[str, Any], prefix: str = "") -> list[Candidate]:
-    """Return what may follow an ``@``, given what is typed behind it so far, such as ``d``, ``df.co`` or ``d["k``.
+    """Return the completions of what is typed after an ``@``, such as ``d``, ``df.co`` or ``d["k``.
 
-    Nothing is run, and nothing is asked of objects of a person's own classes.
+    No code is run, and objects of the user's classes are not accessed.
     """
     lookup = Names(lookup) if isinstance(lookup, Mapping) else lookup
     head, separator, tail = _split(prefix)

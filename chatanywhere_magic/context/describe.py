@@ -1,4 +1,4 @@
-"""A value to the text that a model reads: what it is first, then as much of it as the budget takes."""
+"""Describe a value for a model: first what it is, then as much of it as the budget allows."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _PLAIN: Final = (bool, int, float, complex, type(None), type(...), range, slice)
 
 
 def describe(value: object, budget: int, seconds: float = SECONDS) -> str:
-    """Return what a model should know of `value`.
+    """Describe `value` for a model.
 
     Parameters
     ----------
     value : object
-        Anything. Of its own code at most its ``repr`` is run.
+        Any object. At most its ``repr`` is run.
     budget : int
         Most tokens of the text.
     seconds : float, default 2
-        After which what is known by then has to do.
+        The time limit, after which the description is cut short.
     """
     blocks: list[str | list[str]] = []
 

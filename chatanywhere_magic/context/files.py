@@ -1,4 +1,4 @@
-"""Files that a question carries: texts in whatever encoding, PDF, pictures. Only files that the person named."""
+"""Read files to send with a prompt: texts in any encoding, PDF, pictures. Only files that the user named."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def read_file(path: str, name: str, *, supports_images: bool = False) -> Attachm
     path : str
         Where it is; ``~`` is the home directory, other paths are relative to the working directory.
     name : str
-        What the model knows it by. Where the encoding of a text had to be guessed, it is added.
+        Its name for the model. If the encoding of a text had to be guessed, the encoding is added.
     supports_images : bool, default False
         Whether a picture can be sent.
 
     Raises
     ------
     ConfigurationError
-        If it is missing, no file, too large, or nothing that a model can read.
+        If it is missing, not a regular file, too large, or not something that a model can read.
     """
     try:
         file = Path(path).expanduser()

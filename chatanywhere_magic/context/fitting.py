@@ -1,4 +1,4 @@
-"""Texts made to fit a number of tokens."""
+"""Fit texts into a number of tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands behind a name: variables, attributes and items, looked up without running anybody's code."""
+"""Look up variables, attributes and items without running any code of theirs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Lookup(Protocol):
 
     @property
     def names(self) -> Iterable[str]:
-        """The names of the variables that a person defined, and is offered."""
+        """The names of the user's variables, for completion."""
         ...
 
     def cell(self, number: int) -> Cell | None:
@@ -64,11 +64,11 @@ class Names:
 
 
 class MissingError(LookupError):
-    """There is nothing by that name."""
+    """Nothing has that name."""
 
 
 class RunsCodeError(LookupError):
-    """There may be something, but getting it would run code."""
+    """Looking up the name would run code."""
 
 
 KEYS_SHOWN: Final = 1_000
@@ -209,7 +209,7 @@ def item(value: object, key: str | int) -> Any:
     MissingError
         If there is no such item.
     RunsCodeError
-        If `value` is anything else: its ``[]`` is somebody's code.
+        If `value` is anything else: its ``[]`` would run code.
     """
     if type(value) is dict:
         for other, found in dict.items(value):  # not looked up: comparing with a key of another kind runs its code

@@ -1,4 +1,4 @@
-r"""Where a prompt names something with ``@``, and where an ``@`` is only an ``@``. Text only; nothing is looked up.
+r"""Find the ``@names`` in a prompt, and tell them from a literal ``@``. Text only; nothing is looked up.
 
 ``@`` is text in e-mail addresses, URLs and npm scopes (``@types/node``), in `` `code` `` and fenced code, before a
 definition (a decorator), and behind a backslash.

@@ -1,4 +1,4 @@
-"""Figures and pictures: as a PNG where the model can see it, in words where it cannot."""
+"""Send figures and pictures: as a PNG if the model accepts pictures, else in words."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _written(image: Any, kind: str) -> bytes:
 
 
 def words(value: Any) -> Iterator[str]:
-    """Yield what can be said of a picture: for figures, what they show."""
+    """Describe a picture in words: for figures, what they show."""
     if is_a(value, "PIL.Image", "Image"):
         width, height = value.size
         yield f"picture, {width} × {height} pixels, mode {value.mode}"

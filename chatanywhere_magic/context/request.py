@@ -1,4 +1,4 @@
-"""A request as it was asked for: checked, complete and not yet sent."""
+"""A request: checked, complete and not yet sent."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Who = tuple[str, str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What was asked, checked and complete."""
+    """A checked and complete request."""
 
     prompt: str
     provider: Provider
@@ -48,27 +48,27 @@ class Request:
     revises: tuple[str, int] | None = None
     """The turn that it is to be a version of: its conversation's id, and its index there."""
     schema: Schema | None = None
-    """What the answer must hold."""
+    """What the response must hold."""
     correction: tuple[Message, ...] = ()
-    """The answers that did not hold it, each with what the model is told about that."""
+    """The responses that did not hold it, each with what the model is told about that."""
     notice: str = ""
     """Why it is asked again, for the person; ``""`` where it is asked first."""
     replay: Replay = "off"
     alternatives: tuple[Provider, ...] = ()
-    """Whose earlier answers are taken too, where nobody can be asked here."""
+    """Whose earlier responses are taken too, where nobody can be asked here."""
     unready: ConfigurationError | None = None
-    """Why the provider cannot be asked, where that is needed only if there is no earlier answer."""
+    """Why the provider cannot be asked, where that is needed only if there is no earlier response."""
 
     @property
     def providers(self) -> tuple[Provider, ...]:
-        """Whose earlier answers are taken: the provider's own first."""
+        """Whose earlier responses are taken: the provider's own first."""
         return (self.provider, *self.alternatives)
 
     @cached_property
     def who(self) -> Who:
         """Who is asked. Found out once, for an account's key may lie in a file."""
         account = ""
-        with suppress(ConfigurationError):  # nobody there to ask, as when all answers are replayed
+        with suppress(ConfigurationError):  # nobody there to ask, as when all responses are replayed
             account = self.provider.account()
         return self.provider.name, self.provider.model_for(self.model), account
 
@@ -84,11 +84,11 @@ class Request:
 
     @property
     def content(self) -> Content:
-        """The question with its attachments, as it is sent."""
+        """The prompt with its attachments, as it is sent."""
         return user_content(self.prompt, self.attachments)
 
     def messages(self, earlier: Messages) -> Messages:
-        """Return everything that is sent."""
+        """Return the messages that are sent."""
         told = "\n\n".join(filter(None, [self.system, self.schema.instruction if self.schema else ""]))
         system = [Message(role="system", content=told)] if told else []
         known = earlier if self.provider.supports_message_history else []

@@ -1,6 +1,6 @@
-"""A prompt with ``@names`` to what goes to the model: the prompt, and a description of what each name stands for.
+"""Resolve the ``@names`` of a prompt into attachments.
 
-Names are looked up, never evaluated. Nothing is added that is not named.
+Names are looked up, never evaluated. Nothing is added that the prompt does not name.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 BUDGET: Final = 2_000
-"""Most tokens of what the names of one question add to it, files aside."""
+"""Most tokens of what the names of one prompt add to it, files aside."""
 SPECIAL: Final = ("cell", "error")
 _WEB: Final = frozenset({"url", "http", "https"})
 
 
 @dataclass(frozen=True)
 class Context:
-    """What goes to the model: the prompt, and what was named in it."""
+    """The prompt with its attachments, as sent to the model."""
 
     prompt: str
     attachments: tuple[Attachment, ...] = ()
@@ -208,12 +208,12 @@ def _hint(name: str, names: Iterable[str]) -> str:
 
 
 def value_at(lookup: Lookup, path: str) -> Any:
-    """Return what ``@path`` stands for.
+    """Return the value of ``@path``.
 
     Raises
     ------
     ConfigurationError
-        If that is nothing.
+        If there is none.
     """
     named, end = _Reader(f"@{path}", lookup, supports_images=False).read(0)
     if end != len(path) + 1:

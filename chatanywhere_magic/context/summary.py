@@ -1,4 +1,4 @@
-"""What stands for the turns that have no room in a prompt, where the person wants a summary instead of nothing."""
+"""Summaries of the turns that are left out of a request, if the user wants them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data frames and series of pandas and polars: shape, a line for each column, the first rows.
+"""Describe data frames and series of pandas and polars: shape, a line for each column, the first rows.
 
 A large table is described from rows at even distances, so that the time does not grow with it. Its shape and types are
 exact; what comes from the sample says so.
@@ -38,7 +38,7 @@ def is_tabular(value: object) -> bool:
 
 
 def blocks(value: Any, budget: int) -> Iterator[str | list[str]]:
-    """Yield what is known of a table, the most important first."""
+    """Yield the parts of a table's description, the most important first."""
     if is_a(value, "polars", "LazyFrame"):
         # Its schema and rows may have to be read from somewhere; its plan is there.
         yield "polars.LazyFrame, not collected"

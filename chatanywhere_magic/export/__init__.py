@@ -1,4 +1,4 @@
-"""Conversations in files: the formats, and which one a file is in."""
+"""Export and import conversations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conversations in files: the formats, and which one a file is in."""
+"""The export formats, and how a file's format is determined."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ __all__ = [
 
 
 def to_json(conversation: Conversation) -> str:
-    """Return all that is shown of the conversation, with every version, as the JSON of ``docs/export.md``."""
+    """Return the shown turns of the conversation, with every version, as the JSON of ``docs/export.md``."""
     return codec.dumps(codec.conversation_to_json(shown(conversation)), indent=2) + "\n"
 
 
 def from_json(document: str | bytes) -> Conversation:
-    """Return the conversation of a document that :func:`to_json` made.
+    """Return the conversation in a document written by :func:`to_json`.
 
     Raises
     ------
@@ -61,12 +61,12 @@ FORMATS: Final[dict[str, Callable[[Conversation], str]]] = {
 
 
 def format_of(name: str) -> str:
-    """Return the format that a file's name tells, or that is named.
+    """Return the format that is named, or that a file's name implies.
 
     Raises
     ------
     FormatError
-        If it tells none.
+        If there is none.
     """
     ending = name.rpartition(".")[2].lower()
     if ending not in FORMATS:
@@ -75,12 +75,12 @@ def format_of(name: str) -> str:
 
 
 def export(conversation: Conversation, format: str) -> str:  # noqa: A002 - what it is
-    """Return the conversation in a format of :data:`FORMATS`, or in the one that a file's name tells."""
+    """Return the conversation in a format of :data:`FORMATS`, or in the one that a file's name implies."""
     return FORMATS[format_of(format)](conversation)
 
 
 def read(document: str | bytes, format: str) -> Rebuilt:  # noqa: A002 - as above
-    """Return the conversation of a document in a format, or in the one that its file's name tells.
+    """Return the conversation in a document of a format, or of the one that its file's name implies.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Markdown that neither runs nor fetches anything, in whatever a file with it is opened.
+"""Make Markdown inert, so that no program that opens it runs or fetches anything.
 
 An exported answer is rendered by programs that are not ours. All of them leave code as it is; everywhere else the
 beginnings of HTML and of pictures are taken apart here. Where programs could disagree on what is code, it is taken not
@@ -36,12 +36,12 @@ _IN_FORMULA: Final = 2
 
 
 def inert(markdown: str) -> str:
-    """Return Markdown that looks the same, with the lines ended by LF, in which nothing runs and nothing is fetched."""
+    """Return Markdown that looks the same, with LF line ends, in which nothing runs or is fetched."""
     return "\n".join(line for block in blocks(markdown) for line in block.written)
 
 
 def inert_line(words: str) -> str:
-    """Return words, such as a title, on one line in which nothing runs and nothing is fetched."""
+    """Return words, such as a title, on one line in which nothing runs or is fetched."""
     return "".join(_paragraph_taken_apart([" ".join(words.split())]))
 
 
@@ -71,7 +71,7 @@ class Block:
             return
         yield self.fence + _NO_INFO.sub("", self._info)
         yield from self.lines
-        # One that was left open, since the answer was cut, would take in what follows.
+        # One that was left open, since the response was cut, would take in what follows.
         yield self.end or self.fence
 
 

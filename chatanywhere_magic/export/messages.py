@@ -1,4 +1,4 @@
-"""OpenAI's messages: what a model would be sent of the conversation, as JSON or on one line of it."""
+"""OpenAI's messages: the messages that would be sent to a model, as JSON or JSON Lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PICTURE: Final = re.compile(r"data:(image/[\w.+-]+);base64,([A-Za-z0-9+/]*={0,2
 
 
 def to_messages(conversation: Conversation) -> str:
-    """Return the messages as a JSON array. A system prompt stands where it begins to hold."""
+    """Return the messages as a JSON array, with each system prompt where it starts to apply."""
     return codec.dumps(_messages(conversation), indent=2) + "\n"
 
 
@@ -41,7 +41,7 @@ def _messages(conversation: Conversation) -> Messages:
 
 
 def from_messages(document: str | bytes) -> Conversation:
-    """Return the conversation of a JSON array of messages, or of an object that has one as its ``messages``.
+    """Return the conversation in a JSON array of messages, or in an object's ``messages``.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def from_messages(document: str | bytes) -> Conversation:
 
 
 def from_jsonl(document: str | bytes) -> Conversation:
-    """Return the conversation of lines of JSON: one ``{"messages": […]}``, or a message on each.
+    """Return the conversation in JSON Lines: one ``{"messages": […]}``, or one message per line.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""A conversation as a clean notebook, and back; and rebuilt from the outputs of a notebook in which it was held.
+"""Write a conversation as a clean notebook, read it back, or rebuild it from the outputs of a notebook.
 
-A notebook from somebody else is data: what its metadata says of a turn is checked like everything that is read, and
-what does not pass is left out and counted.
+A notebook is untrusted data: the metadata of each turn is checked like any other document, and whatever does not pass
+is skipped and counted.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NO_KERNEL: Final = {
 
 
 def to_notebook(conversation: Conversation) -> str:
-    """Return the conversation as ``.ipynb``: questions and answers in Markdown cells, Python blocks in code cells."""
+    """Return the conversation as ``.ipynb``: prompts and responses in Markdown cells, Python blocks in code cells."""
     conversation = selected(conversation)
     cells = [_markdown("title", f"# {inert_line(conversation.name)}", {})]
     for index, turn in enumerate(conversation.turns):
@@ -59,7 +59,7 @@ def _cells(index: int, turn: Turn) -> Iterator[Cell]:
 
 
 def _answer(version: Version) -> Iterator[tuple[str, str]]:
-    """Yield kind and source of each cell of the answer."""
+    """Yield kind and source of each cell of the response."""
     lines: list[str] = []
     for block in blocks(version.answer):
         if block.language in _PYTHON and block.end:
@@ -93,7 +93,7 @@ def _code(name: str, source: str, about: dict[str, Any]) -> Cell:
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What a notebook holds of a conversation."""
+    """A conversation rebuilt from a notebook."""
 
     conversation: Conversation
     left_out: int = 0
@@ -121,7 +121,7 @@ def from_notebook(document: str | bytes) -> Rebuilt:
     Raises
     ------
     FormatError
-        If it is no notebook, or none that holds a conversation.
+        If it is not a notebook, or contains no conversation.
     """
     notebook = codec.loads(document)
     cells = notebook.get("cells") if isinstance(notebook, dict) else None
@@ -174,7 +174,7 @@ def _about(holder: Any) -> dict[str, Any]:
 
 
 def _shown(cell: Cell, output: Cell, where: tuple[int, int]) -> Iterator[_Part | None]:
-    """Yield the version that an output shows; nothing if it was asked aside."""
+    """Yield the version that an output shows; nothing if it was asked without history."""
     about = _about(output)
     data = output.get("data")
     plain = _text(data.get("text/plain")) if isinstance(data, dict) else ""
@@ -211,7 +211,7 @@ def _exported(cells: list[Any], index: int, about: dict[str, Any]) -> _Part | No
 
 
 def _written(cells: list[Any], index: int, turn: Any) -> Iterator[tuple[str, str]]:
-    """Yield kind and source of the cells of an exported answer; what others have put between them is theirs."""
+    """Yield kind and source of the cells of an exported response; what others have put between them is theirs."""
     for cell in cells[index + 1 :]:
         about = _about(cell)
         if "version" in about:

@@ -1,4 +1,4 @@
-"""What of a conversation is exported: what is shown of it, without what would tell of this machine."""
+"""The part of a conversation that is exported: the shown turns, without details of this machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def shown(conversation: Conversation) -> Conversation:
-    """Return the conversation without hidden turns, with nothing on its way, for other people's eyes."""
+    """Return the conversation for export: without hidden turns, and with unfinished ones marked as interrupted."""
     turns = (
         replace(turn, versions=tuple(codec.shareable(version) for version in turn.versions))
         for _, turn in conversation.settled().visible
@@ -21,7 +21,7 @@ def shown(conversation: Conversation) -> Conversation:
 
 
 def selected(conversation: Conversation) -> Conversation:
-    """Return what is shown of the conversation, with the selected version of each turn alone."""
+    """Return the conversation for export, with only the selected version of each turn."""
     conversation = shown(conversation)
     turns = (replace(turn, versions=(turn.current,), selected=0) for turn in conversation.turns)
     return replace(conversation, turns=tuple(turns))

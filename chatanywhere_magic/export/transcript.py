@@ -1,7 +1,7 @@
-"""A conversation as Markdown to read, and back.
+"""Write a conversation as readable Markdown, and read it back.
 
 What a page cannot show stands in comments, which are not rendered. A text that had to be taken apart (:mod:`.inert`) is
-there as it was, and is taken from there unless somebody has edited the page.
+there as it was, and is taken from there unless the page was edited.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _comment(mark: str, kind: str, values: dict[str, Any] | None = None) -> str:
 
 
 def from_markdown(document: str | bytes) -> Conversation:
-    """Return the conversation of a page that :func:`to_markdown` made, with what was edited since.
+    """Return the conversation in a page written by :func:`to_markdown`, with later edits.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Code from an answer into a cell: put there for the person to read and run, and never run by itself."""
+"""Code from a response into a cell: put there for the person to read and run, and never run by itself."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def code_for_cell(answer: str, question: str = "") -> str:
 
     Parameters
     ----------
-    question : str, optional
+    prompt : str, optional
         Put above the code as a comment.
     """
     blocks = code_blocks(answer)

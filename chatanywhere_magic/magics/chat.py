@@ -57,7 +57,7 @@ def _variable(name: str) -> str:
 _INTO_NAME: Final = re.compile(r"([^\W\d]\w*)\s*<<(?:\s+|$)")
 """``NAME << `` before a prompt."""
 _BEGINS_WITH_CHAT: Final = re.compile(r"(?:[ \t]*(?:#.*)?\n)*[ \t]*(?:[\w, ]+=[ \t]*)?%%?chat(?:anywhere)?\b(?!_)")
-"""A cell of which nothing can have been shown when its first question is asked."""
+"""A cell of which nothing can have been shown when its first prompt is asked."""
 
 _CHAT: Final = Options(
     "chat",
@@ -158,7 +158,7 @@ class ChatMagics(Magics):
         return self._give(given, prompt, live.reply())
 
     def _give(self, given: Namespace, prompt: str, reply: Reply) -> Reply | None:
-        """Do with an answer what the options say, and return it if it is wanted as a value."""
+        """Do with a response what the options say, and return it if it is wanted as a value."""
         if given.output:
             self._shell.push({given.output: reply})
         if given.code:
@@ -199,7 +199,7 @@ class ChatMagics(Magics):
             for live in lives:
                 live.wait()
             return []
-        from ..render import follow_all  # loaded where there are several answers
+        from ..render import follow_all  # loaded where there are several responses
 
         return follow_all(self._shell, lives, changed, footer=self.session.settings.footer)
 
@@ -239,7 +239,7 @@ class ChatMagics(Magics):
             sys.stdout.write(printable(data["text/plain"]) + "\n")
 
     def _schema(self, given: Namespace) -> Any:
-        """Return what the answer must hold: what a variable of the person's, or a file, says."""
+        """Return what the response must hold: what a variable of the person's, or a file, says."""
         if not given.schema:
             return True if given.json else None
         if given.schema in self._shell.user_ns:
@@ -268,14 +268,14 @@ def show_turn(
     alone: bool = False,
     form: str = "markdown",
 ) -> Painter | None:
-    """Ask what was prepared and show the answer as it comes, and its corrections; return what has shown the last.
+    """Ask what was prepared and show the response as it comes, and its corrections; return what has shown the last.
 
     Parameters
     ----------
     alone : bool
         Whether the cell's output has been empty so far.
     form : str
-        What is left of the answer when it is over.
+        What is left of the response when it is over.
     """
     if quiet:
         session.start(live)
@@ -308,7 +308,7 @@ def show_turn(
 def _history_waiting(shell: InteractiveShell) -> Iterator[None]:
     """Let the thread that saves IPython's history wait for a moment.
 
-    It wakes when a cell begins, and would take the interpreter just when the question is on its way to the engine.
+    It wakes when a cell begins, and would take the interpreter just when the prompt is on its way to the engine.
     """
     lock = getattr(shell.history_manager, "db_input_cache_lock", None) or threading.Lock()
     is_held = lock.acquire(blocking=False)
@@ -320,7 +320,7 @@ def _history_waiting(shell: InteractiveShell) -> Iterator[None]:
 
 
 def _is_good(live: LiveTurn) -> bool:
-    """Whether an answer is whole and holds what it must."""
+    """Whether a response is whole and holds what it must."""
     try:
         live.reply()
     except (ChatError, ChatInterrupted):
@@ -329,9 +329,9 @@ def _is_good(live: LiveTurn) -> bool:
 
 
 def _agreed(question: str) -> bool:
-    """Ask a yes or no question; where nobody can be asked, as under nbclient, it is a no."""
+    """Ask a yes-or-no question; without anyone to ask, as under nbclient, the answer is no."""
     is_main = threading.current_thread() is threading.main_thread()
-    # While a question is asked of a model, an interrupt stops that and raises nothing; here it is a no.
+    # While a prompt is asked of a model, an interrupt stops that and raises nothing; here it is a no.
     before = signal.signal(signal.SIGINT, signal.default_int_handler) if is_main else None
     try:
         return input(question).strip().lower() in {"y", "yes", "д", "да", "是"}

@@ -30,7 +30,7 @@ _MENTION: Final = re.compile(r"""(?:^|[^\w\\@.])(?P<typed>@(?P<name>file:["'][^"
 _FILE: Final = "file:"
 MAX_OFFERED: Final = 200
 QUESTION_LENGTH: Final = 40
-"""Characters of a question beside its turn's number."""
+"""Characters of a prompt beside its turn's number."""
 
 
 class ChatCompleter:

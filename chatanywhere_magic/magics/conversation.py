@@ -105,7 +105,7 @@ class ConversationMagics(Magics):
     @line_magic
     @takes(Options("chat_stop", "about.chat_stop"))
     def chat_stop(self, _given: Namespace) -> None:
-        """Stop every answer that is on its way, such as one asked in a panel. Text that came is kept."""
+        """Stop every response that is on its way, such as one asked in a panel. Text that came is kept."""
         _say(text("notice.stopped", count=self.session.stop()))
 
     @line_magic
@@ -216,7 +216,7 @@ class ConversationMagics(Magics):
     @line_magic
     @takes(_RETRY)
     def chat_retry(self, given: Namespace) -> None:
-        """Ask a turn's question again, in its place."""
+        """Ask a turn's prompt again, in its place."""
         index = _number(given.words[0]) if given.words else None
         with Interrupts() as interrupts:
             live = self.session.turns.retry(index, provider=given.provider, model=given.model or "")

@@ -87,7 +87,7 @@ def without_keys(source: str, login: str = "chat_login") -> tuple[str, str] | No
             if not _ABBREVIATED.search(match["key"]):
                 provider = _PROVIDERS[match["variable"]]
                 keys.add(match["key"])
-                # A question that shows such a line stays a question.
+                # A prompt that shows such a line stays a prompt.
                 lines[row] = line if is_ours else f"{line[: len(line) - len(line.lstrip())]}%{login} {provider}"
         keys.update(_in_our_line(whole) if is_ours else _in_python(line))
         if _LOGIN.match(line) and keys:

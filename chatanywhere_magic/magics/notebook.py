@@ -55,7 +55,7 @@ def take_up(session: ChatSession, notebook: str) -> None:
         return
     if earlier.notebook != notebook:
         session.conversations.claim(earlier.id)
-    # A notebook in which no answer stands may be another one, under a name that became free: that is asked.
+    # A notebook in which no response stands may be another one, under a name that became free: that is asked.
     is_certain = named is None or earlier.id in named
     if session.settings.resume == "always" and is_certain:
         session.conversations.switch(earlier.id)

@@ -157,7 +157,7 @@ class Options:
     def _parsed(self, options: list[str], given: Namespace) -> Namespace:
         if not all(option in self.flags and self.flags[option].type is None for option in options):
             return self._reader.parse_args(options, given)
-        # Mostly there are none, or none with a value; argparse would take longer than all else before the question.
+        # Mostly there are none, or none with a value; argparse would take longer than all else before the prompt.
         for option in self.options:
             default: Any = False if option.type is None else [] if option.repeat else None
             setattr(given, option.name, default)
@@ -286,7 +286,7 @@ class Options:
 
     @cached_property
     def _reader(self) -> argparse.ArgumentParser:
-        """The parser for reading, whatever the language: to make one takes longer than all else before the question."""
+        """The parser for reading, whatever the language: to make one takes longer than all else before the prompt."""
         return self._parser()
 
     def _parser(self) -> argparse.ArgumentParser:

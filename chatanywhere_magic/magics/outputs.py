@@ -35,7 +35,7 @@ def note(live: LiveTurn, painter: Painter | None, form: str = "markdown") -> Non
 def show_anew(session: ChatSession, conversation_id: str, index: int) -> bool:
     """Show the selected version of a turn where the turn was shown in this kernel; tell whether it was.
 
-    Only an answer to the question that stands there, and one that is sent: a failure leaves what is shown. So does a
+    Only a response to the prompt that stands there, and one that is sent: a failure leaves what is shown. So does a
     turn that was hidden meanwhile, or whose conversation is not the open one any more.
     """
     place = _places.get((conversation_id, index))

@@ -118,7 +118,7 @@ def show_found(found: Sequence[Found], rows: Sequence[str]) -> None:
 def _show_full(turns: Sequence[tuple[int, Turn]], left_out: set[int]) -> None:
     from IPython.display import display
 
-    from ..render import as_text_html, to_html  # loaded with the first answer, not with the extension
+    from ..render import as_text_html, to_html  # loaded with the first response, not with the extension
 
     pages, plain = [], []
     for index, turn in turns:

@@ -25,7 +25,7 @@ _CELL: Final = re.compile(r"%%(chat(?:anywhere)?)(?:\s+(.*?))?\s*")
 _LINE: Final = re.compile(rf"(^\s*|=\s*)%(chat(?:anywhere)?(?:_[a-z]+)?|(?:{RUNNERS})(?=\s.*%chat))\s+(?=\S)")
 
 ASKING: Final = frozenset({"chat", "chatanywhere"})
-"""Names of the magic that gives an answer."""
+"""Names of the magic that gives a response."""
 
 
 def _always(_name: str) -> bool:
@@ -60,7 +60,7 @@ class CellAsTyped:
 class LinesAsTyped:
     """Rewrites ``%chat What is a list?`` and ``answer = %chat What is a list?``, wherever they are statements.
 
-    What is assigned is asked for as a value; by itself the magic shows the answer and returns nothing, or the
+    What is assigned is asked for as a value; by itself the magic shows the response and returns nothing, or the
     answer would be shown and kept a second time. ``%time %chat What is a list?`` becomes a plain call of ``%time``,
     which runs the rest as a cell of its own.
 

@@ -54,7 +54,7 @@ class Actions:
     # --- asking and stopping --------------------------------------------------------------------------------------
 
     def send(self, text: str, attachments: tuple[Attachment, ...] = (), *, allow_secrets: bool = False) -> None:
-        """Ask; what the question names with ``@`` goes with it."""
+        """Ask; what the prompt names with ``@`` goes with it."""
         live = self._session.prepare(
             text,
             origin=Origin("panel"),
@@ -84,15 +84,15 @@ class Actions:
     # --- a turn ---------------------------------------------------------------------------------------------------
 
     def source(self, turn: int) -> str:
-        """Return the answer as the model wrote it."""
+        """Return the response as the model wrote it."""
         return self._turn(turn).current.answer
 
     def retry(self, turn: int | None = None, provider: str = "", model: str = "") -> None:
-        """Ask a turn's question again, or the last one's."""
+        """Ask a turn's prompt again, or the last one's."""
         self._session.start(self._session.turns.retry(turn, provider=provider or None, model=model))
 
     def revise(self, turn: int, text: str) -> None:
-        """Ask another question in a turn's place."""
+        """Ask another prompt in a turn's place."""
         self._session.start(self._session.turns.revise(turn, text, namespace=self._session.names))
 
     def select(self, turn: int, version: int) -> None:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_QUESTION: Final = 1_000_000
-"""Characters; more is no question but a file, and those have a limit of their own."""
+"""Characters; more is no prompt but a file, and those have a limit of their own."""
 MAX_FILES: Final = 10
 MAX_BYTES: Final = 5_000_000
-"""Of all files of a question: in base64 they still fit into the 10 MB that Jupyter's server takes in a message."""
+"""Of all files of a prompt: in base64 they still fit into the 10 MB that Jupyter's server takes in a message."""
 MEDIA_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 MAX_TURNS: Final = 50
 """That a page asks for at a time."""
@@ -40,7 +40,7 @@ class Command(NamedTuple):
 
     name: str
     id: str
-    """Under which the page waits for an answer; ``""`` if it does not."""
+    """Under which the page waits for a response; ``""`` if it does not."""
     fields: dict[str, Any]
 
 

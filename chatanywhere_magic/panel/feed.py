@@ -152,10 +152,10 @@ class _Shown:
     version: Version | None = None
     """Whose answer they have, once it has ended."""
     growth: _Growth | None = None
-    """The answer that they see grow."""
+    """The response that they see grow."""
 
     def follow(self, turn: Turn, version: Version, live: LiveTurn | None) -> Change:
-        """Return what is new of the answer."""
+        """Return what is new of the response."""
         growth = self.growth
         same = growth is not None and (growth.live is live or (live is None and growth.live.at == turn.selected))
         self.turn = turn
@@ -175,14 +175,14 @@ class _Shown:
         return {"fresh": True, **whole(version)}
 
     def whole(self) -> Change:
-        """Return everything that pages have been told of the answer."""
+        """Return everything that pages have been told of the response."""
         if self.growth is not None:
             return self.growth.so_far()
         return whole(self.version or self.turn.current)
 
 
 class _Growth:
-    """An answer as it is rendered while it comes."""
+    """A response as it is rendered while it comes."""
 
     def __init__(self, live: LiveTurn) -> None:
         self.live = live
@@ -247,7 +247,7 @@ def _difference(before: str, after: str) -> Change:
 
 
 def whole(version: Version) -> Change:
-    """Return an answer that has ended."""
+    """Return a response that has ended."""
     renderer = IncrementalRenderer()
     renderer.feed(version.answer)
     renderer.finish()
@@ -266,7 +266,7 @@ def grouped(pieces: Iterable[str]) -> list[str]:
 
 
 def head_of(turn: Turn, version: Version, live: LiveTurn | None, *, footer: bool) -> dict[str, Any]:
-    """Return everything about a turn but its answer: the fields of ``Head`` in ``page/protocol.js``."""
+    """Return everything about a turn but its response: the fields of ``Head`` in ``page/protocol.js``."""
     running = version.status in {"queued", "streaming"}
     waiting = ""
     if running and not version.answer:

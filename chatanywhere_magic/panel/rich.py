@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 PAINT_SECONDS: Final = 0.08
-"""Between two messages to the pages, however fast an answer comes."""
+"""Between two messages to the pages, however fast a response comes."""
 SHARE: Final = 4
 """It is the engine that renders: for each second of that it has this many for the streams."""
 FILL_SECONDS: Final = 0.01
@@ -135,7 +135,7 @@ class RichPanel(anywidget.AnyWidget):
     def _schedule(self, *, at_once: bool = False) -> None:
         """Have pages told what has changed: now if they have been left alone for a while, or else when that is over.
 
-        How an answer ended is told at once: somebody has clicked on Stop, or waits to ask on.
+        How a response ended is told at once: somebody has clicked on Stop, or waits to ask on.
         """
         if self._pages and not self._is_closed and (at_once or not self._is_scheduled):
             self._is_scheduled = True

@@ -25,7 +25,7 @@ _QUESTION_STYLE: Final = (
     "background: var(--jp-layout-color2); border-left: 3px solid var(--jp-brand-color1); "
     "padding: 6px 10px; margin-right: 4px; line-height: 1.4"
 )
-_ANSWER_STYLE: Final = "padding: 4px 10px 0 13px"  # begins below the question's text
+_ANSWER_STYLE: Final = "padding: 4px 10px 0 13px"  # begins below the prompt's text
 
 
 class StockPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
@@ -84,7 +84,7 @@ class StockPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
             close_tree(self)
 
     def _on_send(self, _button: object) -> None:
-        self._composer.focus()  # the next question, or another try at this one
+        self._composer.focus()  # the next prompt, or another try at this one
         question = self._composer.value.strip("\n")
         if not question.strip():
             return
@@ -140,12 +140,12 @@ class StockPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
             for box in gone:
                 close_tree(box)
             self._queue_line.value = text("panel.queued", count=len(live) - 1) if len(live) > 1 else ""
-        # A long answer takes long to paint, and it is the engine that paints: most of its time is for the stream.
+        # A long response takes long to paint, and it is the engine that paints: most of its time is for the stream.
         self._pause = max(PAINT_SECONDS, 4 * (time.monotonic() - began))
 
 
 class _TurnBox(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
-    """One turn: the question, the answer, and a line on how it stands."""
+    """One turn: the prompt, the response, and a line on how it stands."""
 
     def __init__(self) -> None:
         block = {"display": "block"}  # or the text would be as wide as its words, not as the panel

@@ -1,4 +1,4 @@
-"""ChatAnywhere: the web endpoint that this project grew from, and the API that people reach it by today."""
+"""ChatAnywhere: the web endpoint that this project grew from, and today's API."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ _WEB_URL: Final = "https://chatanywhere.cn"
 _FALLBACK_VARIABLE: Final = "CHATANYWHERE_FALLBACK_URL"
 _WEB_URL_VARIABLE: Final = "CHATANYWHERE_WEB_URL"
 _MODEL_NUMBER: Final = "61490748"
-"""The service's own number for gpt-3.5-turbo, the one model that it had."""
+"""The service's number for gpt-3.5-turbo, its only model."""
 _ID_CHARACTERS: Final = string.ascii_letters + string.digits
 _ID_LENGTH: Final = 18
 PAGE_CHARACTERS: Final = 16
-"""Characters by which a web page is known for one,"""
+"""Characters needed to recognize a web page,"""
 PAGE_COMMENT_CHARACTERS: Final = 4_096
 """or so many if a comment comes first."""
 _HTML_PAGE: Final = re.compile(
     r"\s*(?:<!--.*?-->\s*|<\?xml[^>]*>\s*)*<(?:!doctype|html|head)\b", re.IGNORECASE | re.DOTALL
 )
-"""What a page of a domain that changed hands begins with. An answer may be HTML too, but is no page."""
+"""How a page of a domain that changed hands begins. A response may be HTML too, but is not a page."""
 
 
 class ChatAnywhere(AsyncGeneratorProvider):
-    """The web endpoint of chatanywhere.cn: no key, no framing, the answer as plain streamed text.
+    """The web endpoint of chatanywhere.cn: no key, no framing, the response as plain streamed text.
 
     The public service stopped answering on 2023-11-22, hence ``working = False``. The protocol is
     complete; ``CHATANYWHERE_WEB_URL``, or ``url`` on the class, points it at a server that speaks it.
@@ -69,9 +69,9 @@ class ChatAnywhere(AsyncGeneratorProvider):
     url : str
         The service's address.
     supports_gpt_35_turbo : bool
-        It answers as ``gpt-3.5-turbo``, whatever model is named.
+        Whether it answers as ``gpt-3.5-turbo``, whatever model is named.
     supports_message_history : bool
-        Earlier messages are understood.
+        Whether earlier messages are understood.
     working : bool
         Whether the public service answers.
 
@@ -99,16 +99,16 @@ class ChatAnywhere(AsyncGeneratorProvider):
         temperature: float = 0.5,
         **kwargs: Any,
     ) -> AsyncResult:
-        """Ask, and yield the answer's text as it arrives.
+        """Yield the response's text as it arrives.
 
         Parameters
         ----------
         **kwargs
-            ``conversation_id`` (str) keeps one id over the questions of a conversation; by default each
-            call begins a new one. ``idle_timeout`` (float, 120) is the silence allowed, in seconds, ``first_timeout``
+            ``conversation_id`` (str) keeps one id for the prompts of a conversation; by default each
+            call starts a new one. ``idle_timeout`` (float, 120) is the silence allowed, in seconds, ``first_timeout``
             (float) and ``connect_timeout`` (float, 15) limit the wait for the first text and for a connection.
-            ``max_retries`` (int, 2) is the number of further tries after a failure that may pass, as long as
-            the answer has not begun. Others are ignored: the protocol has no place for them.
+            ``max_retries`` (int, 2) is the number of retries after a temporary failure, as long as
+            the response has not started. Others are ignored: the protocol has no place for them.
 
         Yields
         ------
@@ -118,7 +118,7 @@ class ChatAnywhere(AsyncGeneratorProvider):
         Raises
         ------
         ChatError
-            In one of its kinds; ``IncompleteError`` if the connection is cut.
+            Of some kind; ``IncompleteError`` if the connection is dropped.
         """
         deltas = cls.create_delta_generator(
             model, messages, proxy=proxy, timeout=timeout, temperature=temperature, **kwargs
@@ -145,7 +145,7 @@ class ChatAnywhere(AsyncGeneratorProvider):
         conversation_id: str = "",
         **kwargs: Any,  # noqa: ARG003 - the protocol has no place for more
     ) -> DeltaGenerator:
-        """Ask, and yield the answer as typed deltas; parameters and errors are those of its text.
+        """Yield the response as typed deltas; see :meth:`create_async_generator` for parameters and errors.
 
         Yields
         ------
@@ -180,7 +180,7 @@ class ChatAnywhere(AsyncGeneratorProvider):
 async def _stream_text(
     base_url: str, body: dict[str, Any], *, proxy: str | None, limits: Limits, ca_bundle: str
 ) -> DeltaGenerator:
-    """POST a question and yield its answer; the end of the body is the end of the answer."""
+    """POST a prompt and yield the response; the end of the body is the end of the response."""
     decode = codecs.getincrementaldecoder("utf-8-sig")("replace").decode
     host = host_of(base_url)
     request = post_stream(
@@ -191,7 +191,7 @@ async def _stream_text(
         limits=limits,
         ca_bundle=ca_bundle,
     )
-    is_answer: bool | None = None  # while it is not clear, what comes is held
+    is_answer: bool | None = None  # held until it is clear
     held: list[str] = []
     try:
         async with request as stream, aclosing(_decoded(stream, decode)) as pieces:
@@ -219,7 +219,7 @@ async def _stream_text(
 
 
 async def _decoded(stream: Stream, decode: Callable[[bytes], str]) -> AsyncGenerator[str, None]:
-    """Yield the body's text, never empty, as long as it is no more than an answer has."""
+    """Yield the body's text in non-empty pieces, up to the longest allowed response."""
     async with aclosing(stream.chunks()) as chunks:
         async for chunk in chunks:
             if words := decode(chunk):
@@ -228,9 +228,9 @@ async def _decoded(stream: Stream, decode: Callable[[bytes], str]) -> AsyncGener
 
 
 def _is_answer(beginning: str, content_type: str) -> bool | None:
-    """Tell an answer by its beginning; None if more is needed, False if only its end can tell.
+    """Whether the body begins like a response; None if more is needed, False if only its end can tell.
 
-    It may be a web page, or an error that a status should have told.
+    It may be a web page, or an error sent without an error status.
     """
     start = beginning.lstrip()
     if content_type == "text/html":
@@ -286,7 +286,7 @@ def _browser_headers(base_url: str) -> dict[str, str]:
 
 
 class ChatAnywhereAPI(OpenAI):
-    """The ChatAnywhere API: many makers' models behind one key, in OpenAI's protocol.
+    """The ChatAnywhere API: models of many makers behind one key, in OpenAI's protocol.
 
     The key comes from ``CHATANYWHERE_API_KEY``. ``CHATANYWHERE_BASE_URL`` chooses the host:
     ``https://api.chatanywhere.tech/v1`` (the default; faster inside China) or
@@ -303,20 +303,20 @@ class ChatAnywhereAPI(OpenAI):
 
     @classmethod
     def _fallback(cls) -> tuple[str, ...]:
-        """Return the other host, if the person said with ``CHATANYWHERE_FALLBACK_URL`` that the key is for it too."""
+        """Return the other host, if ``CHATANYWHERE_FALLBACK_URL`` allows the key to be sent there too."""
         own = os.environ.get(_FALLBACK_VARIABLE, "").strip()
         return (check_url(own, _FALLBACK_VARIABLE),) if own else ()
 
     @classmethod
     async def balance(cls, *, proxy: str | None = None, ca_bundle: str = "") -> tuple[float | None, float | None]:
-        """Return what the key's account holds and what of it is used, in the service's own unit.
+        """Return the total and the used balance of the key's account, in the service's unit.
 
-        Either is None where the service does not say.
+        Either is None if the service does not report it.
 
         Raises
         ------
         ChatError
-            If the service cannot be asked, or refuses.
+            If the service cannot be reached, or refuses.
         """
         base_url = cls.base_url()
         # This one endpoint takes the key without "Bearer".

@@ -83,7 +83,7 @@ class AsyncGeneratorProvider:
         Raises
         ------
         ChatError
-            In one of its kinds. If it comes after the first chunk, the answer is not complete.
+            In one of its kinds. If it comes after the first chunk, the response is not complete.
         """
         if cls.create_delta_generator.__func__ is AsyncGeneratorProvider.create_delta_generator.__func__:  # type: ignore[attr-defined]  # mypy does not know that a bound classmethod has __func__
             msg = f"{cls.__name__} implements neither create_async_generator nor create_delta_generator"
@@ -113,10 +113,10 @@ class AsyncGeneratorProvider:
         temperature: float = 0.5,
         **kwargs: Any,
     ) -> DeltaGenerator:
-        """Ask `model` and yield typed deltas; the last one of a complete answer is a ``Finish``.
+        """Ask `model` and yield typed deltas; the last one of a complete response is a ``Finish``.
 
         Parameters and errors are those of :meth:`create_async_generator`. This default wraps it: a
-        generator that ends without an error has said that the answer is whole.
+        generator that ends without an error has said that the response is whole.
 
         Yields
         ------
@@ -137,7 +137,7 @@ class AsyncGeneratorProvider:
 
     @classmethod
     def context_tokens(cls, model: str) -> int | None:  # noqa: ARG003 - the contract
-        """Return how many tokens prompt and answer may have together, if the provider itself knows."""
+        """Return how many tokens prompt and response may have together, if the provider itself knows."""
         return None
 
     @classmethod

@@ -337,7 +337,7 @@ def _start(path: Path) -> _Server:
 
 
 def _exchange(process: subprocess.Popen[str], line: str) -> str:
-    """Write `line` to the process and return its answer; ``""`` if it ended instead."""
+    """Write `line` to the process and return its reply; ``""`` if it ended instead."""
     if process.stdin is None or process.stdout is None:
         msg = "the process has no pipes"
         raise RuntimeError(msg)

@@ -1,4 +1,4 @@
-"""One streamed answer: a request is posted, and what comes back becomes deltas, whatever framing the server chose."""
+"""Post a request and turn the response into deltas, whatever framing the server chose."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def request_body(model: str, messages: Messages, temperature: float, extra: dict
 
 
 def _as_sent(message: Message) -> dict[str, Any]:
-    """Return `message` as it is sent; one of the model's own that only calls tools has no content."""
+    """Return `message` as it is sent; an assistant message with only tool calls has no content."""
     content = message.get("content")
     return {**message} if content is None else {**message, "content": encodable_content(content)}
 
@@ -71,8 +71,8 @@ async def stream_completion(
 ) -> DeltaGenerator:
     """POST a chat completion and yield its deltas.
 
-    The answer is whole once the server gave a finish reason. Usage may follow it. ``[DONE]`` alone, or
-    the end of the body alone, is no finish.
+    The response is complete once the server sent a finish reason. Usage may follow it. ``[DONE]`` alone, or
+    the end of the body alone, does not complete it.
 
     Yields
     ------
@@ -81,7 +81,7 @@ async def stream_completion(
     Raises
     ------
     ChatError
-        A refusal, a network failure, an error inside the stream, an answer that is cut short or empty.
+        A refusal, a network failure, an error inside the stream, or a response that is incomplete or empty.
     """
     host = host_of(url)
     budget = AnswerBudget(host)
@@ -111,7 +111,7 @@ async def stream_completion(
     except ChatError as error:
         for delta in reader.flush():
             yield delta
-        # After the finish reason nothing of the answer can be missing, at most the usage.
+        # After the finish reason, only the usage can still be missing.
         if not (reader.finished and isinstance(error, IncompleteError | ConnectionFailedError)):
             raise
     for delta in reader.finish():
@@ -143,7 +143,7 @@ async def _read_events(
         if reader.done:
             return
         stream.budget.check_event(decoder.waiting)
-    # What the end of the body cuts through is no event; that the answer is incomplete is said by `finish`.
+    # What the end of the body cuts off is not an event; `finish` reports an incomplete response.
     with suppress(ProtocolError):
         for event in decoder.feed(b"", final=True):
             for delta in reader.read(event):
@@ -154,10 +154,10 @@ async def _read_events(
 
 
 def _joined(deltas: Iterator[Delta], *, begun: bool) -> Iterator[Delta]:
-    """Yield `deltas`, all that one read brought, with neighbouring pieces of text as one.
+    """Yield the `deltas` of one read with neighbouring pieces of text joined.
 
-    A server that is fast sends hundreds together, and each by itself would cost more on its way than to be read. But
-    if nothing has come before, as `begun` tells, the first words wait for nothing. Of usage, names and notices, which
+    A fast server sends hundreds at once, and passing each on would cost more than reading it. Unless the response has
+    `begun`, the first text is not held up. Of usage, names and notices, which
     some servers write into every event, the last of each kind counts.
     """
     kind: type[Text | Reasoning] = Text
@@ -179,7 +179,7 @@ def _joined(deltas: Iterator[Delta], *, begun: bool) -> Iterator[Delta]:
             kind = type(delta)
             words.append(delta.text)
     except ChatError as caught:
-        failure = caught  # what came before it is shown first
+        failure = caught  # what came before is shown first
     if words:
         yield kind("".join(words))
     for delta in latest.values():
@@ -191,7 +191,7 @@ def _joined(deltas: Iterator[Delta], *, begun: bool) -> Iterator[Delta]:
 async def _read_objects(
     beginning: bytes, chunks: AsyncGenerator[bytes, None], reader: CompletionReader, stream: Stream
 ) -> DeltaGenerator:
-    """Read a whole completion where no stream was to be had, or chunks in a row without the framing of events."""
+    """Read a whole completion from a server that does not stream, or chunks in a row without event framing."""
     pieces = bytearray(beginning)
     async for chunk in chunks:
         pieces += chunk
@@ -213,9 +213,9 @@ async def _read_objects(
 
 
 async def _beginning(chunks: AsyncGenerator[bytes, None], content_type: str) -> bytes:
-    """Return the body's beginning, long enough to tell what it is, without blank lines before it."""
+    """Return enough of the body's beginning to recognize its form, without leading blank lines."""
     beginning = b""
-    # A type that is a page's is not believed alone: the first field's name tells.
+    # The content type of a page is not trusted alone: the first field's name decides.
     enough = len(b"event") if content_type == "text/html" else 1
     async for chunk in chunks:
         beginning = (beginning + chunk).lstrip(b"\r\n")
@@ -231,12 +231,12 @@ def _after_mark(beginning: bytes) -> bytes:
 
 
 def _form(beginning: bytes, content_type: str) -> Literal["page", "object", "events"]:
-    """Tell what a body is by what it begins with: servers label any of the three with the type of another."""
+    """Determine a body's form by its beginning: servers label any of the three with the type of another."""
     start = _after_mark(beginning)
     if start[:1] in {b"{", b"["}:
         return "object"
     if start[:1] == b"<" or (content_type == "text/html" and not start.startswith((b"data", b"event", b"id", b":"))):
-        return "page"  # a front page or a log-in page, with a status that says all is well
+        return "page"  # a front page or a login page, sent with a success status
     return "events"
 
 

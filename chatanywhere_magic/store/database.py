@@ -1,6 +1,6 @@
 """The store's file: opened for its owner alone, its schema brought up to date, and what can be wrong with it.
 
-Imported with the first question, since it loads sqlite3.
+Imported with the first prompt, since it loads sqlite3.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         _use_log(connection)
-        # A question is on the disk before it is sent, not only with the operating system.
+        # A prompt is on the disk before it is sent, not only with the operating system.
         connection.execute("PRAGMA synchronous = FULL")
         # What is deleted is overwritten, and not left for whoever reads the file byte by byte.
         connection.execute("PRAGMA secure_delete = ON")

@@ -112,7 +112,7 @@ class Rows:
         select = "SELECT id FROM versions WHERE conversation = ? AND turn = ? AND number = ?"
         (row,) = self._execute(select, place).fetchone()
         if _grows(old, new):
-            # Of a long answer only what has come since the last time.
+            # Of a long response only what has come since the last time.
             piece = encodable(new.answer[len(old.answer) :]), encodable(new.reasoning[len(old.reasoning) :])
             if any(piece):
                 self._execute("INSERT INTO pieces VALUES (NULL, ?, ?, ?)", (row, *piece))

@@ -61,13 +61,13 @@ def _copy_version(source: sqlite3.Connection, target: sqlite3.Connection, old: i
         " VALUES (?, ?, ?, ?, ?, ?, '', '', '{}')"
     )
     new = target.execute(insert, values).lastrowid
-    # One by one: a long answer stands on pages of its own, and the question before it can often still be read.
+    # One by one: a long response stands on pages of its own, and the prompt before it can often still be read.
     for column in ("answer", "reasoning", "fields"):
         found = _readable(source, f"SELECT {column} FROM versions WHERE id = {old:d}", "id")
         if found:
             target.execute(f"UPDATE versions SET {column} = ? WHERE id = ?", (*found[0], new))
         else:
-            # What is not whole is not passed off as a good answer, nor replayed as one.
+            # What is not whole is not passed off as a good response, nor replayed as one.
             target.execute("UPDATE versions SET status = 'interrupted', fingerprint = '' WHERE id = ?", (new,))
     for table, columns, order in (("pieces", "answer, reasoning", "id"), ("attachments", "content", "version")):
         select = f"SELECT {columns} FROM {table} WHERE version = {old:d}"

@@ -1,6 +1,6 @@
 """Conversations on the disk: written while they happen, found again, and never in the way of the chat.
 
-Imported with the first question, since it loads sqlite3.
+Imported with the first prompt, since it loads sqlite3.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class Store:
     def save(self, conversation_id: str, conversation: Conversation, notebook: str = "") -> bool:
         """Write what has changed since the last time, and tell whether it is in the file now.
 
-        Of an answer that grows only the new text is written. If another kernel has changed the conversation since it
+        Of a response that grows only the new text is written. If another kernel has changed the conversation since it
         was loaded here, that one stays as it is, and this one becomes a conversation of its own.
 
         Parameters
@@ -296,7 +296,7 @@ class Store:
         Parameters
         ----------
         search : str, optional
-            Words of which each stands in the title, a question or an answer.
+            Words of which each stands in the title, a prompt or a response.
         limit : int, default 50
             Most of them.
         notebook : str, optional

@@ -1,4 +1,4 @@
-"""What a model may be asked for beside text: the form that its answer must have."""
+"""What a model can be asked for besides text: a response in a given form."""
 
 from __future__ import annotations
 

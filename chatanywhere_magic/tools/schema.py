@@ -1,4 +1,4 @@
-"""The form that an answer is to have: a pydantic model, a dataclass, a TypedDict or a JSON schema, and back to values.
+"""Schemas: the form of a response as a pydantic model, dataclass, TypedDict or JSON Schema, and back to values.
 
 A provider that has structured output is given the JSON schema; every model is told of it in words; and whatever
 comes is checked here.
@@ -17,7 +17,7 @@ from typing import Any, Final, get_origin
 from ..core import AnswerFormatError, ConfigurationError, find_json, phrase
 
 MAX_PROBLEMS: Final = 5
-"""At most so many things that are wrong with an answer are listed, to the person and to the model."""
+"""At most so many things that are wrong with a response are listed, to the person and to the model."""
 MAX_SHOWN: Final = 60
 MAX_PROBLEM: Final = 300
 """Characters of a value in a message, and of a message."""
@@ -26,7 +26,7 @@ _WITH_SCHEMA: Final = "It must be valid against this JSON schema:"
 
 
 class Schema:
-    """What an answer must hold.
+    """The form that a response must have.
 
     Parameters
     ----------
@@ -65,14 +65,14 @@ class Schema:
 
     @property
     def instruction(self) -> str:
-        """What a model is told of it."""
+        """The instruction that describes the form to a model."""
         if self.json is None:
             return _JSON_ONLY
         return f"{_JSON_ONLY} {_WITH_SCHEMA}\n{json.dumps(self.json, ensure_ascii=False)}"
 
     @property
     def response_format(self) -> dict[str, Any]:
-        """What a provider with structured output is sent (OpenAI's ``response_format``)."""
+        """The ``response_format``, in OpenAI's form, for providers with structured output."""
         if self.json is None:
             return {"type": "json_object"}
         # The protocol allows these characters, and 64 of them.
@@ -102,7 +102,7 @@ class Schema:
         raise error
 
     def objection(self, error: AnswerFormatError) -> str:
-        """Return what a model is told whose answer could not be read."""
+        """Return the message that asks a model to correct a response that could not be read."""
         return f"That is not what was asked for: {error.problems}. Answer again. {self.instruction}"
 
 
@@ -128,7 +128,7 @@ def _validator(schema: dict[str, Any], name: str) -> Callable[[Any], list[str]]:
     except jsonschema.SchemaError as caught:
         raise ConfigurationError(phrase("error.schema_invalid", name=name, reason=caught.message)) from None
     formats = jsonschema.FormatChecker(formats=())
-    # To pydantic a date may also be a number of seconds, even as a string: it would make 1970 of the answer "1815".
+    # To pydantic a date may also be a number of seconds, even as a string: it would make 1970 of the response "1815".
     formats.checks("date")(_may_be_a_date)
     formats.checks("date-time")(_may_be_a_date)
     # An empty registry, or a reference to an address would be fetched.

@@ -1,4 +1,4 @@
-"""Types to JSON schemas and values back, through pydantic. Imported with the first type: pydantic takes a while."""
+"""Convert types to JSON Schemas and values back, with pydantic. Imported with the first type: pydantic loads slowly."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Wire formats: messages to a request's body, and what the server sends to deltas. No I/O."""
+"""Wire formats: encode messages into a request's body, and decode the response into deltas. No I/O."""

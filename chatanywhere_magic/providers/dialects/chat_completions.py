@@ -1,4 +1,4 @@
-"""Chunks of a chat completion to deltas, without I/O: the dialects of OpenAI's protocol as real servers write them."""
+"""Decode chunks of a chat completion into deltas, without I/O, in the variants that real servers write."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 _decode: Final = json.JSONDecoder().raw_decode
 _DONE: Final = "[DONE]"
 _LONGEST_DONE: Final = 20
-"""Characters of it with quotes around it, and some more: an answer's chunks need not be looked at for it."""
+"""Characters of it with quotes around it, and some more: a response's chunks need not be looked at for it."""
 MAX_NAME_CHARACTERS: Final = 200
 MAX_COUNT: Final = 10**12
-"""More tokens than any answer has. What is more is no count, and neither a database nor JSON may hold it."""
+"""More tokens than any response has. What is more is no count, and neither a database nor JSON may hold it."""
 MAX_REFUSAL_CHARACTERS: Final = 100_000
 """Of a refusal so much is kept, of which its first words are shown."""
 _FIRST: Final = (0, None, "0")
-"""The first choice's index, as servers write it. One answer was asked for, and never a mixture is shown."""
+"""The first choice's index, as servers write it. One response was asked for, and never a mixture is shown."""
 _WITHHELD: Final = frozenset({"content_filter", "safety", "recitation", "prohibited_content", "blocklist", "sensitive"})
 _FAILED: Final = frozenset(
     {
@@ -72,14 +72,14 @@ _PART_KINDS: Final = {
 
 
 class CompletionReader:
-    """Event data in, deltas out; remembers whether the answer was said to be finished.
+    """Event data in, deltas out; remembers whether the response was said to be finished.
 
     Parameters
     ----------
     takes_calls : bool, default False
-        Whether tools were offered, so that an answer may be nothing but calls of them.
+        Whether tools were offered, so that a response may be nothing but calls of them.
     budget : AnswerBudget, optional
-        What the answer may cost; by default one of its own.
+        What the response may cost; by default one of its own.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class CompletionReader:
             deltas.append(usage)
 
     def _read_choices(self, choices: object, data: str, deltas: list[Delta]) -> None:
-        """Read what belongs to the one answer. What has no known form may belong to it, so it is not passed over."""
+        """Read what belongs to the one response. What has no known form may belong to it, so it is not passed over."""
         if not isinstance(choices, list):
             raise self.protocol_error("choices: […]", data)
         self._budget.check_pieces(len(choices))
@@ -262,7 +262,7 @@ class CompletionReader:
             yield Text(words)
 
     def finish(self) -> Iterator[Delta]:
-        """Yield what remains and the finish, or raise if the answer that was read is not a good one."""
+        """Yield what remains and the finish, or raise if the response that was read is not a good one."""
         yield from self.flush()
         for call in self._tool_calls if self.finished else ():  # else the last of them may be half a call
             yield ToolCall(*map(self._redacted, (call.id, call.name, "".join(call.arguments))))
@@ -272,7 +272,7 @@ class CompletionReader:
         yield Finish("tool_calls" if only_calls else self._shown(self._finish_reason, MAX_CODE_WORDS))
 
     def _failure(self) -> ChatError | None:  # noqa: PLR0911 - a list of cases
-        """Return what is wrong with the answer that was read to its end; None if it is a good one."""
+        """Return what is wrong with the response that was read to its end; None if it is a good one."""
         host = self.host
         reason = self._finish_reason.lower()
         if not self.finished and not self.has_answer and self._odd is not None:

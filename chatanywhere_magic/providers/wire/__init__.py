@@ -1,1 +1,1 @@
-"""HTTP as providers need it: one streaming POST with a watchdog, retries, limits, and errors in our words."""
+"""HTTP for providers: a streaming POST with a watchdog, retries, limits, and our own errors."""

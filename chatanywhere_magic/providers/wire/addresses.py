@@ -1,4 +1,4 @@
-"""Addresses: what is one, what of it may be shown, where a key may go unencrypted, and the way through a proxy."""
+"""Addresses: check and display them, and decide where a key may go unencrypted and which proxy to use."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from urllib.request import getproxies, proxy_bypass
 from ...core import ConfigurationError, phrase
 
 PLAIN_HTTP_VARIABLE: Final = "CHATANYWHERE_PLAIN_HTTP"
-"""Names the hosts, as ``host`` or ``host:port`` with commas between, to which a key may go unencrypted."""
+"""The variable with the hosts, as comma-separated ``host`` or ``host:port``, to which a key may go unencrypted."""
 # Where parsers disagree on what the host is, or what is none of an address of a server.
 _FORBIDDEN: Final = re.compile(r"[\s\\#<>\"{}|^`]")
 
 
 @lru_cache
 def check_url(url: str, source: str, key: str = "error.url") -> str:
-    """Return `url` without a trailing slash, or raise ``ConfigurationError`` if it is no http(s) URL."""
+    """Return `url` without a trailing slash, or raise ``ConfigurationError`` if it is not an http(s) URL."""
     url = url.strip()
     try:
         parts = urlsplit(url)
@@ -43,24 +43,24 @@ def endpoint(base_url: str, path: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """Return `url` with what stands before its host as ``***``, fit to be shown."""
+    """Return `url` with the user and password replaced by ``***``."""
     return re.sub(r"//[^/]*@", "//***@", url)
 
 
 @lru_cache
 def host_of(url: str) -> str:
-    """Return host and port of `url`, without the user and password that may stand before them."""
+    """Return the host and port of `url`, without any user and password."""
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def has_password(url: str) -> bool:
-    """Whether a user, and perhaps a password, stands before the host of `url`."""
+    """Whether `url` contains a user name, perhaps with a password."""
     return "@" in urlsplit(url).netloc
 
 
 @lru_cache
 def is_loopback(url: str) -> bool:
-    """Whether what is sent to `url` stays on this machine."""
+    """Whether `url` is an address of this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback
@@ -69,7 +69,7 @@ def is_loopback(url: str) -> bool:
 
 
 def may_carry_key(url: str) -> bool:
-    """Whether a key may be sent to `url`: encrypted, within this machine, or where the person said so."""
+    """Whether a key may be sent to `url`: encrypted, within this machine, or to a host the user allowed."""
     if urlsplit(url).scheme == "https" or is_loopback(url):
         return True
     allowed = {name.strip().lower() for name in os.environ.get(PLAIN_HTTP_VARIABLE, "").split(",")}
@@ -82,7 +82,7 @@ def proxy_for(url: str) -> str | None:
     aiohttp's own ``trust_env`` also reads ``.netrc``, which clashes with the key's header.
     """
     parts = urlsplit(url)
-    # No proxy has a way to this machine, and none should see a key that goes there unencrypted.
+    # No proxy can reach this machine, and none should see a key that is sent unencrypted.
     if not parts.hostname or is_loopback(url):
         return None
     proxies = getproxies()
@@ -90,7 +90,7 @@ def proxy_for(url: str) -> str | None:
         return None
     if own := proxies.get(parts.scheme):
         return own
-    # Often a SOCKS proxy stands there, for programs that can use one, beside those for http and https.
+    # This variable often has a SOCKS proxy, for programs that can use one, beside those for http and https.
     every = proxies.get("all", "")
     return every if every.startswith(("http:", "https:")) else None
 
@@ -110,12 +110,12 @@ def _is_bypassed(parts: SplitResult, no_proxy: str) -> bool:
 
 
 def check_proxy(proxy: str | None) -> str | None:
-    """Return `proxy` as a URL; it is often written without a scheme.
+    """Return `proxy` as a URL, adding the scheme if it is missing.
 
     Raises
     ------
     ConfigurationError
-        If it is none of an HTTP proxy.
+        If it is not the URL of an HTTP proxy.
     """
     if not proxy:
         return None

@@ -1,4 +1,4 @@
-"""Connections: used again from one question to the next, dropped when they have gone stale, and whom they trust."""
+"""Connections: reused between requests, dropped when stale, and the certificates they trust."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ KEEP_SECONDS: Final = 60.0
 
 @dataclass
 class Exchange:
-    """What is known of one request and its answer; goes with the request as its ``trace_request_ctx``."""
+    """The state of one request and its response, passed as its ``trace_request_ctx``."""
 
     is_on_kept: bool = False
     """Whether it got a connection that was used before."""
     has_answer: bool = False
-    """Whether the headers of an answer came."""
+    """Whether the headers of a response came."""
     request_id: str | None = None
     """The server's own id of it."""
 
 
 class Client:
-    """An aiohttp session, and who is using it."""
+    """An aiohttp session and its number of users."""
 
     def __init__(self, connector: aiohttp.BaseConnector | None = None) -> None:
         tracing = aiohttp.TraceConfig()
         tracing.on_connection_reuseconn.append(_note_kept)
         self.session = aiohttp.ClientSession(
             connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),  # cookies of one question have no place in the next
+            cookie_jar=aiohttp.DummyCookieJar(),  # cookies of one prompt have no place in the next
             auto_decompress=False,
             trace_configs=[tracing],
         )
@@ -55,14 +55,14 @@ class Client:
         self._used_at = time.time()
 
     def is_stale(self) -> bool:
-        """Whether nobody has used it for so long that its connections are gone.
+        """Whether it has been unused for so long that its connections are gone.
 
         By the wall clock: a machine that slept counts no time otherwise, while the servers hung up.
         """
         return self.is_retired or (not self._users and abs(time.time() - self._used_at) > KEEP_SECONDS)
 
     async def retire(self) -> None:
-        """Let nobody else use it; it closes when the last one has done."""
+        """Stop further use; it closes when its last user is done."""
         self.is_retired = True
         if not self._users:
             await asyncio.sleep(0)  # what was aborted a moment ago is closed in the loop's next round
@@ -87,7 +87,7 @@ async def _note_kept(_session: object, context: Any, _params: object) -> None:
 async def open_client(socket_path: str | None) -> AsyncGenerator[Client, None]:
     """Open a client; on a loop that tells when it closes, such as the engine's, one for all requests.
 
-    So connections are used again from one question to the next.
+    So connections are used again from one prompt to the next.
     """
     loop = asyncio.get_running_loop()
     closers = getattr(loop, "at_close", None)
@@ -103,7 +103,7 @@ async def open_client(socket_path: str | None) -> AsyncGenerator[Client, None]:
     if before is None:
         closers.append(lambda: _close(loop))
     if before is None or before.is_stale():
-        # Put in its place before the old one is waited for, or two questions at once would make two.
+        # Put in its place before the old one is waited for, or two prompts at once would make two.
         _kept[loop] = Client(aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_SECONDS))
         if before is not None:
             await before.retire()
@@ -119,7 +119,7 @@ _kept: WeakKeyDictionary[asyncio.AbstractEventLoop, Client] = WeakKeyDictionary(
 
 
 def trusted(ca_bundle: str) -> ssl.SSLContext:
-    """Return whom to trust: the certificates in the file `ca_bundle`, else those that the environment names.
+    """Return the certificates to trust: those in the file `ca_bundle`, else those that the environment names.
 
     aiohttp reads the environment (``SSL_CERT_FILE``, ``SSL_CERT_DIR``) once, when it is imported; here it may be set
     later, in a cell.

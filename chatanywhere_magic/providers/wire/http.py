@@ -1,4 +1,4 @@
-"""One streaming POST over aiohttp, with a watchdog over everything that it waits for."""
+"""A streaming POST over aiohttp, with a watchdog over everything it waits for."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ GATHER_SECONDS: Final = 0.098
 """Of what is written word by word so much is read at a time: ten times a second, as often as it is painted."""
 TRICKLE_BYTES: Final = 2048
 TRICKLE_AFTER_SECONDS: Final = 0.2
-"""An answer that still comes in chunks as small as this after so long is written word by word."""
+"""A response that still comes in chunks as small as this after so long is written word by word."""
 DRAIN_SECONDS: Final = 0.1
-"""How long the end of a body is waited for after the end of its answer, so that its connection can be used again."""
+"""How long the end of a body is waited for after the end of its response, so that its connection can be used again."""
 MAX_ERROR_BYTES: Final = 65_536
 ERROR_SECONDS: Final = 5.0
 """For a refusal's words: the status is known, and nobody should wait long for what it adds."""
@@ -79,12 +79,12 @@ class Stream:
         self._timer = self._loop.call_later(self._next_look(0.0), self._watch)
 
     def close(self) -> None:
-        """End the watch over the reads, and give the connection back as it was."""
+        """Stop watching the reads, and release the connection."""
         self._timer.cancel()
         self._end_gathering()
 
     def note(self, *, begun: bool = True, finished: bool = False) -> None:
-        """Take note of how far the answer is: once its first word has come, only silence and the whole are limited.
+        """Take note of how far the response is: once its first word has come, only silence and the whole are limited.
 
         Once it is finished, little time is left for what may follow.
         """
@@ -114,7 +114,7 @@ class Stream:
             raise IncompleteError(phrase("error.cut", host=self._host))
 
     async def drain(self) -> None:
-        """Read what little may stand between the end of the answer and that of the body."""
+        """Read what little may stand between the end of the response and that of the body."""
         self._patience = Patience(Limits(Deadline(DRAIN_SECONDS)), self._host)
         self._look_again()
         with suppress(*FOREIGN_ERRORS, ChatError):
@@ -141,13 +141,13 @@ class Stream:
             if isinstance(caught, TimeoutExceededError):
                 raise
             if not self._patience.has_answer:
-                raise aiohttp.ServerDisconnectedError from None  # there is no answer of which a part is missing
+                raise aiohttp.ServerDisconnectedError from None  # there is no response of which a part is missing
             raise aiohttp.ClientPayloadError from None
 
     def _gather(self) -> None:
-        """Let what comes word by word gather a little in the system's buffer.
+        """Let word-by-word chunks gather a little in the system's buffer.
 
-        Waking for every word would cost more than everything else that is done with it, and nobody reads that fast.
+        Waking for every word would cost more than all other work on it, and no one reads that fast.
         """
         connection = self._response.connection
         transport = connection.transport if connection is not None else None
@@ -167,7 +167,7 @@ class Stream:
         self._held = None
 
     async def _read(self) -> bytes:
-        """Return what comes next, ``b""`` at the end."""
+        """Return the next chunk, ``b""`` at the end."""
         if self._reached is not None:
             raise self._reached
         self._reading = self._loop.time()
@@ -228,7 +228,7 @@ async def post_stream(  # noqa: PLR0913 - each is an option of its own
     socket_path: str | None = None,
     budget: AnswerBudget | None = None,
 ) -> AsyncGenerator[Stream, None]:
-    """POST `body` as JSON and open the answer for reading; closing it closes the connection.
+    """POST `body` as JSON and open the response for reading; closing it closes the connection.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ async def post_stream(  # noqa: PLR0913 - each is an option of its own
     method : str, default "POST"
         The request's method.
     scheme : str, default "Bearer "
-        What stands before the key.
+        The prefix before the key.
     secret : Secret, optional
         Sent as ``Authorization``, and redacted from whatever the server echoes.
     proxy : str, optional
@@ -249,12 +249,12 @@ async def post_stream(  # noqa: PLR0913 - each is an option of its own
     socket_path : str, optional
         Talk over this Unix socket instead of the network.
     budget : AnswerBudget, optional
-        What the answer may cost, where more than its bytes count.
+        What the response may cost, where more than its bytes count.
 
     Raises
     ------
     ChatError
-        Every failure, in its kind; nothing of aiohttp or the operating system escapes.
+        For every failure; no error of aiohttp or the operating system escapes.
     """
     limits = limits or Limits()
     host = host_of(url)
@@ -314,7 +314,7 @@ def _check_way(url: str, proxy: str | None, secret: Secret | None) -> None:
 async def _answer(
     request: Awaitable[aiohttp.ClientResponse], patience: Patience
 ) -> AsyncGenerator[tuple[aiohttp.ClientResponse, asyncio.Future[None] | None], None]:
-    """Send `request`, wait for the headers of its answer, and give the connection back in the end.
+    """Send `request`, wait for the headers of its response, and give the connection back in the end.
 
     With a timer of our own, for aiohttp's limits know neither the first word nor a server that sends its headers byte
     by byte. And again not by wait_for(), which swallows a cancellation that comes together with the headers.
@@ -356,10 +356,10 @@ async def _answer(
 async def _opened(
     request: Awaitable[aiohttp.ClientResponse],
 ) -> tuple[aiohttp.ClientResponse, asyncio.Future[None] | None]:
-    """Return an answer, and what will tell how its connection ended if that is what ends its body.
+    """Return a response, and what will tell how its connection ended if that is what ends its body.
 
     HTTP/1.0 has no other end for it, and aiohttp takes a reset for one. Looked at before anything else can happen, for
-    the connection of an answer that has been read to its end is not known any more.
+    the connection of a response that has been read to its end is not known any more.
     """
     response = await request
     ends_itself = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
@@ -377,7 +377,7 @@ def _is_stopped(task: asyncio.Task[Any] | None) -> bool:
 
 @asynccontextmanager
 async def _translated_errors(way: Way, secret: Secret | None, exchange: Exchange) -> AsyncGenerator[None, None]:
-    """Turn whatever aiohttp or the operating system raises inside into one of our errors."""
+    """Translate errors of aiohttp and the operating system into ours."""
     try:
         yield
     except ChatError as caught:
@@ -394,7 +394,7 @@ async def _translated_errors(way: Way, secret: Secret | None, exchange: Exchange
 async def _not_stale(client: Client, exchange: Exchange, host: str) -> AsyncGenerator[None, None]:
     """If a kept connection turns out to be gone, let none of the others be used, and have it asked again at once.
 
-    The server hung up while nobody asked anything; the question did not reach it.
+    The server hung up while nobody asked anything; the prompt did not reach it.
     """
     try:
         yield

@@ -1,6 +1,6 @@
-"""A body's ``Content-Encoding`` undone, piece by piece, and which encodings can be undone here.
+"""Decompress a body by its ``Content-Encoding``, piece by piece.
 
-aiohttp does so too, but takes a gzip body that ends too early for a whole one.
+aiohttp does so too, but accepts a gzip body that ends too early.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _ZSTD: Final = ("compression.zstd", "backports.zstd", "zstandard")
 
 @cache
 def accepted_encodings() -> str:
-    """Return the value of ``Accept-Encoding``: only what can be read here."""
+    """Return the value of ``Accept-Encoding``: the encodings available here."""
     return f"gzip, deflate{', br' if _brotli() else ''}{', zstd' if _zstd() else ''}"
 
 
 class Inflater:
-    """Undoes the encodings that a ``Content-Encoding`` header names; several were applied in its order.
+    """Undo the encodings named by a ``Content-Encoding`` header; several were applied in its order.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class Inflater:
 
 
 class _Step:
-    """One encoding undone. A body may be several compressed streams (gzip's members, zstd's frames) in a row."""
+    """Undo one encoding. A body may be several compressed streams (gzip members, zstd frames) in a row."""
 
     def __init__(self, begin: Callable[[bytes], Any]) -> None:
         self._begin = begin

@@ -1,4 +1,4 @@
-"""How long may be waited: for the first word of an answer, in silence, and for all of it."""
+"""Time limits: for the first word of a response, for silence, and for the whole."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIRST_SECONDS: Final = 900.0
 """Longest wait for the first word of a server that is not silent: one that keeps the connection alive by comments."""
 
 LAST_SECONDS: Final = 3.0
-"""For what may follow the end of an answer, such as its token counts. Some servers then leave the connection open."""
+"""For what may follow the end of a response, such as its token counts. Some servers then leave the connection open."""
 
 
 class Deadline:
@@ -28,20 +28,20 @@ class Deadline:
         self._end = time.monotonic() + self.seconds
 
     def left(self) -> float:
-        """Return the seconds that are left, 0 if there are none, infinity without a limit."""
+        """Return the remaining seconds, at least 0; infinity without a limit."""
         return max(self._end - time.monotonic(), 0.0)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long may be waited.
+    """The time limits of a request.
 
     Parameters
     ----------
     total : Deadline
         The moment by which everything must be over, from connecting to the last byte, all tries together.
     first : float, optional
-        Seconds of a try until the answer's first word, be it text, reasoning or a call of a tool. By default only
+        Seconds of a try until the response's first word, be it text, reasoning or a call of a tool. By default only
         silence is limited, and a server that lives without a word to `FIRST_SECONDS`.
     idle : float, default 120
         Seconds of silence allowed at a time. Comments and blank lines break it: they say that the server lives.
@@ -56,7 +56,7 @@ class Limits:
 
 
 class Patience:
-    """The limits of one try, which begins now."""
+    """The limits of one attempt, which starts now."""
 
     def __init__(self, limits: Limits, host: str) -> None:
         self.has_answer = False
@@ -68,7 +68,7 @@ class Patience:
         self._is_ending = False
 
     def end_soon(self) -> bool:
-        """Allow little more, for the answer is whole; return whether that is news."""
+        """Allow little more, for the response is whole; return whether that is news."""
         if self._is_ending:
             return False
         self._is_ending = True
@@ -80,7 +80,7 @@ class Patience:
         return min(self._all(silence))[0]
 
     def reached(self, silence: float) -> TimeoutExceededError | None:
-        """Return the error that tells which limit is reached; None if none is."""
+        """Return the error for the limit that is reached, or None."""
         left, key, seconds = min(self._all(silence))
         if left > 0:
             return None

@@ -1,4 +1,4 @@
-"""What a server says when it refuses, in a status or inside a stream, as one of our errors."""
+"""Turn a server's refusal, by status or inside a stream, into one of our errors."""
 
 from __future__ import annotations
 
@@ -101,13 +101,13 @@ def _as_text(value: object) -> str:
 
 
 def request_id_of(headers: Mapping[str, str], secret: Secret | None) -> str | None:
-    """Return the id by which the server knows the request, under any of its usual names, fit to be shown."""
+    """Return the server's id of the request, under any of its usual names, printable."""
     found = next((headers[name] for name in _REQUEST_ID_HEADERS if headers.get(name)), "")
     return printable_words(found, secret, MAX_ID_WORDS) or None
 
 
 def refusal_detail(body: str) -> object:
-    """Return what a refusal's body says: parsed JSON, plain text, or the title of a page, whose HTML helps nobody."""
+    """Return the content of a refusal's body: parsed JSON, plain text, or the title of an HTML page."""
     try:
         detail: object = json.loads(body)
     except (ValueError, RecursionError):
@@ -119,7 +119,7 @@ def refusal_detail(body: str) -> object:
 
 
 def is_telling(fields: dict[str, Any]) -> bool:
-    """Whether an object that is no answer says something, as gateways do of failures of their own."""
+    """Whether an object that is no response says something, as gateways do of failures of their own."""
     return any(isinstance(fields.get(name), str | list) for name in _TELLING)
 
 
@@ -139,7 +139,7 @@ def api_error(
     detail : object
         The parsed body: OpenAI's ``{"error": {"message", "type", "code"}}`` and its common variants.
     host : str
-        Who said it.
+        The server's host.
     status : int, optional
         The HTTP status; without it, the failure came inside a stream, and may name one.
     secret : Secret, optional
@@ -174,7 +174,7 @@ def api_error(
 
 
 def _fields(detail: Any) -> dict[str, Any]:
-    """Return the object that tells of the error, wherever it stands."""
+    """Return the object that describes the error, wherever it is."""
     if isinstance(detail, list) and detail:  # Google's
         detail = detail[0]
     error = detail
@@ -213,7 +213,7 @@ def _moment(seconds: float) -> str:
 def _classify(  # noqa: C901, PLR0911 - a list of cases
     status: int | None, marks: str, words: str, host: str
 ) -> tuple[type[ChatError], str]:
-    """Return our class and text for a refusal: by what it says where that is more exact than its status."""
+    """Return our class and text for a refusal, by its words where they are more precise than its status."""
     ours = "chatanywhere" in marks or "chatanywhere" in host
     if "chatanywhere_error" in marks and "4096" in words:
         return ContextLengthError, "error.chatanywhere_length"

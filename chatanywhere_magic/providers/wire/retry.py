@@ -1,4 +1,4 @@
-"""When to ask again after a failure, and how long to wait first. Never once the answer has begun."""
+"""Retries: whether to ask again after a failure, and after what pause. Never once the response has started."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LONGEST_NAMED_PAUSE_SECONDS: Final = 366 * 86_400.0
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that a server asks to wait, or None if it names none that can be read.
+    """Return the seconds that a server asks to wait, or None.
 
     ``retry-after-ms`` (OpenAI's) goes before ``Retry-After`` in seconds or as a date (RFC 9110, 10.2.3).
     """
@@ -67,7 +67,7 @@ def pause_before(attempt: int, error: ChatError) -> float | None:
 async def with_retries(
     ask: Callable[[ChatError | None], DeltaGenerator], retries: int = MAX_RETRIES, total: Deadline | None = None
 ) -> DeltaGenerator:
-    """Yield the deltas of ``ask(None)``; where it fails before the answer began, say so, wait and ask again.
+    """Yield the deltas of ``ask(None)``; if it fails before the response starts, report it, wait and retry.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ async def with_retries(
 
 
 async def _counted_down(why: str, pause: float) -> AsyncGenerator[Notice, None]:
-    """Wait for `pause` seconds, and say each second how many are left; also where there are none, that it is tried."""
+    """Wait for `pause` seconds, and report each second how many are left; report a retry without a pause, too."""
     until = time.monotonic() + pause
     left = pause
     while True:

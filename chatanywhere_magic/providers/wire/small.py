@@ -1,4 +1,4 @@
-"""A small question to an API that is answered at once: the list of models, the balance."""
+"""Small requests to an API that do not stream: the list of models, the balance."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ async def ask_json(
     proxy: str | None = None,
     ca_bundle: str = "",
 ) -> Any:
-    """Return the JSON that the server answers.
+    """Request a JSON document.
 
     Raises
     ------
     ChatError
-        A refusal, a network failure, an answer that is no JSON.
+        A refusal, a network failure, or a response that is not JSON.
     """
     answer = bytearray()
     content_type = ""
@@ -69,7 +69,7 @@ async def ask_json(
 
 
 def model_names(listed: Any) -> list[str]:
-    """Return the names in an answer to ``GET /models``, sorted; [] if it is none."""
+    """Return the sorted names in a response to ``GET /models``; [] if there are none."""
     data = listed.get("data", listed.get("models")) if isinstance(listed, dict) else listed
     entries = data if isinstance(data, list) else []
     names = (entry.get("id", entry.get("name")) if isinstance(entry, dict) else entry for entry in entries)

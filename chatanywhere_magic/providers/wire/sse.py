@@ -1,4 +1,4 @@
-"""Bytes to server-sent events, without I/O, by the WHATWG standard (https://html.spec.whatwg.org/#server-sent-events)."""
+"""Decode server-sent events, without I/O, by the WHATWG standard (https://html.spec.whatwg.org/#server-sent-events)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Event(NamedTuple):
 
 
 class EventDecoder:
-    """Feed it chunks as they come; it yields the events that they complete.
+    """An incremental decoder: feed it chunks, and it yields the events that they complete.
 
     Characters, line ends and fields may be split between chunks anywhere. Invalid bytes become U+FFFD.
     A line that arrives in many chunks is joined once, when it ends, so long lines cost linear work.

@@ -1,4 +1,4 @@
-"""The one place in which errors of aiohttp and of the operating system become ours."""
+"""Translate errors of aiohttp and the operating system into ours; no other module does."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ _NO_WAY_STATUSES: Final = frozenset({500, 502, 503, 504})
 
 @dataclass(frozen=True)
 class Way:
-    """Where a request goes: what an error about it may name.
+    """The route of a request, for error messages.
 
     Parameters
     ----------
     url : str
         The address that is asked.
     proxy : str, optional
-        The proxy on the way.
+        The proxy in use.
     connect_seconds : float
         How long connecting may take.
     """
@@ -79,7 +79,7 @@ class Way:
 
 
 def translate(caught: Exception, way: Way, secret: Secret | None) -> ChatError:
-    """Return our error for a foreign one that ended a request before its answer began, or while it came."""
+    """Return our error for a foreign one that ended a request before its response began, or while it came."""
     if isinstance(caught, ChatError):
         return caught
     ours, key = _kind(caught, way)

@@ -1,4 +1,4 @@
-"""Several answers to one question, side by side: columns in a notebook, one after the other in a terminal."""
+"""Several answers to one prompt, side by side: columns in a notebook, one after the other in a terminal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _HEAD: Final = "font-weight: 600; border-bottom: 1px solid var(--jp-border-color
 
 
 class _Column:
-    """One answer of several."""
+    """One response of several."""
 
     def __init__(self, live: LiveTurn) -> None:
         self.live = live
@@ -117,7 +117,7 @@ class Columns:
         metadata: dict[str, Any] = {}
         if kept is not None:
             about = turn_metadata(kept.version, conversation=kept.conversation_id, turn=kept.index, number=kept.at)
-            # What stands beside it is more than its answer.
+            # What stands beside it is more than its response.
             metadata[METADATA_KEY] = {**about, "answer": kept.version.answer}
         self._publish(metadata, kept)
 

@@ -1,4 +1,4 @@
-"""An answer as a person wants to see it: the text as it is, its code, its JSON, or its HTML as source."""
+"""A response as a person wants to see it: the text as it is, its code, its JSON, or its HTML as source."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def turn_metadata(
     conversation : str
         The conversation's id.
     turn : int, optional
-        The turn's index there; none for a question aside.
+        The turn's index there; none for a prompt aside.
     number : int
         The version's index in the turn.
 
@@ -30,7 +30,7 @@ def turn_metadata(
     -------
     dict
         ``schema``, ``conversation``, ``turn``, ``number``, and the version as :func:`serial.version_to_json` writes it.
-        The answer is left out if there is one: it stands beside the metadata, as the output's ``text/plain``.
+        The response is left out if there is one: it stands beside the metadata, as the output's ``text/plain``.
     """
     written = version_to_json(shareable(version))
     if version.answer:

@@ -1,10 +1,10 @@
 """A turn in the output area of a cell.
 
-Jupyter can replace an output or add one, but neither extend nor remove one: whoever sends the whole answer at every
-paint sends the square of it. In a cell of its own an answer is therefore shown in several outputs while it grows: what
+Jupyter can replace an output or add one, but neither extend nor remove one: whoever sends the whole response at every
+paint sends the square of it. In a cell of its own a response is therefore shown in several outputs while it grows: what
 is finished stays as it is, and only the last output, with the open end, is painted again. When the answer is over they
 make place for one that holds everything. In a cell that shows other things as well that would take those away, so
-there the answer is a single output from the beginning, painted less often as it grows.
+there the response is a single output from the beginning, painted less often as it grows.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ GROUP_SIZE: Final = 4000
 """The first outputs hold what was gathered and nothing more, the next ones are filled up to this size, the ones after
 them each to a third of all that came before: JupyterLab shows at most 50 outputs of a cell."""
 REPEATS: Final = 40
-"""How many times its size an answer in a single output may send altogether."""
+"""How many times its size a response in a single output may send altogether."""
 
 
 class Outputs:
@@ -89,12 +89,12 @@ class FinalPainter:
         """Show nothing yet."""
 
     def finish(self, live: LiveTurn) -> None:
-        """Show the whole answer, with the turn in the output's metadata."""
+        """Show the whole response, with the turn in the output's metadata."""
         data, metadata = self._final(live)
         _publish(DisplayHandle(), data, metadata)
 
     def _read(self, live: LiveTurn) -> tuple[str, list[str]]:
-        """Return what is new of the answer, and the HTML of its blocks that are finished now."""
+        """Return what is new of the response, and the HTML of its blocks that are finished now."""
         fresh, self._answered = live.answer_since(self._answered)
         return fresh, self._renderer.feed(fresh)
 
@@ -144,7 +144,7 @@ class RunningPainter(FinalPainter):
 
 
 class OutputPainter(RunningPainter):
-    """Shows a turn in a single output, which is replaced as the answer grows."""
+    """Shows a turn in a single output, which is replaced as the response grows."""
 
     def __init__(self, *, footer: bool, reasoning: bool, form: str = "markdown") -> None:
         super().__init__(footer=footer, reasoning=reasoning, form=form)
@@ -177,7 +177,7 @@ class OutputPainter(RunningPainter):
             self._shown, self._size, self._fresh = html, len(html) + len(plain), 0
 
     def finish(self, live: LiveTurn) -> None:
-        """Leave the whole answer, with the turn in the output's metadata."""
+        """Leave the whole response, with the turn in the output's metadata."""
         data, metadata = self._final(live)
         _publish(self._handle, data, metadata, update=bool(self._shown))
 
@@ -221,7 +221,7 @@ class CellPainter(RunningPainter):
         self._paint_last(self._words(live))
 
     def finish(self, live: LiveTurn) -> None:
-        """Leave one output with the whole answer, and the turn in its metadata."""
+        """Leave one output with the whole response, and the turn in its metadata."""
         data, metadata = self._final(live)
         if self._groups or self._details:
             clear_output(wait=True)

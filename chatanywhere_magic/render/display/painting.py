@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 FORMS: Final = ("markdown", "text", "code", "json", "html-source")
-"""What can be left of an answer when it is over."""
+"""What can be left of a response when it is over."""
 PAINT_SECONDS: Final = 0.09
-"""Between two paints, at least. Painting by clock keeps a fast answer from costing more than a slow one.
+"""Between two paints, at least. Painting by clock keeps a fast response from costing more than a slow one.
 
 A little less than what is gathered of one that comes word by word, so that its painter wakes once for each paint.
 """
 HEAD_START_SECONDS: Final = 0.01
-"""That long at most the engine has the interpreter to itself until the question is out, and again until an answer comes
+"""That long at most the engine has the interpreter to itself until the prompt is out, and again until a response comes
 that is just behind."""
 FIRST_SIZE: Final = 1000
 """Characters of a first text that are painted at once: more would hold up what else is on its way."""
 UNSHOWN_SECONDS: Final = 0.1
-"""That long nothing says what is waited for: to show it would hold up the answer that may be just about to come."""
+"""That long nothing says what is waited for: to show it would hold up the response that may be just about to come."""
 
 
 class Painter(Protocol):
@@ -69,7 +69,7 @@ def painter_for(
     alone : bool
         Whether the cell has shown nothing before, so that its output area may be used as a whole.
     form : str
-        What is left of the answer when it is over: one of `FORMS`.
+        What is left of the response when it is over: one of `FORMS`.
     rich : bool
         Whether a terminal may show formatted Markdown, if the package ``rich`` is there.
     """

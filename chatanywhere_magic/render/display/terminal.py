@@ -20,7 +20,7 @@ _OBEYED: Final = re.compile(
 
 
 class TerminalPainter:
-    """Prints the answer while it comes."""
+    """Prints the response while it comes."""
 
     paints_anywhere = False
 
@@ -64,7 +64,7 @@ class TerminalPainter:
 
 
 class RichPainter(TerminalPainter):
-    """Prints the answer as formatted Markdown, block by block as they are finished."""
+    """Prints the response as formatted Markdown, block by block as they are finished."""
 
     def __init__(self, *, footer: bool, form: str = "markdown") -> None:
         from rich.console import Console  # optional, and loaded where it is asked for

@@ -1,4 +1,4 @@
-"""What stands around an answer: what is being waited for, how it ended, who gave it and at what cost."""
+"""What stands around a response: what is being waited for, how it ended, who gave it and at what cost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CALL_LENGTH: Final = 120
 
 
 def final_words(version: Version) -> list[str]:
-    """Return what the person must know of how the turn ended; nothing for a good answer."""
+    """Return what the person must know of how the turn ended; nothing for a good response."""
     if version.status == "complete":
         cut = [text("status.cut_at_limit")] if version.finish_reason == "length" else []
         return [*_calls(version), *cut]
@@ -51,7 +51,7 @@ def footer_words(version: Version) -> list[str]:
 
 
 def _tokens(version: Version) -> tuple[list[str], int, str]:
-    """Return the counts in words, the count of the answer, and a sign before it if it is an estimate."""
+    """Return the counts in words, the count of the response, and a sign before it if it is an estimate."""
     usage = version.usage
     if usage and usage.prompt_tokens is not None and usage.completion_tokens is not None:
         words = text("footer.tokens", prompt=usage.prompt_tokens, completion=usage.completion_tokens)
@@ -88,8 +88,8 @@ def waiting_words(version: Version, notice: str, *, thinking: bool = False) -> s
 
 @lru_cache(maxsize=4)  # mostly it is the line of the paint before
 def state_line(words: str) -> str:
-    """Return `words` as the small line below an answer."""
-    from ..markdown import IGNORED_BY_MATHJAX  # loaded with the first answer, not with the extension
+    """Return `words` as the small line below a response."""
+    from ..markdown import IGNORED_BY_MATHJAX  # loaded with the first response, not with the extension
 
     return (
         f'<div class="chatanywhere-state {IGNORED_BY_MATHJAX}" dir="auto" '

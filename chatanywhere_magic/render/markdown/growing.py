@@ -1,6 +1,6 @@
-"""Plain words behind an open end that is shown already: most of an answer, for the price of the words alone.
+"""Plain words behind an open end that is shown already: most of a response, for the price of the words alone.
 
-To parse a paragraph or a list again for every few words is most of what an answer costs that is written word by word.
+To parse a paragraph or a list again for every few words is most of what a response costs that is written word by word.
 What is made here is what the parser would make of the whole; a test compares them.
 """
 

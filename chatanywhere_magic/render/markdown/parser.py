@@ -42,7 +42,7 @@ _FOOTNOTE_MARK: Final = re.compile(r"\[\^(\d{1,3})\]")
 @lru_cache(maxsize=1)
 def parser() -> MarkdownIt:
     """Return the one parser."""
-    from markdown_it import MarkdownIt  # loaded with the first answer, not with the extension
+    from markdown_it import MarkdownIt  # loaded with the first response, not with the extension
 
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     parser.validateLink = _is_harmless  # type: ignore[method-assign]  # markdown-it's documented way
@@ -135,7 +135,7 @@ def _mark_tasks(state: StateCore) -> None:
 def _set_attributes(state: StateCore) -> None:
     for block in state.tokens:
         if block.nesting == 1 and block.type in _WITH_DIRECTION:
-            # Each by itself: an answer may hold Hebrew next to English.
+            # Each by itself: a response may hold Hebrew next to English.
             block.attrSet("dir", "auto")
         if block.type == "table_open":
             block.attrSet("style", _TABLE_STYLE)

@@ -8,7 +8,7 @@ from typing import Final
 from .formulas import IGNORED_BY_MATHJAX
 from .incremental import IncrementalRenderer
 
-# Jupyter's own classes for rendered text, so that an answer looks in a panel, which is no output of this kind, as
+# Jupyter's own classes for rendered text, so that a response looks in a panel, which is no output of this kind, as
 # it does below a cell: as the notebook's Markdown.
 _TYPOGRAPHY: Final = "jp-RenderedHTMLCommon jp-RenderedMarkdown"
 _TEXT_STYLE: Final = "padding-right: 0; overflow-wrap: break-word"
