@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from chatanywhere_magic.core.errors import ConfigurationError
 from chatanywhere_magic.keys.secret import AnswerRedactor, Secret, secret_from_environment
+from tests.support.examples import examples
 from tests.unit.helpers import assert_for_people
 
 KEY = "sk-0123456789"
@@ -172,7 +173,7 @@ def test_an_answer_in_any_pieces_holds_no_key_and_is_else_exact(words: str, draw
 
 
 @pytest.mark.parametrize("echo", ECHOES)
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(st.data())
 def test_an_echo_in_any_form_is_kept_out_of_an_answer_in_any_pieces(echo: str, draw: st.DataObject) -> None:
     words = f"before {echo} after"
