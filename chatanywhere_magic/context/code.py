@@ -11,11 +11,13 @@ import types
 from typing import TYPE_CHECKING, Any, Final
 
 from .fitting import fits, shortened
-from .lookup import fields, is_a, is_instance, members, module_of
+from .lookup import classes, fields, is_a, is_instance, library, members, module_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_PYTHONS: Final = frozenset({"abc", "builtins", "enum", "typing"})
+"""Where the usual classes of classes are."""
 NAMES_SHOWN: Final = 200
 DOC_CHARACTERS: Final = 2000
 
@@ -57,13 +59,14 @@ def function_blocks(value: Any, budget: int) -> Iterator[str]:
 
 def class_blocks(value: Any, budget: int) -> Iterator[str | list[str]]:
     """Yield a class's source; where that is too long, its docstring and the signatures of its methods."""
-    bases = ", ".join(base.__name__ for base in type.__dict__["__bases__"].__get__(value) if base is not object)
+    name_of = type.__dict__["__name__"].__get__
+    bases = ", ".join(name_of(base) for base in type.__dict__["__bases__"].__get__(value) if base is not object)
     yield f"class {module_of(value)}.{type.__dict__['__qualname__'].__get__(value)}{f'({bases})' if bases else ''}"
     source = _class_source(value)
     if source and fits(source, budget - 40):
         yield source
         return
-    yield from _doc(value, budget)
+    yield from _doc(value, budget) if _is_plain(value) else _shown_doc(members(value).get("__doc__"), budget)
     lines = []
     for name, found in members(value).items():
         inner = found.__func__ if type(found) in {classmethod, staticmethod} else found
@@ -127,7 +130,10 @@ def _annotation(kind: object) -> str:
 
 
 def _doc(value: object, budget: int) -> Iterator[str]:
-    doc = inspect.getdoc(value)
+    yield from _shown_doc(inspect.getdoc(value), budget)
+
+
+def _shown_doc(doc: object, budget: int) -> Iterator[str]:
     if type(doc) is str and doc:
         yield shortened(doc[:DOC_CHARACTERS], max(budget // 3, 1))
 
@@ -139,8 +145,13 @@ def _source(value: Any) -> str:
         return ""
 
 
+def _is_plain(value: type) -> bool:
+    """Whether the class of a class is Python's own. Any other one may run code at each question that is put to it."""
+    return all(library(kind) in _PYTHONS for kind in classes(value))
+
+
 def _class_source(value: type) -> str:
-    source = _source(value)
+    source = _source(value) if _is_plain(value) else ""
     return source or _source_in_cells(type.__dict__["__qualname__"].__get__(value))
 
 

@@ -13,6 +13,8 @@ from .resolving import value_at
 
 _SPECIAL: Final = {"cell[-1]": "candidate.cell", "error": "candidate.error", "file:": "candidate.file"}
 SHOWN_CHARACTERS: Final = 24
+MAX_DIMENSIONS: Final = 32
+MAX_BITS: Final = 64
 _SIZED: Final[tuple[Any, ...]] = (bytes, list, tuple, dict, set, frozenset)
 
 
@@ -34,7 +36,11 @@ def candidates(lookup: Lookup | Mapping[str, Any], prefix: str = "") -> list[Can
     head, separator, tail = _split(prefix)
     if not separator:
         variables = lookup.variables
-        names = [name for name in lookup.names if name.startswith(prefix) and (prefix[:1] == "_" or name[:1] != "_")]
+        names = [
+            name
+            for name in lookup.names
+            if type(name) is str and name.startswith(prefix) and (prefix[:1] == "_" or name[:1] != "_")
+        ]
         special = [Candidate(name, text(about)) for name, about in _SPECIAL.items() if name.startswith(prefix)]
         found = [Candidate(name, *_about(variables[name])) for name in sorted(names, key=str.lower)]
         return [*found, *(each for each in special if each.name not in variables)]
@@ -65,10 +71,15 @@ def _about(value: object) -> tuple[str, str]:
         if is_instance(value, kind):
             return type_name(value), f"{kind.__len__(value):,}"
     try:
-        size = " × ".join(f"{int(each):,}" for each in tuple(attribute(value, "shape")))
-    except (LookupError, TypeError, ValueError):
-        size = ""
-    return type_name(value), size
+        shape = attribute(value, "shape")
+    except LookupError:
+        return type_name(value), ""
+    # Anybody's object may have an attribute of this name, and be an iterator that never ends.
+    if not is_instance(shape, tuple) or tuple.__len__(shape) > MAX_DIMENSIONS:
+        return type_name(value), ""
+    lengths = tuple.__getitem__(shape, slice(None))
+    are_numbers = all(type(each) is int and int.bit_length(each) < MAX_BITS for each in lengths)
+    return type_name(value), " × ".join(f"{each:,}" for each in lengths) if are_numbers else ""
 
 
 def _about_step(take: Any, value: object, key: str) -> tuple[str, str]:

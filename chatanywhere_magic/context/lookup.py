@@ -52,7 +52,7 @@ class Names:
 
     def __init__(self, variables: Mapping[str, Any]) -> None:
         self.variables = variables
-        self.names = tuple(variables)
+        self.names = tuple(name for name in variables if type(name) is str)  # globals()[5] = 1 is possible
 
     def cell(self, number: int) -> Cell | None:  # noqa: ARG002 - the protocol
         """Return None: there are no cells."""
@@ -233,7 +233,11 @@ def is_table(value: object) -> bool:
 
 def column_names(table: Any) -> list[str]:
     """Return the names of a data frame's columns, as far as they are strings."""
-    return [each for each in attribute(table, "columns") if type(each) is str]
+    columns = attribute(table, "columns")
+    # A class of the person's own above a table may have put anything in their place.
+    if type(columns) is not list and library(type(columns)) not in _KNOWN_PROPERTIES:
+        return []
+    return [each for each in columns if type(each) is str]
 
 
 def _column(value: Any, name: str) -> Any:
@@ -246,16 +250,21 @@ def _column(value: Any, name: str) -> Any:
     raise MissingError if owner(value, "__getattr__") is None else RunsCodeError
 
 
+def _words(names: Iterable[object]) -> list[str]:
+    """Return those that are strings, and of no class that hashes and compares in its own way."""
+    return [name for name in names if type(name) is str]
+
+
 def attribute_names(value: object) -> list[str]:
     """Return the names that may stand behind ``@value.``, own ones first, without those that begin with ``_``."""
     names: dict[str, None] = {}
     if is_table(value):
         names.update(dict.fromkeys(column_names(value)))
     if is_instance(value, type):
-        names.update(dict.fromkeys(members(value)))  # type: ignore[arg-type]  # it is a type
-    names.update(dict.fromkeys(name for name in fields(value) if type(name) is str))
+        names.update(dict.fromkeys(_words(members(value))))  # type: ignore[arg-type]  # it is a type
+    names.update(dict.fromkeys(_words(fields(value))))
     for kind in classes(value):
-        names.update(dict.fromkeys(members(kind)))
+        names.update(dict.fromkeys(_words(members(kind))))
     return [name for name in names if name.isidentifier() and not name.startswith("_")]
 
 

@@ -92,9 +92,7 @@ class ChatCompleter:
         elif kind == "FILE":
             yield from _paths(typed, quoted=quoted)
         elif kind == "SCHEMA":
-            yield from _named(
-                [name for name, value in self._variables() if isinstance(value, type | dict)], typed, "schema"
-            )
+            yield from _named([name for name, value in self._variables() if _may_be_schema(value)], typed, "schema")
             yield from _paths(typed, quoted=quoted, suffix=".json")
         elif kind == "NAME":
             yield from _named([name for name, _ in self._variables()], typed, "variable")
@@ -125,7 +123,8 @@ class ChatCompleter:
 
     def _variables(self) -> list[tuple[str, Any]]:
         hidden = self._shell.user_ns_hidden
-        return [(n, v) for n, v in sorted(self._shell.user_ns.items()) if not n.startswith("_") and n not in hidden]
+        names = sorted(name for name in self._shell.user_ns if type(name) is str)  # globals()[5] = 1 is possible
+        return [(n, self._shell.user_ns[n]) for n in names if not n.startswith("_") and n not in hidden]
 
     def _in_prompt(self, before: str) -> Offer:
         """Return what ``@`` can name; prose completes to nothing."""
@@ -164,6 +163,11 @@ def _offer(completions: Iterable[SimpleCompletion], typed: str) -> Offer:
         "suppress": True,
         "ordered": True,
     }
+
+
+def _may_be_schema(value: object) -> bool:
+    """Whether it is a class or a dictionary. Not by isinstance(), which objects may answer with code of their own."""
+    return issubclass(type(value), type) or issubclass(type(value), dict)
 
 
 def _named(names: Iterable[str], typed: str, kind: str) -> Iterator[SimpleCompletion]:

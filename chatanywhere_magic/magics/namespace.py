@@ -106,7 +106,11 @@ class KernelNames:
         """The names of the variables that a person defined, and of inputs and results."""
         hidden = self._shell.user_ns_hidden
         # Whoever redefines one of IPython's own names means it.
-        own = [name for name, value in self._shell.user_ns.items() if hidden.get(name, hidden) is not value]
+        own = [
+            name
+            for name, value in self._shell.user_ns.items()
+            if type(name) is str and hidden.get(name, hidden) is not value
+        ]
         return [*own, "In", "Out"]
 
     def cell(self, number: int) -> Cell | None:

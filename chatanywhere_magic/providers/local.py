@@ -298,7 +298,16 @@ def _end(process: subprocess.Popen[str], directory: str | None) -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def _forget_parents() -> None:
+    """Forget the loaded model in a forked child: its process is the parent's, and nobody here holds the lock."""
+    global _loaded, _lock  # noqa: PLW0603 - as above
+    _loaded = None
+    _lock = threading.Lock()
+
+
 atexit.register(unload)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parents)
 
 
 def _start(path: Path) -> _Server:

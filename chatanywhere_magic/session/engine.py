@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -53,6 +54,7 @@ class Engine:
     """A daemon thread with an :class:`EngineLoop`, started by the first :meth:`submit`."""
 
     def __init__(self) -> None:
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._loop: EngineLoop | None = None
         self._thread: threading.Thread | None = None
@@ -60,6 +62,7 @@ class Engine:
 
     def loop(self) -> asyncio.AbstractEventLoop:
         """Return the running loop, starting the thread if needed."""
+        self._begin_anew_after_fork()
         with self._lock:
             if self._loop is None or self._thread is None or not self._thread.is_alive():
                 self._loop = EngineLoop()
@@ -89,8 +92,21 @@ class Engine:
         loop = self.loop()
         loop.call_soon_threadsafe(lambda: loop.call_later(seconds, action))
 
+    def _begin_anew_after_fork(self) -> None:
+        """Forget the parent's threads. In a forked child there are none, and whatever waits for them waits for ever."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._lock = threading.Lock()  # a thread that is gone may have held the other
+            self._loop = self._thread = self._worker = None
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this is a forked child of the process that used it: what is open belongs to the parent."""
+        return self._pid != os.getpid()
+
     def aside(self, function: Callable[..., T], *args: Any) -> Future[T]:
         """Run `function` on the one thread for work that blocks, such as the disk's; from any thread, in turn."""
+        self._begin_anew_after_fork()
         with self._lock:
             if self._worker is None:
                 self._worker = _Worker()
@@ -110,6 +126,7 @@ class Engine:
 
     def stop(self) -> None:
         """Cancel what runs, close the loop and end the thread; the next :meth:`submit` starts a new one."""
+        self._begin_anew_after_fork()
         with self._lock:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None

@@ -303,6 +303,8 @@ class ChatSession:
 
         The conversation stays; the next prompt starts the engine anew.
         """
+        if self._engine.is_inherited:
+            return  # in a forked child, at its exit: what runs and what is not written yet is the parent's
         going = self._turns.live
         self.stop()
         for live in going:
