@@ -1,1 +1,1 @@
-"""The magics that a person types, one module a family."""
+"""The magics, one module for each family."""

@@ -1,4 +1,4 @@
-"""Code from a response into a cell: put there for the person to read and run, and never run by itself."""
+"""Put code from a response into a cell, for the user to read and run. It is never run automatically."""
 
 from __future__ import annotations
 

@@ -100,14 +100,14 @@ class ChatMagics(Magics):
         """Whether the cell has shown nothing yet."""
 
     def begin_cell(self, info: ExecutionInfo) -> None:
-        """Note which cell runs: asking again from the same place revises its turn."""
+        """Record which cell runs: another prompt from the same place revises its turn."""
         self._is_untouched = not self._cells and bool(_BEGINS_WITH_CHAT.match(info.raw_cell or ""))
         if self._is_untouched:
             keystore.look()  # now, and not when the thread is awake that saves IPython's history
         self._cells.append(cells.enter(getattr(info, "cell_id", None) or ""))
 
     def end_cell(self, result: ExecutionResult) -> None:
-        """Hide the turns that the cell does not ask for any more, and say so; say what is wrong with the store."""
+        """Hide the turns that the cell no longer asks, and report that and any problem with the store."""
         if not self._cells:
             return  # the extension was loaded by this very cell
         cell = self._cells.pop()
@@ -129,7 +129,7 @@ class ChatMagics(Magics):
     @cell_magic("chat")  # type: ignore[arg-type]  # as above
     @takes(_CHAT)
     def chat_cell(self, given: Namespace, cell: str) -> Reply | None:
-        """Ask the model what stands in the cell: ``%%chat [options]``, then the prompt below."""
+        """Ask the model the cell's prompt: ``%%chat [options]``, then the prompt below."""
         if rest := _take_name(given):
             raise UsageError(phrase("error.cell_line", rest=rest))
         return self._ask(given, cell.removesuffix("\n"))
@@ -239,7 +239,7 @@ class ChatMagics(Magics):
             sys.stdout.write(printable(data["text/plain"]) + "\n")
 
     def _schema(self, given: Namespace) -> Any:
-        """Return what the response must hold: what a variable of the person's, or a file, says."""
+        """Return the schema that a variable or a file names."""
         if not given.schema:
             return True if given.json else None
         if given.schema in self._shell.user_ns:
@@ -320,7 +320,7 @@ def _history_waiting(shell: InteractiveShell) -> Iterator[None]:
 
 
 def _is_good(live: LiveTurn) -> bool:
-    """Whether a response is whole and holds what it must."""
+    """Whether a response is complete and has the form asked for."""
     try:
         live.reply()
     except (ChatError, ChatInterrupted):

@@ -1,4 +1,4 @@
-"""What Tab offers in our magics: options and their values, and in prompts nothing but what ``@`` can name."""
+"""Tab completion in our magics: options and their values, and ``@names`` in prompts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ QUESTION_LENGTH: Final = 40
 
 
 class ChatCompleter:
-    """Completes our magics; its :meth:`match` is a matcher of IPython's completer."""
+    """Complete our magics; :meth:`match` is a matcher of IPython's completer."""
 
     def __init__(self, shell: InteractiveShell, session: ChatSession) -> None:
         self._shell = shell
@@ -42,7 +42,7 @@ class ChatCompleter:
 
     @context_matcher(identifier="chatanywhere")  # type: ignore[untyped-decorator]  # IPython's is
     def match(self, context: CompletionContext) -> Offer:
-        """Return what is offered at a place in a cell; where that place is ours, nobody else offers anything."""
+        """Return the completions at a place in a cell; in our magics, no other matcher adds any."""
         lines = context.full_text.split("\n")
         row, before = context.cursor_line, context.text_until_cursor
         first = next((number for number, line in enumerate(lines) if line.strip()), row)

@@ -1,4 +1,4 @@
-"""The magics of the conversation itself: what was said, undoing it, and the conversations there are."""
+"""The magics of the conversation: show it, change it, and list, switch and search conversations."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ _SEARCH: Final = Options("chat_search", "about.chat_search", words=("WORD", "[WO
 
 @magics_class
 class ConversationMagics(Magics):
-    """What a person does with the conversation as a whole."""
+    """The magics that act on the conversation as a whole."""
 
     def __init__(self, shell: InteractiveShell, session: ChatSession) -> None:
         super().__init__(shell)
@@ -96,7 +96,7 @@ class ConversationMagics(Magics):
     @line_magic
     @takes(_NEW)
     def chat_new(self, given: Namespace) -> None:
-        """Begin a new conversation."""
+        """Start a new conversation."""
         self.session.conversations.new(private=given.private)
         if given.words:
             self.session.conversations.rename(" ".join(given.words))
@@ -105,13 +105,13 @@ class ConversationMagics(Magics):
     @line_magic
     @takes(Options("chat_stop", "about.chat_stop"))
     def chat_stop(self, _given: Namespace) -> None:
-        """Stop every response that is on its way, such as one asked in a panel. Text that came is kept."""
+        """Stop every response in progress, including those asked for in a panel. The text so far is kept."""
         _say(text("notice.stopped", count=self.session.stop()))
 
     @line_magic
     @takes(_HISTORY)
     def chat_history(self, given: Namespace) -> None:
-        """Show what was said."""
+        """Show the conversation."""
         conversation = self.session.conversation
         wanted = [_number(word) for word in given.words]
         if given.json:
@@ -124,7 +124,7 @@ class ConversationMagics(Magics):
     @line_magic
     @takes(_SWITCH)
     def chat_switch(self, given: Namespace) -> None:
-        """Go on with an earlier conversation."""
+        """Continue an earlier conversation."""
         if not given.words:
             self._list(self.session.conversations.list(), text("notice.switch_how"))
             return
@@ -140,7 +140,7 @@ class ConversationMagics(Magics):
     @line_magic
     @takes(_FORGET)
     def chat_forget(self, given: Namespace) -> None:
-        """Remove a conversation for good."""
+        """Delete a conversation for good."""
         which = " ".join(given.words)
         if given.current:
             if which:
@@ -205,7 +205,7 @@ class ConversationMagics(Magics):
     @line_magic
     @takes(_UNDO)
     def chat_undo(self, given: Namespace) -> None:
-        """Hide the last turn, or take the last undo, delete or clear back."""
+        """Hide the last turn, or redo: restore what the last undo, delete or clear hid."""
         if given.back:
             shown = self.session.turns.redo()
             _say(text("notice.restored", count=len(shown)) if shown else text("notice.nothing_to_restore"))
@@ -216,7 +216,7 @@ class ConversationMagics(Magics):
     @line_magic
     @takes(_RETRY)
     def chat_retry(self, given: Namespace) -> None:
-        """Ask a turn's prompt again, in its place."""
+        """Send a turn's prompt again; the response becomes a new version."""
         index = _number(given.words[0]) if given.words else None
         with Interrupts() as interrupts:
             live = self.session.turns.retry(index, provider=given.provider, model=given.model or "")
@@ -229,7 +229,7 @@ class ConversationMagics(Magics):
     @line_magic
     @takes(_FORK)
     def chat_fork(self, given: Namespace) -> None:
-        """Begin a conversation of its own with the turns up to one of this."""
+        """Continue in a new conversation with the turns up to a given one."""
         self.session.conversations.fork(_number(given.words[0]) if given.words else None)
         _say(
             text(
@@ -266,7 +266,7 @@ class ConversationMagics(Magics):
     @line_magic
     @takes(_PIN)
     def chat_pin(self, given: Namespace) -> None:
-        """Never leave a turn out of what is sent."""
+        """Always send a turn."""
         index = _number(given.words[0]) if given.words else self._last()
         turn = self.session.turns.pin(index, pinned=not given.off)
         question = shortened(turn.current.question)
@@ -275,7 +275,7 @@ class ConversationMagics(Magics):
     @line_magic
     @takes(_VERSIONS)
     def chat_versions(self, given: Namespace) -> None:
-        """Compare a turn's versions, and choose which is sent."""
+        """Compare a turn's versions, and choose the one that is sent."""
         index = _number(given.words[0]) if given.words else self._last()
         if given.select is not None:
             self.session.turns.select(index, given.select)
@@ -297,7 +297,7 @@ class ConversationMagics(Magics):
     @line_magic
     @takes(_EXPORT)
     def chat_export(self, given: Namespace) -> None:
-        """Write the conversation into a file, or show it as one."""
+        """Write the conversation to a file, or print it."""
         name = given.words[0] if given.words else "-"
         if name == "-":
             _say(self.session.conversations.export(given.format or "md").rstrip("\n"))
@@ -314,7 +314,7 @@ class ConversationMagics(Magics):
     @line_magic
     @takes(_IMPORT)
     def chat_import(self, given: Namespace) -> None:
-        """Go on with the conversation of a file, or of this notebook as it was saved."""
+        """Continue the conversation saved in a file, or in this notebook."""
         name = given.words[0]
         if name == "this" and not (name := notebook_path(self._shell)):
             raise UsageError(phrase("error.no_notebook"))

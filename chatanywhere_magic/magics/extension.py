@@ -1,4 +1,4 @@
-"""The magics: what ``%load_ext chatanywhere_magic`` adds to a shell and ``%unload_ext`` takes away again."""
+"""Load and unload the extension: what ``%load_ext chatanywhere_magic`` adds, and ``%unload_ext`` removes."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def load(shell: InteractiveShell) -> None:
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Take away what :func:`load` added and stop what runs. The conversation is kept for the next load."""
+    """Remove what :func:`load` added, and stop running turns. The conversation is kept for the next load."""
     added = _loaded.pop(id(shell), None)
     if added is None:
         return

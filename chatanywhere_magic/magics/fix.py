@@ -1,4 +1,4 @@
-"""``%chat_fix``: what was wrong with the cell that failed, and the corrected cell beside what changed in it."""
+"""``%chat_fix``: explain the error of the cell that failed last, and propose a corrected cell with a diff."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _STYLES: Final = {
 
 @magics_class
 class FixMagics(Magics):
-    """Mends what failed, on paper: nothing is run."""
+    """The magic that proposes a fix for the cell that failed; nothing is run."""
 
     def __init__(self, shell: InteractiveShell, session: ChatSession) -> None:
         super().__init__(shell)
@@ -57,7 +57,7 @@ class FixMagics(Magics):
     @line_magic
     @takes(_FIX)
     def chat_fix(self, given: Namespace) -> None:
-        """Ask about the last error, and put the corrected cell into the next one, to be read and run by you."""
+        """Ask about the last error, and put the corrected cell below for you to read and run."""
         names = self.session.names
         error = names.error() if names is not None else ""
         if not error:

@@ -1,4 +1,4 @@
-"""Keys that are typed where they would be saved: nothing of such a cell is run, and the key is kept out of the history.
+"""Guard against keys typed in cells: such a cell is not run, and the key is kept out of the history.
 
 IPython stores a cell before it runs it. The guard sees the cell before that, keeps its line from being written to
 ``history.sqlite`` until it has ended, and takes the key out of everything that remembers it. In the notebook itself
@@ -58,12 +58,12 @@ _ARGUMENT: Final = re.compile(rf"""\bchat(?:\.\w+)?\(.*\b{_NAME}\s*=\s*["'](?P<k
 
 
 def looks_like_key(word: str) -> bool:
-    """Whether a word is in all likelihood a key."""
+    """Whether a word is very likely a key."""
     return len(word) >= _MIN_KEY and len(set(word)) >= _MIN_KINDS and any(c.isdigit() for c in word)
 
 
 def without_keys(source: str, login: str = "chat_login") -> tuple[str, str] | None:
-    """Return a cell without the keys that are typed in it, and for which provider they are; None if there is none.
+    """Return a cell without the keys typed in it, and their provider; None if it has none.
 
     Only where they are meant for us: in our magics and prompts, in what sets our variables, on our session.
 
@@ -123,7 +123,7 @@ def refuse(shell: InteractiveShell, clean: str, provider: str) -> None:
 
 
 class KeyGuard:
-    """Keeps cells with a key in them from running and from being remembered; an input transformer."""
+    """An input transformer that keeps cells with a key from running and from being saved in the history."""
 
     has_side_effects = True
     """Has IPython leave this out when it only asks whether a cell is complete."""

@@ -1,4 +1,4 @@
-"""``%chat_login``, ``%chat_logout`` and ``%chat_status``: keys, and how things stand."""
+"""``%chat_login``, ``%chat_logout`` and ``%chat_status``: keys and the current setup."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _PACKAGES: Final = (
 
 @magics_class
 class LoginMagics(Magics):
-    """Keys, and how things stand."""
+    """The magics for keys and the current setup."""
 
     def __init__(self, shell: InteractiveShell, session: ChatSession) -> None:
         super().__init__(shell)
@@ -59,7 +59,7 @@ class LoginMagics(Magics):
     @line_magic
     @takes(_LOGIN)
     def chat_login(self, given: Namespace) -> None:
-        """Ask for a provider's key with a hidden prompt, check it, and keep it."""
+        """Ask for a provider's key in a hidden prompt, check it, and save it."""
         provider, owner = self._owner(given.words)
         if given.session and given.file:
             raise UsageError(phrase("error.options_exclude", first="--session", second="--file"))
@@ -78,7 +78,7 @@ class LoginMagics(Magics):
     @line_magic
     @takes(_LOGOUT)
     def chat_logout(self, given: Namespace) -> None:
-        """Forget the key of a provider that ``%chat_login`` kept."""
+        """Delete a provider's key saved by ``%chat_login``."""
         provider, owner = self._owner(given.words)
         gone = forget(owner)
         self.session.catalog.forget()
@@ -94,7 +94,7 @@ class LoginMagics(Magics):
     @line_magic
     @takes(_STATUS)
     def chat_status(self, _given: Namespace) -> None:
-        """Show who would answer now, where each key comes from, versions and directories."""
+        """Show the provider and model in use, where each key comes from, versions and directories."""
         rows: list[list[str]] = []
         try:
             chosen: Provider | None = self.session.catalog.provider()
@@ -116,7 +116,7 @@ class LoginMagics(Magics):
         show_table(["", ""], rows)
 
     def _owner(self, words: list[str]) -> tuple[Provider, Owner]:
-        """Return the provider that is named, and whom its key is for."""
+        """Return the named provider and the owner of its key."""
         name = words[0] if words else ""
         if looks_like_key(name):
             raise UsageError(phrase("error.key_typed", login=_LOGIN.magic))
@@ -133,7 +133,7 @@ class LoginMagics(Magics):
         return get_provider("chatanywhere")
 
     def _checked(self, provider: Provider, secret: Secret) -> str:
-        """Try the key by asking for the list of models, and return what came of it."""
+        """Check the key by requesting the list of models, and return the result in words."""
         try:
             names = waited_for(self.session.catalog.try_key(provider, secret))
         except NotFoundError:  # some servers have no such list, and say so only to those they know

@@ -1,4 +1,4 @@
-"""``%chat_models`` and ``%chat_usage``: which models there are, and what was asked of them."""
+"""``%chat_models`` and ``%chat_usage``: the available models, and what was used of each."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _USAGE: Final = Options("chat_usage", "about.chat_usage")
 
 @magics_class
 class ModelMagics(Magics):
-    """Which models there are, and what was asked of them."""
+    """The magics for models and usage."""
 
     def __init__(self, shell: InteractiveShell, session: ChatSession) -> None:
         super().__init__(shell)
@@ -38,7 +38,7 @@ class ModelMagics(Magics):
     @line_magic
     @takes(_MODELS)
     def chat_models(self, given: Namespace) -> None:
-        """Show the models that a provider has, of those with all words in their name."""
+        """List a provider's models, or those whose names contain all of the words."""
         source = given.provider or self.session.settings.provider
         provider = self.session.catalog.provider(source)
         note = text("label.of_provider", provider=provider.name)
@@ -70,7 +70,7 @@ class ModelMagics(Magics):
     @line_magic
     @takes(_USAGE)
     def chat_usage(self, _given: Namespace) -> None:
-        """Show what this session asked of each model, and the balance where the provider tells it."""
+        """Show the responses and tokens of each model in this session, and the balance if it is reported."""
         rows = [
             [provider, model, str(spent.answers), grouped(spent.prompt_tokens), grouped(spent.completion_tokens)]
             for (provider, model), spent in self.session.usage.by_model.items()
@@ -88,7 +88,7 @@ class ModelMagics(Magics):
         show_table(header, rows, note=" · ".join(notes))
 
     def _balance(self) -> list[str]:
-        """Ask the session's provider what is left, if it can tell."""
+        """Return the balance at the session's provider, if it reports one."""
         try:
             provider: Any = self.session.catalog.provider()
             if not hasattr(provider, "balance"):

@@ -1,4 +1,4 @@
-"""What our magics are called here: where somebody else has such a name already, ours gives way."""
+"""Rename our magics where another extension already has their names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OTHER: Final = "chatanywhere"
 
 
 def new_names(shell: InteractiveShell, names: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return what those of `names`, each ``("line" or "cell", name)``, are called whose name is taken.
+    """Return new names for those of `names`, each ``("line" or "cell", name)``, that are taken.
 
     A line and a cell magic of one name keep one: ``%chat`` is never another's where ``%%chat`` is ours.
 
@@ -37,7 +37,7 @@ def new_names(shell: InteractiveShell, names: Iterable[tuple[str, str]]) -> dict
 
 
 def rename(magics: Iterable[Magics], renamed: dict[str, str]) -> None:
-    """Have magics registered, and speak of themselves, under their new names."""
+    """Give magics new names, in the shell and in their messages."""
     for functions in (functions for each in magics for functions in each.magics.values()):
         for old, new in renamed.items():
             if old in functions:
@@ -46,7 +46,7 @@ def rename(magics: Iterable[Magics], renamed: dict[str, str]) -> None:
 
 
 def take_away(shell: InteractiveShell, magics: Iterable[Magics]) -> None:
-    """Remove magics from `shell`, whatever they are called, and nobody else's."""
+    """Remove our magics from `shell`, whatever their names, and no others."""
     ours = {id(each) for each in magics}  # others' methods may be of objects that cannot be hashed or compared
     for functions in shell.magics_manager.magics.values():
         for name, function in list(functions.items()):

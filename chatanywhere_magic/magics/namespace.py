@@ -1,4 +1,4 @@
-"""The kernel as a place where ``@names`` are looked up: its variables, its executed cells, its last error."""
+"""Look up ``@names`` in the kernel: variables, executed cells and the last error."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 @dataclass
 class _Record:
-    """What one execution showed."""
+    """The output of one execution."""
 
     number: int
     shown: dict[str, str] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class _Record:
 
 
 class KernelNames:
-    """What ``@`` finds in a kernel. It listens to what cells show from :meth:`begin` on, until :meth:`end`."""
+    """The names that ``@`` finds in a kernel. It records the output of cells from :meth:`begin` to :meth:`end`."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell

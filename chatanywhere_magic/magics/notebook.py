@@ -1,4 +1,4 @@
-"""Which notebook this kernel belongs to, and what its earlier conversation is offered with."""
+"""Find the notebook that this kernel belongs to, and its earlier conversation."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def notebook_path(shell: InteractiveShell) -> str:
 
 
 def take_up(session: ChatSession, notebook: str) -> None:
-    """Say that the notebook has an earlier conversation, or go on with it, as the session's option says."""
+    """Offer the notebook's earlier conversation or continue it, as the option ``resume`` says."""
     if (
         not notebook
         or session.settings.resume == "never"

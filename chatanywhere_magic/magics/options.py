@@ -100,7 +100,7 @@ class Cursor:
 
 
 class Options:
-    """What one magic takes.
+    """The options and arguments of one magic.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ class Options:
         return bool(self._usage)
 
     def help(self) -> str:
-        """Return the help, in the person's language."""
+        """Return the help in the user's language."""
         return self._parser().format_help()
 
     def read(self, line: str) -> Namespace:

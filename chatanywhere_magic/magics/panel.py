@@ -1,4 +1,4 @@
-"""``%chat_panel``: the other door into the conversation."""
+"""``%chat_panel``: open the chat panel."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _place(word: str) -> str:
 
 @magics_class
 class PanelMagics(Magics):
-    """Opens panels."""
+    """The magic that opens panels."""
 
     def __init__(self, shell: InteractiveShell, session: ChatSession) -> None:
         super().__init__(shell)
@@ -41,7 +41,7 @@ class PanelMagics(Magics):
     @line_magic
     @takes(Options("chat_panel", "about.chat_panel", Option(("--dock",), "help.dock", "|".join(_PLACES), _place)))
     def chat_panel(self, given: Namespace) -> None:
-        """Open a chat panel below this cell, or beside the notebook, on the same conversation."""
+        """Open a chat panel below this cell or beside the notebook, for the same conversation."""
         if not hasattr(self._shell, "kernel"):
             raise ConfigurationError(phrase("error.panel_needs_notebook"))
         from IPython.display import display

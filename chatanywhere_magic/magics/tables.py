@@ -1,4 +1,4 @@
-"""A table for a person: HTML in a notebook, aligned text elsewhere."""
+"""Show tables: HTML in a notebook, aligned text elsewhere."""
 
 from __future__ import annotations
 

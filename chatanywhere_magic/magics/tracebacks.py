@@ -1,4 +1,4 @@
-"""An error as a model reads it: what it is, then where, with the code, in the order of the calls."""
+"""Describe an error for a model: what it is, then where, with the code, in the order of the calls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LEFT_OUT: Final = (str(Path(__file__).parents[1]), str(Path(IPython.__file__).p
 
 
 def error_text(error: BaseException, cells: Mapping[str, int]) -> str:
-    """Return what happened, and where; with the errors that led to it.
+    """Describe an error and its place, and the errors that led to it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What was said, as a person reads it back: turns, versions and what was found in them."""
+"""Show turns, versions and search results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""What IPython would do to a prompt before the magic sees it, kept from happening.
+r"""Keep IPython from changing a prompt before the magic sees it.
 
 IPython takes a line's ``?`` for a call for help, strips ``>>>`` and ``In [1]:`` from what looks pasted, dedents, and
 empties lines of blanks. A prompt is no code: each ``%chat`` and ``%%chat`` becomes a plain call, with the prompt as
@@ -33,7 +33,7 @@ def _always(_name: str) -> bool:
 
 
 class CellAsTyped:
-    """Rewrites a ``%%chat`` cell; runs before everything that IPython does to a cell.
+    """Rewrite a ``%%chat`` cell before IPython's own transformations.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class CellAsTyped:
 
 
 class LinesAsTyped:
-    """Rewrites ``%chat What is a list?`` and ``answer = %chat What is a list?``, wherever they are statements.
+    """Rewrite ``%chat What is a list?`` and ``answer = %chat What is a list?``, wherever they are statements.
 
     What is assigned is asked for as a value; by itself the magic shows the response and returns nothing, or the
     answer would be shown and kept a second time. ``%time %chat What is a list?`` becomes a plain call of ``%time``,

@@ -1,4 +1,4 @@
-"""A document into a file: whole, or not at all."""
+"""Write a document to a file, completely or not at all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NOT_HERE: Final = frozenset(
 
 
 def write_whole(path: Path, document: str, *, replace: bool = False) -> None:
-    """Write `document` into the file at `path`. Whatever goes wrong half way, what was before is there still.
+    """Write `document` to the file at `path`. If anything fails half way, the old file is still there.
 
     A symbolic link stays one, and a file keeps its rights, owner and group. Where no other can take its place with all
     that, or at all, as in a directory that may not be written, the file itself is written, from its beginning.

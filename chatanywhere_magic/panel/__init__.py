@@ -1,4 +1,4 @@
-"""The chat panel: the conversation of the cells, in a window to talk in."""
+"""The chat panel: the same conversation as in the cells, with a composer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a page's commands do: each is a call of the session. None runs a magic or code."""
+"""Carry out a page's commands: each calls the session. None runs a magic or code."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _LABELS: Final = {
     "max_tokens": "panel.max_tokens",
     "budget": "panel.budget",
 }
-"""What the session's options are called in the panel."""
+"""The names of the session's options in the panel."""
 
 
 def carry_out(session: ChatSession, command: Command) -> Any:
-    """Carry out `command`, and return what the page gets for it, as JSON values.
+    """Carry out `command`, and return the reply to the page as JSON values.
 
     Raises
     ------
@@ -41,12 +41,12 @@ def carry_out(session: ChatSession, command: Command) -> Any:
 
 
 def slash_commands() -> list[dict[str, Any]]:
-    """Return what the composer offers behind a ``/``."""
+    """Return the commands that the composer offers after a ``/``."""
     return [{"name": name, "help": text(key), "argument": takes} for name, (key, takes, _) in _SLASH.items()]
 
 
 class Actions:
-    """One method a command of :mod:`commands`, of the same name and with the same fields."""
+    """One method for each command of :mod:`commands`, with the same name and fields."""
 
     def __init__(self, session: ChatSession) -> None:
         self._session = session
@@ -54,7 +54,7 @@ class Actions:
     # --- asking and stopping --------------------------------------------------------------------------------------
 
     def send(self, text: str, attachments: tuple[Attachment, ...] = (), *, allow_secrets: bool = False) -> None:
-        """Ask; what the prompt names with ``@`` goes with it."""
+        """Send a prompt, with everything it mentions with ``@``."""
         live = self._session.prepare(
             text,
             origin=Origin("panel"),
@@ -65,7 +65,7 @@ class Actions:
         self._session.start(live)
 
     def stop(self) -> int:
-        """Stop everything that is on its way."""
+        """Stop every turn in progress."""
         return self._session.stop()
 
     def cancel(self, turn: int) -> None:
@@ -76,7 +76,7 @@ class Actions:
         self._session.turns.delete(turn)
 
     def command(self, name: str, argument: str) -> Any:
-        """Do what a person typed behind a ``/``."""
+        """Carry out a command typed after a ``/``."""
         if name not in _SLASH:
             raise ConfigurationError(phrase("panel.no_command", name=name))
         return _SLASH[name][2](self, argument)
@@ -88,11 +88,11 @@ class Actions:
         return self._turn(turn).current.answer
 
     def retry(self, turn: int | None = None, provider: str = "", model: str = "") -> None:
-        """Ask a turn's prompt again, or the last one's."""
+        """Send the prompt of a turn, or of the last one, again."""
         self._session.start(self._session.turns.retry(turn, provider=provider or None, model=model))
 
     def revise(self, turn: int, text: str) -> None:
-        """Ask another prompt in a turn's place."""
+        """Send another prompt in a turn's place."""
         self._session.start(self._session.turns.revise(turn, text, namespace=self._session.names))
 
     def select(self, turn: int, version: int) -> None:
@@ -100,7 +100,7 @@ class Actions:
         self._session.turns.select(turn, version)
 
     def pin(self, turn: int, *, pinned: bool) -> None:
-        """Have a turn always sent, or not."""
+        """Pin a turn, or unpin it."""
         self._session.turns.pin(turn, pinned)
 
     def delete(self, turn: int) -> None:
@@ -108,13 +108,13 @@ class Actions:
         self._session.turns.delete(turn)
 
     def fork(self, turn: int | None = None) -> None:
-        """Go on from a turn, or from the last one, in a conversation of its own."""
+        """Continue from a turn, or from the last one, in a new conversation."""
         self._session.conversations.fork(turn)
 
     # --- the conversation -----------------------------------------------------------------------------------------
 
     def new(self) -> None:
-        """Begin a new conversation."""
+        """Start a new conversation."""
         self._session.conversations.new()
 
     def undo(self) -> None:
@@ -123,7 +123,7 @@ class Actions:
             raise ConfigurationError(phrase("panel.nothing_to_undo"))
 
     def restore(self) -> None:
-        """Take the last undo, delete or clear back."""
+        """Redo: restore what the last undo, delete or clear hid."""
         if not self._session.turns.redo():
             raise ConfigurationError(phrase("panel.nothing_to_undo"))
 
@@ -136,7 +136,7 @@ class Actions:
         self._session.conversations.rename(title)
 
     def conversations(self, search: str) -> list[dict[str, Any]]:
-        """Return the conversations, or those in which the words stand."""
+        """Return the conversations, or those that contain the words."""
         return [
             {
                 "id": each.id,
@@ -148,7 +148,7 @@ class Actions:
         ]
 
     def switch(self, conversation: str) -> None:
-        """Go on with another conversation."""
+        """Switch to another conversation."""
         self._session.conversations.switch(conversation)
 
     def export(self, format: str) -> dict[str, str]:  # noqa: A002 - the field's name
@@ -158,7 +158,7 @@ class Actions:
     # --- who answers, and how -------------------------------------------------------------------------------------
 
     def models(self) -> list[dict[str, str]]:
-        """Return who can be asked, as far as it is known now; more may be known a moment later."""
+        """Return the models known so far; more may be known a moment later."""
         return [
             {"provider": name, "model": model, "detail": name}
             for name, provider in self._providers()
@@ -175,14 +175,14 @@ class Actions:
             yield name, provider
 
     def model(self, provider: str, model: str) -> None:
-        """Choose who answers from now on."""
+        """Choose the provider and model for later prompts."""
         if provider:
             get_provider(provider).check(model)
             self._session.settings.provider = provider
         self._session.settings.model = model
 
     def option(self, name: str, words: str = "", number: float | None = None) -> None:
-        """Set one of the session's options; without a number it gets its default."""
+        """Set one of the session's options; without a number, reset it to its default."""
         value: Any
         if name == "system":
             value = words
@@ -202,7 +202,7 @@ class Actions:
     # --- the composer ---------------------------------------------------------------------------------------------
 
     def complete(self, word: str) -> list[dict[str, str]]:
-        """Return what may stand behind an ``@`` and begins so, each with its type and size."""
+        """Return the completions of an ``@name``, each with its type and size."""
         if self._session.names is None:
             return []
         found = candidates(self._session.names, word)

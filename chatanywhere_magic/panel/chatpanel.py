@@ -26,7 +26,7 @@ TRANSCRIPT_SECONDS: Final = 0.5
 
 
 class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
-    """A panel on the kernel's conversation: what is asked in cells appears in it, and the other way round.
+    """A chat panel for the kernel's conversation: prompts from cells appear in it, and the other way round.
 
     anywidget's front end must be installed where the Jupyter *server* runs, which may be another environment than the
     kernel's. Where it is missing a page would show an error instead of the panel; so the rich panel stays out of sight
@@ -50,7 +50,7 @@ class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         self.session.engine.call_later(PATIENCE, self._give_up)
 
     def close(self) -> None:
-        """Close the panel; the conversation goes on."""
+        """Close the panel; the conversation continues."""
         self._is_closed = True
         if self._transcript is not None:
             self._transcript.end()
@@ -60,7 +60,7 @@ class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         close_tree(self)
 
     def __repr__(self) -> str:
-        """Say what stands here, for a notebook that is read without its kernel."""
+        """Return a note for a notebook that is read without its kernel."""
         return text("panel.closed")
 
     def _ipython_display_(self) -> None:

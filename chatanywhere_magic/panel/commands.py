@@ -1,4 +1,4 @@
-"""What a page may say to the kernel: a table of commands with what each carries, and its check.
+"""The commands that a page may send to the kernel, with their fields and checks.
 
 Whatever runs in the page can send widget messages, and so can anybody who is connected to the kernel. A message is
 therefore input: it is one of these commands with values of the right types and sizes, or it is refused. Nothing of
@@ -36,7 +36,7 @@ _REQUIRED: Final = object()
 
 
 class Command(NamedTuple):
-    """A command that was checked."""
+    """A checked command."""
 
     name: str
     id: str
@@ -45,7 +45,7 @@ class Command(NamedTuple):
 
 
 class MalformedError(ValueError):
-    """A message is no command, or carries what a command does not take."""
+    """A message is not a command, or has fields that the command does not accept."""
 
 
 def read(message: object) -> Command:

@@ -1,4 +1,4 @@
-"""A panel beside the notebook instead of in it, by ipylab; in the cell where ipylab or its front end is missing."""
+"""Dock a panel beside the notebook with ipylab; without ipylab or its front end, show it in the cell."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Dock:
         self._panel.session.engine.call_later(PATIENCE, self._give_up)
 
     def close(self) -> None:
-        """Leave the place; the panel is closed by whoever made it."""
+        """Leave the place; the panel's owner closes the panel."""
         self._settled.acquire(blocking=False)
         self._place.children = ()
         close_tree(self._place.title)

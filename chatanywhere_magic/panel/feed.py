@@ -1,4 +1,4 @@
-"""The conversation as a page is told it: all of it at first, then what changed, each thing once.
+"""The conversation as it is sent to a page: all of it first, then each change once.
 
 It lives on the engine's thread, where the conversation changes; it knows of no widget and sends nothing itself.
 """

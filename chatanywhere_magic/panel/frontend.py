@@ -1,4 +1,4 @@
-"""The panel's front end as one ES module, put together from those in ``page/`` when the first panel opens.
+"""The panel's front end as one ES module, bundled from those in ``page/`` when the first panel opens.
 
 They are modules of their own, so that each can be read, type-checked and tested by itself in Node. anywidget hands a
 page one module and no way to fetch others; so their imports of each other are left out, and what they export becomes

@@ -1,4 +1,4 @@
-"""What stands above the log: the conversation, who answers, how full the context is, and the options."""
+"""The panel's header: the conversation, the model, how full the context is, and the options."""
 
 from __future__ import annotations
 

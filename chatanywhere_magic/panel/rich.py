@@ -1,4 +1,4 @@
-"""The panel that is worth using: its front end's other half in the kernel. Commands come in, changes go out."""
+"""The kernel's half of the rich panel: commands come in, changes go out."""
 
 from __future__ import annotations
 

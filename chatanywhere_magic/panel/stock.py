@@ -1,4 +1,4 @@
-"""The panel where anywidget's front end is missing: the conversation in stock widgets, a text box and two buttons."""
+"""The panel for pages without anywidget's front end: the conversation in stock widgets, a text box and two buttons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ipywidgets and ipykernel leave to their users: closing all of a widget, and answers while a cell runs."""
+"""Workarounds for ipywidgets and ipykernel: close a widget completely, and handle messages while a cell runs."""
 
 from __future__ import annotations
 

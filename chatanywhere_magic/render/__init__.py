@@ -1,4 +1,4 @@
-"""What a person sees: model text as safe HTML, a turn in a cell or a terminal, and a preview of what would be sent."""
+"""Rendering: model text as safe HTML, a turn in a cell or a terminal, and a preview of a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What would be sent, as a person reads it before it is: every message, its tokens, and what looks like a key."""
+"""Preview a request: every message, its tokens, and what looks like a key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The conversations of all kernels, on the disk."""
+"""The store: the conversations of all kernels, on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store's file: opened for its owner alone, its schema brought up to date, and what can be wrong with it.
+"""The store's database file: open it for its owner only, migrate its schema, and diagnose problems.
 
 Imported with the first prompt, since it loads sqlite3.
 """
@@ -25,7 +25,7 @@ Trouble = Literal["broken", "foreign", "full", "locked", "newer", "other", "read
 
 
 class NewerSchemaError(sqlite3.Error):
-    """The file was written by a later version of this package."""
+    """A later version of this package wrote the file."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -67,7 +67,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
-    """Open a database only to read it, as far as that is possible: nothing is checked, nothing written beside it."""
+    """Open a database for reading, as far as possible: nothing is checked, and nothing is written beside it."""
     try:
         return _connect_to_read(path, "mode=ro")
     except sqlite3.OperationalError:
@@ -123,14 +123,14 @@ def empty_log(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Write all or nothing. Others wait from the beginning, since what is read here decides what is written."""
+    """Write all or nothing. Other writers wait from the start, since the reads here decide what is written."""
     with _begun(connection, "BEGIN IMMEDIATE"):
         yield
 
 
 @contextmanager
 def reading(connection: sqlite3.Connection) -> Iterator[None]:
-    """See everything as it is at one moment, whatever others write meanwhile."""
+    """Read a snapshot, whatever others write meanwhile."""
     with _begun(connection, "BEGIN"):
         yield
 
@@ -295,7 +295,7 @@ _SIGNS: Final[tuple[tuple[str, Trouble], ...]] = (
 
 
 def diagnose(error: sqlite3.Error | OSError) -> Trouble:
-    """Return what is wrong with the database."""
+    """Return the problem with the database."""
     if isinstance(error, NewerSchemaError):
         return "newer"
     if isinstance(error, ForeignFileError):
@@ -311,7 +311,7 @@ def diagnose(error: sqlite3.Error | OSError) -> Trouble:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another of the same name; None if there is none."""
+    """Return the identity of a file, which differs from that of another by the same name; None if it is missing."""
     try:
         found = path.stat()
     except OSError:
@@ -320,7 +320,7 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def set_aside(path: Path, broken: tuple[int, int] | None) -> Path | None:
-    """Give a broken database, with what stands beside it, another name.
+    """Rename a broken database and the files beside it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which process wrote something, and whether it still runs. Its number does not say, for that is given out again."""
+"""Identify processes, and check whether they still run. A process id alone is not enough: it is reused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Process:
 
     @classmethod
     def current(cls) -> Process:
-        """Return the process that asks."""
+        """Return the current process."""
         return cls(_machine(), os.getpid(), _started(os.getpid()) or "")
 
     @property

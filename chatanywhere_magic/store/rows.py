@@ -1,4 +1,4 @@
-"""A conversation's values to rows and back. Only what is another object than before is written."""
+"""Convert a conversation to rows and back. Only objects that changed are written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SELECT_VERSION: Final = (
 
 
 class Rows:
-    """The rows of a database, inside whatever transaction the caller has begun.
+    """The rows of a database, within the caller's transaction.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Rows:
     # --- reading ----------------------------------------------------------------------------------------------
 
     def read(self, key: int) -> Conversation:
-        """Return a conversation.
+        """Read a conversation.
 
         Raises
         ------
@@ -152,7 +152,7 @@ class Rows:
             self._execute("INSERT INTO words (words) VALUES ('optimize')")
 
     def interrupt(self, row: int) -> None:
-        """End a version whose writer is gone, with the text that came."""
+        """Mark a version whose writer is gone as interrupted, with the text so far."""
         select = (
             "SELECT answer, reasoning FROM versions WHERE id = ?"
             " UNION ALL SELECT * FROM (SELECT answer, reasoning FROM pieces WHERE version = ? ORDER BY id)"

@@ -1,4 +1,4 @@
-"""What can still be read of a broken database, into a new one."""
+"""Salvage the readable part of a broken database into a new one."""
 
 from __future__ import annotations
 

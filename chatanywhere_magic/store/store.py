@@ -1,4 +1,4 @@
-"""Conversations on the disk: written while they happen, found again, and never in the way of the chat.
+"""The store of conversations on disk: written while they happen, searchable, and never in the way of the chat.
 
 Imported with the first prompt, since it loads sqlite3.
 """
@@ -67,7 +67,7 @@ _left_open: Final[list[sqlite3.Connection]] = []
 
 @dataclass(frozen=True)
 class _Draft:
-    """A conversation that is to be written."""
+    """A conversation to write."""
 
     conversation: Conversation
     notebook: str
@@ -87,7 +87,7 @@ class _Known:
 
 @dataclass(frozen=True)
 class _File:
-    """The open file."""
+    """The open database file."""
 
     connection: sqlite3.Connection
     rows: Rows
@@ -99,11 +99,11 @@ class _File:
 
 
 class _NotYetError(sqlite3.Error):
-    """Something was wrong, and it is too early to try again."""
+    """Something failed, and it is too early to try again."""
 
 
 class Store:
-    """The conversations of one person, in one file that all kernels share.
+    """The conversations of one user, in one file that all kernels share.
 
     For one thread at a time. Nothing that is wrong with the file or the disk is raised: `problem` says it, and what
     could not be written is kept, and written as soon as that works again.
@@ -137,13 +137,13 @@ class Store:
 
     @property
     def problem(self) -> str:
-        """What the person must know of what is wrong with the file, in one line; ``""`` if nothing is."""
+        """The current problem with the file, in one line for the user; ``""`` if there is none."""
         return self._trouble or self._notice
 
     # --- writing ----------------------------------------------------------------------------------------------
 
     def save(self, conversation_id: str, conversation: Conversation, notebook: str = "") -> bool:
-        """Write what has changed since the last time, and tell whether it is in the file now.
+        """Write what has changed since the last call, and return whether it is in the file.
 
         Of a response that grows only the new text is written. If another kernel has changed the conversation since it
         was loaded here, that one stays as it is, and this one becomes a conversation of its own.
@@ -246,7 +246,7 @@ class Store:
         return self._attempt(end, writing=True) or 0 if self._attempt(find) else 0
 
     def forget(self, conversation_id: str) -> bool:
-        """Remove a conversation for good, and tell whether nothing of it is in the file any more.
+        """Delete a conversation for good, and return whether the file contains nothing of it.
 
         What is removed is overwritten, in the index and in the log, too. The log stays as it is while another kernel
         reads; then it is the last one to close the file who removes it.
@@ -271,7 +271,7 @@ class Store:
     # --- reading ----------------------------------------------------------------------------------------------
 
     def load(self, conversation_id: str) -> Conversation | None:
-        """Return the conversation of that id; None if there is none."""
+        """Return the conversation with an id, or None."""
         if conversation_id in self._unsaved:
             return self._unsaved[conversation_id].conversation
         self.recover()
@@ -291,7 +291,7 @@ class Store:
         return self._attempt(read)
 
     def conversations(self, search: str = "", limit: int = 50, *, notebook: str | None = None) -> list[Listed]:
-        """Return the conversations there are, those that were changed last first.
+        """Return the conversations, most recently changed first.
 
         Parameters
         ----------
@@ -333,7 +333,7 @@ class Store:
         return sorted([*unsaved, *saved], key=lambda each: each.updated, reverse=True)[:limit]
 
     def search(self, search: str, limit: int = 50) -> list[Found]:
-        """Return the turns in which each of the words stands, of all conversations; the latest first."""
+        """Return the turns of all conversations that contain all of the words, latest first."""
         words = search.split()
         if not words:
             return []
@@ -368,7 +368,7 @@ class Store:
         return [*unsaved, *saved][:limit]
 
     def find_replay(self, fingerprint: str) -> Version | None:
-        """Return the latest complete version of the request with this fingerprint; None if there is none."""
+        """Return the latest complete version with a request's fingerprint, or None."""
         if not fingerprint:
             return None
         for draft in self._unsaved.values():
@@ -381,7 +381,7 @@ class Store:
     # --- the file ---------------------------------------------------------------------------------------------
 
     def backup(self, path: Path) -> None:
-        """Copy everything to another file, whatever other kernels write meanwhile.
+        """Copy the store to another file, whatever other kernels write meanwhile.
 
         Raises
         ------

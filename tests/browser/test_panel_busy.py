@@ -86,7 +86,7 @@ def test_questions_asked_during_a_cell_queue_and_can_be_taken_back(
     panel.send("two")
     expect(panel.turn(1)).to_contain_text("waiting for the previous turn")
     expect(panel.root.locator(".chatanywhere-queue")).to_have_text("waiting: 1")
-    panel.turn(1).get_by_role("button", name="Take back").click()
+    panel.turn(1).get_by_role("button", name="Cancel").click()
     expect(panel.root.locator(".chatanywhere-turn")).to_have_count(1)
     expect(panel.composer).to_have_value("two")
     assert seconds_to_stop(panel) < STOP_SECONDS

@@ -150,7 +150,7 @@ def test_twenty_steps(session: Session, server: LocalServer) -> None:  # noqa: P
     session.picture("menu")  # 9
     session.choose("Delete")
     expect(root.locator(".chatanywhere-turn")).to_have_count(1)
-    root.locator(".chatanywhere-note").get_by_role("button", name="Take back").click()  # 10
+    root.locator(".chatanywhere-note").get_by_role("button", name="Undo").click()  # 10
     expect(root.locator(".chatanywhere-turn")).to_have_count(2)
     server.queue(Answer(status=401, raw=[b"{}"]))
     session.ask("And now?")

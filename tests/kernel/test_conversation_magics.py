@@ -305,7 +305,7 @@ def titles(kernel: Kernel) -> set[str]:
 def test_a_conversation_is_forgotten_by_its_title_id_or_number(kernel: Kernel) -> None:
     ids = three_conversations(kernel)
     assert kernel.run("%chat_forget italian verbs").stdout == (
-        f"Removed for good: “Italian verbs” (turns: 1, {ids['Italian verbs'][:8]}).\n"
+        f"Deleted for good: “Italian verbs” (turns: 1, {ids['Italian verbs'][:8]}).\n"
     )
     assert titles(kernel) == {"Statistics", "Garden"}
     assert "“Statistics”" in kernel.run(f"%chat_forget {ids['Statistics'][:8]}").stdout

@@ -76,7 +76,8 @@ class TestLogin:
         (check,) = server.requests
         assert (check.method, check.path) == ("GET", "/v1/models")
         assert re.fullmatch(
-            rf"The key for openai \(127\.0\.0\.1:\d+\) is kept: .*{PLACES[option]}\.\nIt was accepted; models: 2\.\n",
+            rf"Saved the key for openai \(127\.0\.0\.1:\d+\) in .*{PLACES[option]}\.\n"
+            r"The key was accepted; models: 2\.\n",
             result.stdout,
         )
         the_answer(kernel.run("%chat Hello"))
@@ -107,7 +108,7 @@ class TestLogin:
     def test_what_is_no_key_is_refused_unsaid(self, kernel: Kernel, server: LocalServer) -> None:
         for typed in ("two words", "ключ"):
             line = the_error_line(kernel.run("%chat_login openai --file", answers=[typed]))
-            assert "The key in what was typed holds characters that no key has" in line
+            assert "The key in your input contains characters that no key has" in line
             assert typed not in line
         assert "No key was entered." in the_error_line(kernel.run("%chat_login openai --file", answers=[""]))
         assert not server.requests
@@ -117,15 +118,15 @@ class TestLogin:
         assert "A key cannot be typed here. Set the environment variable OPENAI_API_KEY" in line
 
     def test_chatanywhere_is_meant_where_nobody_is_named(self, kernel: Kernel) -> None:
-        assert "The key for chatanywhere" in kernel.run("%chat_login --session", answers=[KEY]).stdout
+        assert "Saved the key for chatanywhere" in kernel.run("%chat_login --session", answers=[KEY]).stdout
 
     @pytest.mark.parametrize(
         ("line", "says"),
         [
             ("%chat_login local", "local needs no key."),
-            ("%chat_login openai --file --session", "--session and --file exclude each other."),
+            ("%chat_login openai --file --session", "--session and --file cannot be used together."),
             ("%chat_login opnai", "There is no provider 'opnai'. Did you mean openai?"),
-            ("%chat_login openai twice", "%chat_login has no place for 'twice'"),
+            ("%chat_login openai twice", "%chat_login does not accept 'twice'"),
         ],
     )
     def test_mistakes(self, kernel: Kernel, line: str, says: str) -> None:
@@ -230,7 +231,7 @@ class TestTyped:
     def test_what_comes_from_a_variable_is_refused_too(self, kernel: Kernel, server: LocalServer) -> None:
         kernel.run(f"x = {KEY!r}", answers=[])
         for use in ("chat.api_key = x", "chat.ask_sync('Hello', api_key=x)"):
-            assert "No option takes a key" in the_error_line(kernel.run(use))
+            assert "Keys cannot be given as options" in the_error_line(kernel.run(use))
         assert not server.requests
 
     def test_other_cells_are_remembered_as_ever(self, kernel: Kernel) -> None:

@@ -190,7 +190,7 @@ class TestConversation:
 
     def test_a_new_conversation_knows_nothing(self, kernel: Kernel, server: LocalServer) -> None:
         kernel.run("%chat My name is Ada.")
-        assert kernel.run("%chat_new").stdout == "A new conversation begins.\n"
+        assert kernel.run("%chat_new").stdout == "Started a new conversation.\n"
         kernel.run("%chat Who am I?")
         assert server.requests[1].messages == [{"role": "user", "content": "Who am I?"}]
 
@@ -408,10 +408,10 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("code", "says"),
         [
-            ("%chat -p opnai Hello", "There is no provider 'opnai'. Did you mean openai? There are: chatanywhere,"),
-            ("%chat -p nobody Hello", "There is no provider 'nobody'. There are: chatanywhere, openai, local"),
+            ("%chat -p opnai Hello", "There is no provider 'opnai'. Did you mean openai? Choose one of: chatanywhere,"),
+            ("%chat -p nobody Hello", "There is no provider 'nobody'. Choose one of: chatanywhere, openai, local"),
             ("%chat -p local -m gpt-9 Hello", "The embedded provider has no model 'gpt-9'. It has SmolLM2"),
-            ("%chat -p local -m none.gguf Hello", "There is no model file none.gguf (named by -m)"),
+            ("%chat -p local -m none.gguf Hello", "The model file none.gguf (set by -m) does not exist"),
             (
                 "%chat -p chatanywhere Hello",
                 "Run %chat_login chatanywhere, which asks for one.",
@@ -511,7 +511,7 @@ class TestFailures:
     def test_an_answer_without_its_end_is_no_success(self, kernel: Kernel, server: LocalServer) -> None:
         server.queue(Answer(text=["Half of "], finish_reason=None))
         result = kernel.run("%chat Hello")
-        assert "ended before it was finished" in the_error_line(result)
+        assert "ended early" in the_error_line(result)
         self.assert_failed(kernel, server, result, partial="Half of ")
 
     @pytest.mark.parametrize(
@@ -683,7 +683,7 @@ class TestLoading:
         kernel = new_kernel()
         kernel.run(THEIRS.format(kind="cell", name="chat"))
         said = kernel.run(LOAD).stdout
-        assert said == "Another extension has %%chat, %chat; here it is %%chatanywhere, %chatanywhere.\n"
+        assert said == "Another extension defines %%chat, %chat; use %%chatanywhere, %chatanywhere here.\n"
         assert kernel.run("%%chat\nWhat is this?").stdout == "theirs: What is this?\n\n"
         assert "`%chat` not found" in kernel.run("%chat Hello").stderr
         key = "sk-Abc123dEf456gHi789jKl012"
@@ -696,7 +696,7 @@ class TestLoading:
         assert evaluate(kernel, "type(answer).__name__") == "Reply"
         assert "%chatanywhere [options]" in kernel.run("%chatanywhere --help").stdout
         assert "%chatanywhere --help" in the_error_line(kernel.run("%chatanywhere --modle x"))
-        assert "There are no turns" not in kernel.run("%chat_history").stdout
+        assert "has no turns yet" not in kernel.run("%chat_history").stdout
         assert "--model" in kernel.complete("%%chatanywhere --mo", 19)["matches"]
         assert "--model" not in kernel.complete("%%chat --mo", 11)["matches"]
 

@@ -1,4 +1,4 @@
-"""A turn to what the person sees: an output area in a notebook, text in a terminal."""
+"""Show a turn: in an output area of a notebook, or as text in a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several answers to one prompt, side by side: columns in a notebook, one after the other in a terminal."""
+"""Show several responses to one prompt: side by side in a notebook, one after the other in a terminal."""
 
 from __future__ import annotations
 

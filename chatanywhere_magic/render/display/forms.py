@@ -1,4 +1,4 @@
-"""A response as a person wants to see it: the text as it is, its code, its JSON, or its HTML as source."""
+"""Show a response in a given form: the text as it is, its code, its JSON, or its HTML as source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a saved notebook says of a turn: everything, so that the conversation can be rebuilt from the file alone."""
+"""The metadata of a turn in a saved notebook, from which the conversation can be rebuilt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A turn in the output area of a cell.
+"""Show a turn in the output area of a cell.
 
 Jupyter can replace an output or add one, but neither extend nor remove one: whoever sends the whole response at every
 paint sends the square of it. In a cell of its own a response is therefore shown in several outputs while it grows: what

@@ -1,4 +1,4 @@
-"""When a turn is painted: its first text at once, then by clock, its end at once."""
+"""Decide when a turn is painted: its first text at once, then by clock, its end at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A turn in a terminal: text as it comes, never printed twice, without the control characters that a terminal obeys."""
+"""Show a turn in a terminal: text as it comes, never printed twice, without control characters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OBEYED: Final = re.compile(
 
 
 class TerminalPainter:
-    """Prints the response while it comes."""
+    """Print the response as it arrives."""
 
     paints_anywhere = False
 

@@ -1,4 +1,4 @@
-"""What stands around a response: what is being waited for, how it ended, who gave it and at what cost."""
+"""The lines around a response: what it waits for, how it ended, its model and its cost."""
 
 from __future__ import annotations
 

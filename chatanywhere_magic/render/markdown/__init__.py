@@ -1,4 +1,4 @@
-"""Model text to HTML that runs nothing and fetches nothing. The only road from a response to a page.
+"""Render model text as HTML that runs and fetches nothing. The only way from a response to a page.
 
 Raw HTML becomes text, images become links, links keep only harmless schemes, and formulas are marked for
 MathJax while everything else is kept from it.

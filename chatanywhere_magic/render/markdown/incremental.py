@@ -1,4 +1,4 @@
-"""A text that grows, to HTML: what is finished is rendered once, only its open end again."""
+"""Render a growing text as HTML: finished blocks once, and only the open end again."""
 
 from __future__ import annotations
 

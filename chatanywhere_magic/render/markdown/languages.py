@@ -1,4 +1,4 @@
-"""Which language a text is written in, as far as its letters tell."""
+"""Recognize the language of a text by its letters."""
 
 from __future__ import annotations
 

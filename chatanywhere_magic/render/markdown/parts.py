@@ -1,4 +1,4 @@
-"""Long blocks in parts, each finished before the block is: code, lists and tables.
+"""Split long blocks (code, lists and tables) into parts that are finished before the block is.
 
 Where a block is cut depends on nothing but the lines before the cut, so that it is the same however the text comes.
 """

@@ -1,4 +1,4 @@
-r"""Which commands of TeX may reach MathJax, to which a formula is a program.
+r"""The TeX commands that may reach MathJax, to which a formula is a program.
 
 MathJax has commands that make links, set attributes, load code and define other commands. So only those pass that are
 known to do nothing but draw symbols of a formula near the place where they stand: those of LaTeX and AMS that MathJax

@@ -1,4 +1,4 @@
-"""Whole texts as HTML."""
+"""Render whole texts as HTML."""
 
 from __future__ import annotations
 
