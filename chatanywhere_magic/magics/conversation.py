@@ -266,7 +266,7 @@ class ConversationMagics(Magics):
     @line_magic
     @takes(_PIN)
     def chat_pin(self, given: Namespace) -> None:
-        """Always send a turn."""
+        """Pin a turn, so that it is always sent."""
         index = _number(given.words[0]) if given.words else self._last()
         turn = self.session.turns.pin(index, pinned=not given.off)
         question = shortened(turn.current.question)
