@@ -381,7 +381,7 @@ def test_a_pin_and_a_title_are_shown(page: Page, kernel: Kernel) -> None:
     page.ask("pin", turn=0, pinned=True)
     page.ask("rename", title="My title")
     kernel.wait_until(lambda: page.shown != [] and page.turns[0]["head"]["pinned"])
-    assert page.header["title"] == "My title"
+    kernel.wait_until(lambda: page.header["title"] == "My title")
 
 
 def test_files_go_with_the_question(page: Page, server: LocalServer) -> None:
