@@ -72,10 +72,14 @@ kernels: $(VENV)/.stamp-dev  ## the tests in real kernels
 browsers: $(VENV)/.stamp-dev  ## the tests in a real JupyterLab and Chromium, of which each process has its own
 	$(PYTEST) -q --dist loadfile --maxprocesses 4 tests/browser $(COVER)
 
-lint: $(VENV)/.stamp-dev  ## ruff and mypy
+BIOME = tests/page/node_modules/.bin/biome
+
+lint: $(VENV)/.stamp-dev  ## ruff and mypy, and Biome for the panel's front end
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
+	@if [ -e $(BIOME) ]; then $(BIOME) lint --config-path=tests/page/lint.jsonc chatanywhere_magic/panel/page tests/page; \
+		else echo 'There is no npm: the front end of the panel is not linted.' >&2; fi
 
 bench: $(VENV)/.stamp-dev  ## what the product costs, beside a raw read (ARGS= goes to the benchmarks)
 	$(PY) -m benchmarks $(ARGS)
@@ -108,7 +112,7 @@ $(VENV)/.stamp-demo: pyproject.toml $(VENV)/.stamp-venv
 $(VENV)/.stamp-dev: pyproject.toml tests/page/package-lock.json $(VENV)/.stamp-venv
 	$(PY) -m pip install --editable '.[local,dev]'
 	$(INSTALL_MODEL)
-	@# Without it the tests say what they leave out: the types of the panel's front end and its accessibility.
+	@# Without it the tests say what they leave out: the panel's front end is linted, type-checked and tested in part only.
 	-@if command -v npm >/dev/null; then cd tests/page && npm ci --no-audit --no-fund; \
 		else echo 'There is no npm: the front end of the panel is tested in part only.' >&2; fi
 	@touch $@

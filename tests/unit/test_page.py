@@ -6,28 +6,40 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chatanywhere_magic.core.i18n import texts
 from chatanywhere_magic.panel.frontend import PAGE, script, style
 
-HERE = Path(__file__).parents[1] / "page"
+ROOT = Path(__file__).parents[2]
+HERE = ROOT / "tests/page"
 NODE = shutil.which("node")
 TYPESCRIPT = HERE / "node_modules/typescript/bin/tsc"
+BIOME = HERE / "node_modules/@biomejs/biome/bin/biome"
+DOM = HERE / "node_modules/happy-dom"
 
 needs_node = pytest.mark.skipif(NODE is None, reason="there is no Node.js: the panel's front end is not tested")
 needs_typescript = pytest.mark.skipif(
     NODE is None or not TYPESCRIPT.exists(),
     reason="there is no TypeScript (`npm ci` in tests/page): the types of the panel's front end are not checked",
 )
+needs_biome = pytest.mark.skipif(
+    NODE is None or not BIOME.exists(),
+    reason="there is no Biome (`npm ci` in tests/page): the panel's front end is not linted",
+)
+needs_dom = pytest.mark.skipif(
+    NODE is None or not DOM.exists(),
+    reason="there is no happy-dom (`npm ci` in tests/page): the parts of the panel are tested in Chromium only",
+)
 
 
-def node(*arguments: str | Path) -> str:
+def node(*arguments: str | Path, cwd: Path = HERE) -> str:
     """Run Node and return what it wrote; it must succeed."""
     assert NODE is not None
     done = subprocess.run(
-        [NODE, *map(str, arguments)], capture_output=True, text=True, cwd=HERE, timeout=60, check=False
+        [NODE, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=60, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -38,8 +50,20 @@ def test_its_types_agree() -> None:
     node(TYPESCRIPT, "-p", HERE)
 
 
+@needs_biome
+def test_the_linter_has_nothing_to_say() -> None:
+    node(BIOME, "lint", "--config-path=tests/page/lint.jsonc", PAGE.relative_to(ROOT), "tests/page", cwd=ROOT)
+
+
+def cases() -> list[Any]:
+    """Return the files of tests; some need a page to stand on."""
+    files = sorted(HERE.glob("*.test.js"))
+    on_stage = [file for file in files if "./stage.js" in file.read_text(encoding="utf-8")]
+    return [pytest.param(file, marks=[needs_dom] if file in on_stage else [], id=file.name) for file in files]
+
+
 @needs_node
-@pytest.mark.parametrize("file", sorted(HERE.glob("*.test.js")), ids=lambda path: path.name)
+@pytest.mark.parametrize("file", cases())
 def test_its_logic(file: Path) -> None:
     assert re.search(r"# tests [1-9]", node("--test", "--test-reporter=tap", file))
 

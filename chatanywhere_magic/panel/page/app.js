@@ -152,7 +152,9 @@ export class App {
       element("div", { class: "chatanywhere-question" }, element("div", { class: "chatanywhere-words", dir: "auto", text })),
       waiting,
     );
-    const timer = window.setTimeout(() => (shown.hidden = false), 400);
+    const timer = window.setTimeout(() => {
+      shown.hidden = false;
+    }, 400);
     this.#parts?.log.root.append(shown);
     this.#parts?.log.toEnd();
     const answer = await this.ask("send", { text, attachments, allow_secrets: allowSecrets });
@@ -168,7 +170,9 @@ export class App {
    */
   tell(words, way, holds) {
     window.clearTimeout(this.#noteTimer);
-    const hide = () => (this.note.hidden = true);
+    const hide = () => {
+      this.note.hidden = true;
+    };
     const button = way
       ? element("button", {
           type: "button",
@@ -255,14 +259,14 @@ export class App {
    * @param {string} cell below which it goes; "" is the active one
    */
   async insertCode(code, cell) {
-    const clean = code.replace(/\n+$/, "");
+    const clean = code.replace(/\n+$/u, "");
     if (this.notebook.insertBelow(clean, cell)) this.tell(this.say("panel.inserted"));
     else this.tell(this.say((await copy(clean)) ? "panel.copied_instead" : "panel.not_copied"));
   }
 
   /** @param {string} code */
   async replaceCode(code) {
-    const clean = code.replace(/\n+$/, "");
+    const clean = code.replace(/\n+$/u, "");
     if (this.notebook.replaceActive(clean)) this.tell(this.say("panel.replaced"));
     else this.tell(this.say((await copy(clean)) ? "panel.copied_instead" : "panel.not_copied"));
   }

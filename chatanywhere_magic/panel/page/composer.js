@@ -13,10 +13,12 @@ import { commandIn, mayTravel, meaning, Recall, wordAt } from "./typing.js";
 
 const MAX_FILE = 5_000_000;
 const MAX_FILES = 10;
-const PICTURE = /^image\/(png|jpeg|gif|webp)$/;
+const PICTURE = /^image\/(png|jpeg|gif|webp)$/u;
 const SAVE_AFTER = 300;
 /** Less than a pause in typing, more than between two letters. */
 const ASK_AFTER = 80;
+/** Bytes that become characters at a time: a function takes only so many arguments. */
+const AT_ONCE = 32_768;
 
 export class Composer {
   /** @type {Attached[]} */
@@ -160,7 +162,7 @@ export class Composer {
 
   async #submit(allowSecrets = false) {
     const { app } = this;
-    const text = this.box.value.replace(/^\n+|\n+$/g, "");
+    const text = this.box.value.replace(/^\n+|\n+$/gu, "");
     if (!text.trim()) return;
     this.refuse("");
     const command = this.#files.length ? null : commandIn(text, app.commands.map((each) => each.name));
@@ -398,7 +400,7 @@ export class Composer {
 async function asPicture(file) {
   const bytes = new Uint8Array(await file.arrayBuffer());
   let binary = "";
-  for (let at = 0; at < bytes.length; at += 0x8000) binary += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
+  for (let at = 0; at < bytes.length; at += AT_ONCE) binary += String.fromCharCode(...bytes.subarray(at, at + AT_ONCE));
   return { name: file.name, media_type: file.type, data: btoa(binary), size: file.size };
 }
 

@@ -9,7 +9,7 @@
  * @returns {string}
  */
 export function say(strings, key, fields = {}) {
-  return (strings[key] ?? "").replace(/\{(\w+)\}/g, (whole, name) => (name in fields ? String(fields[name]) : whole));
+  return (strings[key] ?? "").replace(/\{(\w+)\}/gu, (whole, name) => (name in fields ? String(fields[name]) : whole));
 }
 
 /**

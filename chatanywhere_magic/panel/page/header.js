@@ -209,8 +209,8 @@ export class HeaderView {
    * @param {string} text
    */
   async #change(name, text) {
-    const value = name === "system" ? text : text === "" ? null : Number(text);
-    const answer = await this.app.act("option", name === "system" ? { name, words: text } : { name, number: value });
+    const number = text === "" ? null : Number(text);
+    const answer = await this.app.act("option", name === "system" ? { name, words: text } : { name, number });
     if (!answer.ok && this.#header) this.#fillSettings(this.#header);
   }
 

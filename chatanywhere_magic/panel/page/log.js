@@ -220,11 +220,11 @@ export class Log {
   #approach(entries) {
     for (const entry of entries) {
       const index = Number(/** @type {HTMLElement} */ (entry.target).dataset.turn);
-      if (!entry.isIntersecting) {
-        this.#near.delete(index);
-      } else {
+      if (entry.isIntersecting) {
         this.#near.add(index);
         if (!this.#views.get(index)?.isShown) this.#waiting.add(index);
+      } else {
+        this.#near.delete(index);
       }
     }
     this.#schedule();

@@ -101,7 +101,7 @@ export class Notebook {
    */
   replaceActive(code) {
     const cell = this.#cells()?.[this.#active()];
-    if (!cell || cell.cell_type !== "code") return false;
+    if (cell?.cell_type !== "code") return false;
     cell.setSource(code);
     return true;
   }

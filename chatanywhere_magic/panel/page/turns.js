@@ -89,7 +89,10 @@ export class Turns {
   #take(changes) {
     for (const change of changes) {
       let turn = this.all.get(change.turn);
-      if (!turn) this.all.set(change.turn, (turn = emptyTurn(1)));
+      if (!turn) {
+        turn = emptyTurn(1);
+        this.all.set(change.turn, turn);
+      }
       // Half of a turn is not taken for the whole: that comes with all older turns.
       if (!turn.head && !change.fresh) continue;
       if (change.fresh) {

@@ -67,7 +67,7 @@ export function mayTravel(event) {
  */
 export function wordAt(text, caret) {
   const before = text.slice(0, caret);
-  const command = /^\/([a-z_]*)$/.exec(before);
+  const command = /^\/([a-z_]*)$/u.exec(before);
   if (command) return { mark: "/", word: command[1], start: 0, end: caret };
   // Not after a letter, a digit or a backslash: an address holds an @ too, and \@ is how one is written as such.
   const name = /(^|[^\p{L}\p{N}\\_.])@([\p{L}\p{N}_.:[\]'"/-]*)$/u.exec(before);
@@ -83,7 +83,7 @@ export function wordAt(text, caret) {
  * @returns {{name: string, argument: string} | null}
  */
 export function commandIn(text, names) {
-  const match = /^\/([a-z_]+)(?:\s+([\s\S]*))?$/.exec(text.trim());
+  const match = /^\/([a-z_]+)(?:\s+([\s\S]*))?$/u.exec(text.trim());
   if (!match || !names.includes(match[1])) return null;
   return { name: match[1], argument: (match[2] ?? "").trim() };
 }
