@@ -28,7 +28,7 @@ _PICTURES: Final = {
 }
 LEAST_LIKELIHOOD: Final = 0.4
 LOOKED_AT: Final = 100_000
-"""Bytes from which the encoding is told."""
+"""Bytes that are read to recognize the encoding."""
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 _OTHER_PICTURES: Final = (b"BM", b"II*\0", b"MM\0*")
 """Beginnings of pictures (BMP, TIFF) that models do not take and Pillow can convert."""

@@ -188,7 +188,7 @@ def _login(shell: InteractiveShell) -> str:
 
 
 def _is_theirs(lines: list[str]) -> bool:
-    """Whether the cell is somebody else's, who has the name of our magic here: as a cell magic, or it is nobody's."""
+    """Whether the cell belongs to another extension, which has the name of our magic as a cell magic."""
     match = _CELL.match("".join(lines))
     shell = get_ipython()
     return match is not None and shell is not None and not is_free(shell, match[1], ["cell"])

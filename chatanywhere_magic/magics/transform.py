@@ -38,7 +38,7 @@ class CellAsTyped:
     Parameters
     ----------
     is_ours : callable, optional
-        Tells of a magic's name whether it is not somebody else's here.
+        Returns whether a magic's name is ours and not another extension's.
     """
 
     has_side_effects = True
@@ -69,7 +69,7 @@ class LinesAsTyped:
     Parameters
     ----------
     is_ours : callable, optional
-        Tells of a magic's name whether it is not somebody else's here.
+        Returns whether a magic's name is ours and not another extension's.
     """
 
     def __init__(self, is_ours: Callable[[str], bool] = _always) -> None:

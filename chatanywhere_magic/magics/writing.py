@@ -68,7 +68,7 @@ def _put(target: Path, document: str, *, before: os.stat_result | None = None, r
         if before is not None:
             _take_over(new, before)
         if reserve:
-            target.open("x").close()  # if somebody was quicker, theirs stays
+            target.open("x").close()  # if another process was quicker, its file stays
         try:
             new.replace(target)
         except OSError:

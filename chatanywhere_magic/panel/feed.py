@@ -148,7 +148,7 @@ class _Shown:
 
     turn: Turn
     head: dict[str, Any] = field(default_factory=dict)
-    """Empty until a page is told of it."""
+    """Empty until it is sent to a page."""
     version: Version | None = None
     """Whose answer they have, once it has ended."""
     growth: _Growth | None = None
@@ -175,7 +175,7 @@ class _Shown:
         return {"fresh": True, **whole(version)}
 
     def whole(self) -> Change:
-        """Return everything that pages have been told of the response."""
+        """Return everything that has been sent of the response."""
         if self.growth is not None:
             return self.growth.so_far()
         return whole(self.version or self.turn.current)

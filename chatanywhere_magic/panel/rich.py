@@ -65,7 +65,7 @@ class RichPanel(anywidget.AnyWidget):
         self._running = 0
         self._pause = PAINT_SECONDS
         self._told = 0.0
-        """When pages were last told something, by the monotonic clock."""
+        """When pages were last notified, by the monotonic clock."""
         self._is_scheduled = False
         self._is_ticking = False
         self._is_closed = False
@@ -133,16 +133,16 @@ class RichPanel(anywidget.AnyWidget):
         self._schedule()
 
     def _schedule(self, *, at_once: bool = False) -> None:
-        """Have pages told what has changed: now if they have been left alone for a while, or else when that is over.
+        """Schedule an update of the pages: now if the last was a while ago, else when it is.
 
-        How a response ended is told at once: somebody has clicked on Stop, or waits to ask on.
+        The end of a response is sent at once: the user clicked Stop, or waits to continue.
         """
         if self._pages and not self._is_closed and (at_once or not self._is_scheduled):
             self._is_scheduled = True
             since = time.monotonic() - self._told
             self._session.engine.call_later(0 if at_once else max(0, self._pause - since), self._tell)
 
-    # --- what pages are told, on the engine's thread ----------------------------------------------------------------
+    # --- what pages receive, on the engine's thread ----------------------------------------------------------------
 
     def _tell(self, *, with_header: bool = True) -> None:
         self._is_scheduled = False

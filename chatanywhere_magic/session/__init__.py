@@ -1,4 +1,4 @@
-"""The conversation in motion: turns that queue, stream, stop and are saved."""
+"""The session: turns that are queued, streamed, stopped and saved."""
 
 from __future__ import annotations
 

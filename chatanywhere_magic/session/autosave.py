@@ -1,4 +1,4 @@
-"""Conversations on their way to the disk and back: when they are written, on which thread, and what is said of it."""
+"""Save and load conversations: when they are written, on which thread, and how problems are reported."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ DIRECTORY_VARIABLE: Final = "CHATANYWHERE_DATA_DIR"
 SAVE_SECONDS: Final = 0.3
 """After a change until it is written; further ones in between go with it."""
 PATIENCE_SECONDS: Final = 8.0
-"""A disk that takes longer than this keeps no question waiting."""
+"""A disk that takes longer than this keeps no prompt waiting."""
 CLOSE_SECONDS: Final = 5.0
 
 
 class Autosave:
-    """The session's way to the store.
+    """The session's access to the store.
 
     The store is opened by the first thing that needs it, and lives on the engine's worker: whatever the disk does,
     neither a stream nor the kernel waits for it. Until :meth:`begin` nothing is read or written.
@@ -56,7 +56,7 @@ class Autosave:
         self._writing = False
 
     def begin(self, notebook: str) -> None:
-        """Keep conversations from now on, as those of `notebook`."""
+        """Start saving conversations, as those of `notebook`."""
         self._begun = True
         self.notebook = notebook
 
@@ -100,7 +100,7 @@ class Autosave:
         self._changed.pop(opened.id, None)
 
     async def saved(self, opened: OpenConversation) -> None:
-        """Have `opened` written now, and wait for that."""
+        """Write `opened` now, and wait until it is written."""
         if self._may_keep(opened):
             self._changed.pop(opened.id, None)
             written = asyncio.wrap_future(self._engine.aside(self._save, [self._draft(opened)]))
@@ -168,7 +168,7 @@ class Autosave:
         return await asyncio.wrap_future(found)
 
     def close(self) -> None:
-        """Write what is left and close the store; the next thing that needs it opens it again."""
+        """Write what is left and close the store; the next access opens it again."""
         if self._store is None and not self._changed:
             return
         drafts = self._engine.call(self._last_drafts)

@@ -1,4 +1,4 @@
-"""Who can be asked: providers by their names, aliases, and the models there are, listed once and remembered a while."""
+"""The catalog: providers by name, aliases, and each provider's models, fetched once and remembered for a while."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ABOUT_A_MODEL: Final = re.compile("model|模型", re.IGNORECASE)
 
 
 class Catalog:
-    """The providers and their models. A list of models is waited for by those who ask for it, never by completion."""
+    """The providers and their models. Completion never waits for a list of models."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
@@ -40,7 +40,7 @@ class Catalog:
     # --- who is asked -------------------------------------------------------------------------------------------
 
     def provider(self, source: Any = None) -> Provider:
-        """Return the provider that `source` names or is; by default the session's.
+        """Return the provider for a name, class or function; by default the session's.
 
         Raises
         ------
@@ -62,7 +62,7 @@ class Catalog:
         return (provider, rest) if slash and provider in provider_names() else (self._settings.provider, named)
 
     def note_answer(self, version: Version, provider: Provider, model: str) -> None:
-        """Remember who was asked for a version, and for which model."""
+        """Record the provider and model of a version."""
         self._answered[version.provider, version.model] = provider, model
 
     def answered(self, version: Version) -> tuple[Any, str]:

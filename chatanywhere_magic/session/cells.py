@@ -1,4 +1,4 @@
-"""Which cell's code this is, and so where a question stands that it asks."""
+"""Track which cell is running, to know where its prompts come from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Cell:
-    """A cell that runs, and how many questions it has asked."""
+    """A cell that runs, and how many prompts it has asked."""
 
     id: str
     asked: int = 0
@@ -27,7 +27,7 @@ _cell: ContextVar[Cell | None] = ContextVar("chatanywhere_cell", default=None)
 
 
 def enter(cell_id: str) -> Cell:
-    """Note that a cell begins; ``""`` is one without a name, whose questions have no place."""
+    """Note that a cell begins; ``""`` is one without a name, whose prompts have no place."""
     cell = Cell(cell_id, around=_cell.get())
     _cell.set(cell)
     return cell
@@ -39,13 +39,13 @@ def leave(cell: Cell) -> None:
 
 
 def here(source: Literal["cell", "panel", "api"]) -> Origin:
-    """Return where a question stands that is asked now, through `source`."""
+    """Return where a prompt stands that is asked now, through `source`."""
     cell = _cell.get()
     return Origin(source, cell.id, cell.asked) if cell and cell.id and source != "panel" else Origin(source)
 
 
 def count(origin: Origin) -> None:
-    """Note that the question with this place is asked: the next one of its cell has the next place."""
+    """Note that the prompt with this place is asked: the next one of its cell has the next place."""
     cell = _cell.get()
     if cell is not None and (cell.id, cell.asked) == (origin.cell_id, origin.ordinal):
         cell.asked += 1

@@ -1,4 +1,4 @@
-"""All conversations: begun, listed, found, gone on with, forgotten, and written to and read from files."""
+"""All conversations: start, list, search, switch, delete, export and import them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_LISTED: Final = 10_000
 
 
 class Conversations:
-    """The conversations of this kernel and those on the disk; one of them is open, and is asked in."""
+    """The conversations of this kernel and those on disk; one of them is open."""
 
     def __init__(self, engine: Engine, autosave: Autosave, conversations: OpenConversations) -> None:
         self._engine = engine
@@ -49,18 +49,18 @@ class Conversations:
         return self._here.current.private
 
     def listen(self, listener: Callable[[Change, LiveTurn | None], None]) -> Callable[[], None]:
-        """Have `listener` called on the engine's thread when the conversation changes; return how to end that."""
+        """Call `listener` on the engine's thread when the conversation changes; return a function that ends that."""
         return self._here.listen(listener)
 
     def rename(self, title: str) -> None:
-        """Give the conversation a title; without one it is called as its first question."""
+        """Give the conversation a title; without one, its first prompt is its name."""
         words = " ".join(encodable(title).split())
         self._engine.call(lambda: self._here.change(replace(self.current, title=words)))
 
     # --- others -------------------------------------------------------------------------------------------------
 
     def new(self, *, private: bool = False) -> None:
-        """Begin a new conversation. What still streams in the old one is stopped.
+        """Start a new conversation. Turns in progress in the old one are stopped.
 
         Parameters
         ----------
@@ -70,7 +70,7 @@ class Conversations:
         self._engine.call(lambda: self._here.enter(OpenConversation(private=private)))
 
     def fork(self, index: int | None = None) -> str:
-        """Begin a conversation of its own with the turns up to the one at `index`, and return its id.
+        """Continue in a new conversation with the turns up to the one at `index`, and return its id.
 
         By default with all turns. The conversation that it was made of stays as it is; what still streams in it is
         stopped.
@@ -93,7 +93,7 @@ class Conversations:
         return self._engine.call(copy)
 
     def search(self, words: str, limit: int = 50) -> list[Found]:
-        """Return the turns in which each of `words` stands, in any conversation; those of late first."""
+        """Return the turns of all conversations that contain all of `words`, latest first."""
         if not words.split():
             return []
         behind = self._behind()
@@ -108,12 +108,12 @@ class Conversations:
         return sorted([*kept, *here], key=attrgetter("asked"), reverse=True)[:limit]
 
     def switch(self, conversation_id: str) -> None:
-        """Go on with another conversation. What still streams in this one is stopped.
+        """Switch to another conversation. Turns in progress in this one are stopped.
 
         Parameters
         ----------
         conversation_id : str
-            Its id, or how that begins.
+            Its id, or the beginning of it.
 
         Raises
         ------
@@ -137,14 +137,14 @@ class Conversations:
         self._engine.call(enter)
 
     def forget(self, conversation_id: str, *, current: bool = False) -> None:
-        """Remove a conversation for good, here and from the disk; nothing takes that back.
+        """Delete a conversation for good, here and from the disk; this cannot be undone.
 
         Parameters
         ----------
         conversation_id : str
-            Its id, or how that begins.
+            Its id, or the beginning of it.
         current : bool, default False
-            True removes the open one, too. What still streams in it is stopped, and a new one is begun.
+            True deletes even the open one. Its turns in progress are stopped, and a new one is started.
 
         Raises
         ------
@@ -194,17 +194,17 @@ class Conversations:
         return export(self._here.current.snapshot().settled(), format)
 
     def import_(self, document: str | bytes, format: str, *, replay: bool = False) -> int:  # noqa: A002 - as above
-        """Go on with the conversation that a document holds, as a new one.
+        """Import a document as a new conversation, and continue it.
 
         Parameters
         ----------
         document : str or bytes
-            From anybody; nothing in it runs.
+            An untrusted document; nothing in it runs.
         format : str
             As for :meth:`export`, or the name of its file.
         replay : bool, default False
-            True lets its answers be replayed, for a document that is trusted; otherwise none of them ever answers a
-            question of one's own.
+            True lets its responses be replayed, for a document that is trusted; otherwise none of them ever answers a
+            prompt of one's own.
 
         Returns
         -------
@@ -214,7 +214,7 @@ class Conversations:
         Raises
         ------
         FormatError
-            If it holds no conversation.
+            If it contains no conversation.
         """
         from ..export import read
 
@@ -231,7 +231,7 @@ class Conversations:
     # --- the disk -----------------------------------------------------------------------------------------------
 
     def keep(self, notebook: str = "") -> None:
-        """Keep conversations on the disk from now on, as ``%load_ext`` does; `persist` turns it off.
+        """Start saving conversations on disk, as ``%load_ext`` does; `persist` turns it off.
 
         Parameters
         ----------
@@ -253,7 +253,7 @@ class Conversations:
         return self._autosave.has_file
 
     def take_warnings(self) -> list[str]:
-        """Return what the person must know of the store, each once."""
+        """Return the store's warnings for the user, each once."""
         warnings = self._autosave.warnings
         taken = tuple(warnings)
         del warnings[: len(taken)]
@@ -264,12 +264,12 @@ class Conversations:
     def list(
         self, search: str = "", limit: int = 50, *, notebook: str | None = None, to_forget: bool = False
     ) -> list[Listed]:
-        """Return the conversations there are, those that were changed last first.
+        """Return the conversations, most recently changed first.
 
         Parameters
         ----------
         search : str, optional
-            Words of which all stand in the title, a question or an answer.
+            Words of which all stand in the title, a prompt or a response.
         limit : int, default 50
             Most of them.
         notebook : str, optional
@@ -288,7 +288,7 @@ class Conversations:
         return sorted(kept.values(), key=attrgetter("updated"), reverse=True)[:limit]
 
     def _meant(self, conversation_id: str, *, to_forget: bool = False) -> str:
-        """Return the id that is meant by how it begins."""
+        """Return the id with a given beginning."""
         if conversation_id in self._here.by_id:
             return conversation_id
         ids = [listed.id for listed in self.list(limit=MOST_LISTED, to_forget=to_forget)]

@@ -1,4 +1,4 @@
-"""The thread on which every provider runs: one private event loop, which never touches the kernel's."""
+"""The engine: a thread with a private event loop for all providers, separate from the kernel's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ else:
 
 
 class EngineLoop(_BaseLoop):
-    """A loop class of our own, so that nest-asyncio can make it re-entrant without touching anybody else's.
+    """A separate loop class, so that nest-asyncio can make it re-entrant without touching other loops.
 
     Its timers that are cancelled are dropped. asyncio does so in its own round, which nest-asyncio replaces by one that
     keeps each until it is due, and with it the context that it was made in: the turn, its request, its text.
@@ -193,7 +193,7 @@ def _run(loop: EngineLoop) -> None:
 
 
 def _make_reentrant(loop: asyncio.AbstractEventLoop) -> None:
-    import nest_asyncio  # with the first question, not with the extension
+    import nest_asyncio  # with the first prompt, not with the extension
 
     # Before the loop runs: patched while it runs, asyncio's own round would go on with a queue emptied by ours.
     nest_asyncio._patch_loop(loop)  # noqa: SLF001 - apply() would patch all of asyncio; this patches one class

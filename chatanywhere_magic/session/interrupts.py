@@ -18,7 +18,7 @@ class Interrupts:
     """A context in which an interrupt (SIGINT) stops a turn and raises nothing.
 
     An exception that may come between any two instructions could leave a turn running or half shown, above all
-    if somebody impatient interrupts again while the first interrupt is being dealt with.
+    if the user interrupts again while the first interrupt is being handled.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Interrupts:
         Raises
         ------
         ChatInterrupted
-            If an interrupt has come already, while the question was prepared.
+            If an interrupt has come already, while the prompt was prepared.
         """
         self._turn = live
         if self._came:

@@ -1,4 +1,4 @@
-"""Those who are notified of changes: front ends, and programs that wait."""
+"""Listeners: callbacks of front ends and waiting programs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def notify(listeners: list[Callable[..., None]], *news: object) -> None:
         try:
             listener(*news)
         except Exception:  # noqa: BLE001, PERF203 - each must hear it, whatever another does
-            # A front end that is gone, a loop that is closed: neither must take the answer with it.
+            # A front end that is gone, a loop that is closed: neither must take the response with it.
             _log.debug("a listener failed and is dropped", exc_info=True)
             with suppress(ValueError):
                 listeners.remove(listener)

@@ -1,4 +1,4 @@
-"""One turn on its way: what was asked, what has come so far, and the way to stop it."""
+"""A turn in progress: its request, the text so far, and how to stop it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _count(tokens: object) -> int | None:
 
 
 class LiveTurn:
-    """A turn on its way: what has come so far, from any thread; and the way to stop it.
+    """A turn in progress: the text so far, readable from any thread, and how to stop it.
 
     Made by :meth:`ChatSession.prepare`. A front end reads it, listens to it and may :meth:`cancel` it. Where the answer
     will not do, the turn goes on in its :attr:`correction`, which becomes a further version, has the same listeners,
@@ -101,9 +101,9 @@ class LiveTurn:
         self.version_of = version_of
         """The turn of which this becomes a further version: it is asked at the same time, or is corrected by this."""
         self.correction: LiveTurn | None = None
-        """What is asked because this answer will not do. It is there, if there is one, before `done` is set."""
+        """What is asked because this response will not do. It is there, if there is one, before `done` is set."""
         self.index: int | None = None
-        """The turn's place in the conversation; None while it has none, or for a question aside."""
+        """The turn's place in the conversation; None while it has none, or for a prompt aside."""
         self.conversation_id = ""
         """The id of the conversation in which it has its place; ``""`` while it has none."""
         self.error: ChatError | None = None
@@ -111,9 +111,9 @@ class LiveTurn:
         """What the provider was sent."""
         self.notice = request.notice
         self.asked = threading.Event()
-        """Set when the question is on its way to the provider, and when the turn ends without that."""
+        """Set when the prompt is on its way to the provider, and when the turn ends without that."""
         self.begun = threading.Event()
-        """Set when the first text has come, of the answer or of the reasoning, and when the turn ends without any."""
+        """Set when the first text has come, of the response or of the reasoning, and when the turn ends without any."""
         self.done = threading.Event()
         self._version = Version(
             request.prompt,
@@ -161,22 +161,22 @@ class LiveTurn:
 
     @property
     def has_text(self) -> bool:
-        """Whether anything of the answer or of the reasoning has come."""
+        """Whether anything of the response or of the reasoning has come."""
         return bool(len(self._answer) or len(self._reasoning))
 
     def answer_since(self, position: int) -> tuple[str, int]:
-        """Return what of the answer came after its first `position` characters, and how many there are now.
+        """Return the response's text after its first `position` characters, and the current length.
 
-        It costs what is new, however long the answer has become; :attr:`version` copies it whole.
+        It costs what is new, however long the response has become; :attr:`version` copies it whole.
         """
         return self._answer.since(position)
 
     def reasoning_since(self, position: int) -> tuple[str, int]:
-        """Return what of the reasoning came after its first `position` characters, and how many there are now."""
+        """Return the reasoning after its first `position` characters, and the current length."""
         return self._reasoning.since(position)
 
     def listen(self, listener: Callable[[LiveTurn], None]) -> None:
-        """Have `listener` called on the engine's thread after every change, of a correction too. It must be quick."""
+        """Call `listener` on the engine's thread after every change, of a correction too. It must be quick."""
         self._listeners.append(listener)
 
     def also_stop(self, other: LiveTurn) -> None:
@@ -219,7 +219,7 @@ class LiveTurn:
             self.correction.wait()
 
     def reply(self) -> Reply:
-        """Return the answer of a turn that is over; if it was corrected, that of the last correction.
+        """Return the response of a turn that is over; if it was corrected, that of the last correction.
 
         Raises
         ------
@@ -251,7 +251,7 @@ class LiveTurn:
     # What follows is the turn loop's, on the engine's thread only.
 
     def correct(self, request: Request) -> LiveTurn:
-        """Have `request` asked because this answer will not do: a further version, with the same listeners."""
+        """Have `request` asked because this response will not do: a further version, with the same listeners."""
         self.correction = correction = LiveTurn(request, version_of=self)
         correction._listeners = self._listeners
         self.also_stop(correction)

@@ -95,7 +95,7 @@ class OpenConversation:
         live.index, live.at = index, len(turn.versions) - 1
 
     def place_of(self, request: Request) -> int | None:
-        """Return the index of the turn of which a question becomes a version; None if it becomes a new one."""
+        """Return the index of the turn of which a prompt becomes a version; None if it becomes a new one."""
         if request.revises and request.revises[0] == self.id:
             return request.revises[1]
         return None if request.append else self.conversation.find(request.origin)
@@ -201,7 +201,7 @@ class OpenConversations:
         return len(going)
 
     def find_answer(self, fingerprint: str) -> Version | None:
-        """Return the answer that this kernel has to the same request; of several the last."""
+        """Return the response that this kernel has to the same request; of several the last."""
         found = [
             version
             for opened in self.by_id.values()

@@ -1,4 +1,4 @@
-"""What is asked becomes a turn: checked, complete, with everything that goes with it, and nothing sent yet."""
+"""Prepare a turn: check the prompt and collect everything to send with it, without sending anything."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Preparation:
-    """Makes turns that can be started of what is asked, in the open conversation."""
+    """Prepare turns of the open conversation, ready to start."""
 
     def __init__(self, settings: Settings, catalog: Catalog, conversations: OpenConversations, budget: Budget) -> None:
         self._settings = settings
@@ -56,11 +56,11 @@ class Preparation:
         replay: Replay | None = None,
         **params: Any,
     ) -> LiveTurn:
-        """Check a prompt and return the turn that it becomes; see :meth:`ChatSession.prepare`."""
+        """Check a prompt and return its turn, ready to start; see :meth:`ChatSession.prepare`."""
         prompt = encodable(prompt)
         if not prompt.strip():
             raise ConfigurationError(phrase("error.empty_prompt"))
-        if "api_key" in params:  # it would go out as a field of the question, and be recorded
+        if "api_key" in params:  # it would go out as a field of the prompt, and be recorded
             raise ConfigurationError(phrase("error.key_option"))
         mode = _replay_mode(self._settings.replay if replay is None else replay)
         if provider is None:
@@ -107,7 +107,7 @@ class Preparation:
         return LiveTurn(request)
 
     def compare(self, live: LiveTurn, *, provider: Any = None, model: str = "") -> LiveTurn:
-        """Prepare to ask another model the same at the same time; its answer becomes a further version of the turn.
+        """Prepare to ask another model the same at the same time; its response becomes a further version of the turn.
 
         The caller starts it right after `live`. Stopping `live` stops it, too.
 
@@ -132,11 +132,11 @@ class Preparation:
     # --- what would be sent -------------------------------------------------------------------------------------
 
     async def fit(self, live: LiveTurn) -> Prompt:
-        """Return what would be sent for a turn that was prepared."""
+        """Return the request that a prepared turn would send."""
         return await self._budget.fit(live.request, self._earlier(live.request), self._settings.budget)
 
     def outlook(self) -> Prompt:
-        """Return about what the next question would be sent, apart from itself: its size and what has no room."""
+        """Return about what the next prompt would be sent, apart from itself: its size and what has no room."""
         try:
             provider = self._catalog.provider()
         except ConfigurationError:
@@ -163,9 +163,9 @@ class Preparation:
     def _chosen(
         self, source: Any, model: str, mode: Replay
     ) -> tuple[Provider, tuple[Provider, ...], ConfigurationError | None]:
-        """Return who is asked, whose earlier answers will do as well, and why the first cannot be asked, if so.
+        """Return who is asked, whose earlier responses will do as well, and why the first cannot be asked, if so.
 
-        Where earlier answers will do, there need be nobody to ask.
+        Where earlier responses will do, there need be nobody to ask.
         """
         try:
             provider = self._catalog.provider(source)
@@ -203,7 +203,7 @@ class Preparation:
         return prompt, found
 
     def _earlier(self, request: Request) -> list[tuple[int, Turn]]:
-        """Return the turns of which a question is sent what they say."""
+        """Return the turns of which a prompt is sent what they say."""
         if not request.history or not request.provider.supports_message_history:
             return []
         opened = self._conversations.current
@@ -211,10 +211,10 @@ class Preparation:
         return conversation.sent_before(len(conversation.turns) if place is None else place)
 
     def _check_leaks(self, request: Request, *, allowed: bool) -> None:
-        """Refuse keys in what this provider was not sent before: the question, and what was said to others since."""
+        """Refuse keys in what this provider was not sent before: the prompt, and what was said to others since."""
         if allowed:
             return
-        from ..keys import scan  # with the first question, not with the extension
+        from ..keys import scan  # with the first prompt, not with the extension
 
         texts = {"leak.prompt": request.prompt, "leak.system": request.system}
         texts |= {each.name: each.text for each in request.attachments}
@@ -234,7 +234,7 @@ def _check_pictures(attachments: Iterable[Attachment], provider: Provider) -> No
 
 
 def _schema(source: Any) -> Schema | None:
-    from ..tools import Schema  # with the first question that needs one
+    from ..tools import Schema  # with the first prompt that needs one
 
     if source is None or isinstance(source, Schema):
         return source

@@ -1,4 +1,4 @@
-"""The kernel's conversation in motion: the public face of all that a front end, or a program, does with it."""
+"""The session of a kernel: the public interface for front ends and programs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WAKE_SECONDS: Final = 0.1
 
 
 class ChatSession:
-    """The kernel's conversation, and the options with which it asks.
+    """A chat session: the kernel's conversation and its options.
 
     Every option is an attribute: ``chat.temperature = 0.2``. It is a trait of :attr:`settings`, and in a notebook or a
     configuration file ``%config ChatSession.temperature = 0.2`` sets it, too.
@@ -40,7 +40,7 @@ class ChatSession:
     Parameters
     ----------
     **options
-        Options to begin with.
+        Initial values of options.
 
     Examples
     --------
@@ -72,7 +72,7 @@ class ChatSession:
 
     @property
     def conversations(self) -> Conversations:
-        """All conversations: new ones, earlier ones, files."""
+        """All conversations: start, switch, search, export and import them."""
         return self._conversations
 
     @property
@@ -82,12 +82,12 @@ class ChatSession:
 
     @property
     def catalog(self) -> Catalog:
-        """The providers, and which models there are."""
+        """The providers and their models."""
         return self._catalog
 
     @property
     def usage(self) -> UsageTotals:
-        """What was used in this session, by model."""
+        """The usage of this session, by model."""
         return self._turn_loop.usage
 
     @property
@@ -119,73 +119,73 @@ class ChatSession:
     # --- prompts and responses ------------------------------------------------------------------------------------
 
     def prepare(self, prompt: str, **options: Any) -> LiveTurn:
-        """Check a prompt and return the turn that it becomes; nothing is sent or recorded.
+        """Check a prompt and return its turn, ready to start; nothing is sent or recorded.
 
         Parameters
         ----------
         prompt : str
-            The question, sent as it is.
+            The prompt, sent as it is.
         provider : str, provider class or async generator function, optional
-            Who answers; by default the session's provider.
+            The provider; by default the session's.
         model : str, optional
-            Which model; by default the session's, or the provider's own if another provider is named.
+            The model; by default the session's, or the provider's default if another provider is named.
         system : str, optional
-            System prompt of this question; by default the session's.
+            The system prompt for this prompt; by default the session's.
         temperature : float, optional
             0 to 2; by default the session's.
         max_tokens : int, optional
-            Most tokens of the answer; by default the session's.
+            Maximum tokens of the response; by default the session's.
         history : bool, default True
-            False asks aside: the conversation is neither sent nor changed.
+            False leaves the conversation out: it is neither sent nor changed.
         append : bool, default False
             True adds a turn even where `origin` already has one.
         origin : Origin, optional
             Where it was asked.
         attachments : iterable of Attachment, optional
-            What goes to the model with the prompt.
+            Attachments to send with the prompt.
         namespace : mapping or Lookup, optional
             Where ``@names`` in the prompt are looked up, such as ``globals()``, or :attr:`names` for everything that
             a cell can name. By default an ``@`` is text.
         attach : iterable of path, optional
-            Files that go to the model with the prompt.
+            Files to send with the prompt.
         allow_secrets : bool, default False
             True sends what looks like a key too, whatever the session's option says.
         revises : int, optional
             The index of the turn of which this becomes a version, wherever it is asked.
         schema : type, dict, str, Path, Schema or True, optional
-            What the answer must hold: a pydantic model, a dataclass, a TypedDict, a JSON schema or a file with one;
-            True for any JSON. The reply has it as ``value``.
+            The form that the response must have: a pydantic model, a dataclass, a TypedDict, a JSON Schema or a
+            file with one; True for any JSON. The reply has it as ``value``.
         replay : "off", "record", "replay" or "replay-only", optional
-            Whether an earlier answer to the same request will do; by default as the session says.
+            Whether to reuse a recorded response to the same request; by default the session's option.
         **options
-            Any other option is a further parameter for the provider.
+            Further parameters for the provider.
 
         Raises
         ------
         ConfigurationError
-            If the prompt is empty, the provider unknown or not to be had, an option out of range, there is no
-            such turn, the schema is not one, an ``@name`` is unknown, or a file cannot be sent.
+            If the prompt is empty, the provider unknown or not available, an option out of range, the turn missing,
+            the schema invalid, an ``@name`` unknown, or a file cannot be sent.
         LeakError
             If what would be sent looks like a key.
         ContextLengthError
-            If the question by itself is longer than the model takes.
+            If the prompt alone is longer than the model accepts.
         """
         return self._preparation.prepare(prompt, **options)
 
     def compare(self, live: LiveTurn, *, provider: Any = None, model: str = "") -> LiveTurn:
-        """Prepare to ask another model the same at the same time; its answer becomes a further version of the turn.
+        """Prepare the same prompt for another model, to run at the same time as another version of the turn.
 
         The caller starts it right after `live`. Stopping `live` stops it, too.
 
         Raises
         ------
         ConfigurationError
-            If the provider is unknown or not to be had.
+            If the provider is unknown or not available.
         """
         return self._preparation.compare(live, provider=provider, model=model)
 
     def preview(self, live: LiveTurn) -> Prompt:
-        """Return what :meth:`start` would send for a question that :meth:`prepare` checked. Nothing is sent.
+        """Return the request that :meth:`start` would send for a prepared turn. Nothing is sent.
 
         Turns that would be summarised are left out, for a summary would have to be asked for.
         """
@@ -195,7 +195,7 @@ class ChatSession:
         return self._engine.submit(fitting).result()
 
     def start(self, live: LiveTurn) -> Future[None]:
-        """Ask what :meth:`prepare` checked. Returns at once; `live` changes from now on.
+        """Start a turn made by :meth:`prepare`. Returns at once; `live` changes from now on.
 
         The future is done when the turn is over, with its corrections.
         """
@@ -203,10 +203,10 @@ class ChatSession:
         return self._engine.submit(self._turn_loop.run(self._here.current, live))
 
     def ask_sync(self, prompt: str, **options: Any) -> Reply:
-        """Ask and wait for the whole answer. Options and errors are those of :meth:`prepare`.
+        """Send a prompt and wait for the whole response. Options and errors are those of :meth:`prepare`.
 
-        Asked from inside a provider or a callback (which run on the engine), it is a question aside: it
-        neither sees nor changes the conversation, and does not wait for the turn that it is part of.
+        Called from inside a provider or a callback (which run on the engine), it leaves the conversation out: it
+        neither sees nor changes it, and does not wait for the turn that it is part of.
 
         Returns
         -------
@@ -215,9 +215,9 @@ class ChatSession:
         Raises
         ------
         ChatError
-            If the question cannot be asked, or its answer is not a good one.
+            If the prompt cannot be sent, or the response is incomplete or unusable.
         ChatInterrupted
-            If it was stopped.
+            If the turn was stopped.
         """
         if self._engine.is_current_thread():
             live = self.prepare(prompt, **options)
@@ -241,7 +241,7 @@ class ChatSession:
         self._engine.run_nested(self._turn_loop.run(self._here.current, live))
 
     async def ask(self, prompt: str, **options: Any) -> Reply:
-        """Ask and await the whole answer, while the caller's own event loop goes on.
+        """Send a prompt and await the whole response, without blocking the caller's event loop.
 
         Options, errors and result are those of :meth:`ask_sync`. Cancelling the awaiting task stops the turn.
         """
@@ -254,10 +254,10 @@ class ChatSession:
         return live.reply()
 
     async def stream(self, prompt: str, **options: Any) -> AsyncIterator[str]:
-        """Ask and yield the answer's text as it arrives, on the caller's own event loop.
+        """Send a prompt and yield the response's text as it arrives, on the caller's event loop.
 
-        Options and errors are those of :meth:`ask_sync`. Leaving the iteration early stops the turn. With a `schema`
-        the answer comes in one piece, when it holds what it must: what was yielded cannot be taken back.
+        Options and errors are those of :meth:`ask_sync`. Leaving the iteration early stops the turn. With a `schema`,
+        the response comes in one piece once it has the right form: yielded text cannot be withdrawn.
 
         Yields
         ------
@@ -299,7 +299,7 @@ class ChatSession:
         return self._here.stop()
 
     def close(self) -> None:
-        """Stop what runs, write what is not yet on the disk, and end the engine's threads.
+        """Stop running turns, save what is not yet on disk, and end the engine's threads.
 
         The conversation stays; the next prompt starts the engine anew.
         """
@@ -335,7 +335,7 @@ _session: ChatSession | None = None
 
 
 def get_session() -> ChatSession:
-    """Return the kernel's session, making it at the first call."""
+    """Return the kernel's session, creating it on the first call."""
     global _session  # noqa: PLW0603 - one conversation per kernel is the product's promise
     if _session is None:
         _session = ChatSession()

@@ -17,33 +17,33 @@ PRESET_OPTIONS: Final = ("system", "temperature", "max_tokens", "budget", "provi
 
 
 class OptionError(traitlets.TraitError):
-    """An option cannot have that value: what traitlets raises, in one line that says what the option is for."""
+    """An option cannot have that value: traitlets' error, in one line that explains the option."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]
 
 
 class Settings(Configurable):
-    """One trait an option; the help of each says what it does and its default."""
+    """The options, one trait each; the help of each says what it does and its default."""
 
     provider = traitlets.Any(
         "",
-        help="Who answers: a name (chatanywhere, openai, local, chatanywhere-web, or one that is registered), a "
-        "provider class, or an async generator function. Default: the first of these that can answer here.",
+        help="The provider: a name (chatanywhere, openai, local, chatanywhere-web, or a registered one), a provider "
+        "class, or an async generator function. Default: the first of these that is set up.",
     ).tag(config=True)
-    model = traitlets.Unicode("", help="The model's name. Default: the provider's own choice.").tag(config=True)
+    model = traitlets.Unicode("", help="The model's name. Default: the provider's choice.").tag(config=True)
     aliases = traitlets.Dict(
         key_trait=traitlets.Unicode(),
         value_trait=traitlets.Unicode(),
-        help='Short names for -m, as {"fast": "openai/gpt-4o-mini"}: a model, or a provider\'s name, a slash and its '
-        "model. Default: none.",
+        help='Short names for -m, such as {"fast": "openai/gpt-4o-mini"}: a model, or a provider\'s name, a slash and '
+        "its model. Default: none.",
     ).tag(config=True)
     system = traitlets.Unicode("", help="The system prompt. Default: none.").tag(config=True)
     temperature = traitlets.Float(
         0.5, min=0.0, max=MAX_TEMPERATURE, help="Sampling temperature, 0 to 2. Default: 0.5."
     ).tag(config=True)
     max_tokens = traitlets.Int(
-        None, allow_none=True, min=1, help="Most tokens of an answer. Default: the provider's limit."
+        None, allow_none=True, min=1, help="Maximum tokens of a response. Default: the provider's limit."
     ).tag(config=True)
     presets = traitlets.Dict(
         help="Options to choose together in the panel or with chat.settings.use_preset, as "
@@ -53,37 +53,37 @@ class Settings(Configurable):
     timeout = traitlets.Float(
         None,
         allow_none=True,
-        help="Seconds for a whole answer, 0 for no limit. Default: no limit, since long answers take long.",
+        help="Seconds for a whole response, 0 for no limit. Default: no limit, since long responses take long.",
     ).tag(config=True)
     connect_timeout = traitlets.Float(15.0, help="Seconds until there is a connection. Default: 15.").tag(config=True)
     idle_timeout = traitlets.Float(
-        120.0, help="Seconds of silence after which an answer is given up. Default: 120."
+        120.0, help="Seconds of silence after which a response is given up. Default: 120."
     ).tag(config=True)
     first_timeout = traitlets.Float(
         None,
         allow_none=True,
-        help="Seconds until the first word of an answer. Default: only silence is limited, by idle_timeout, and a "
-        "server that keeps the connection alive without a word to 15 minutes.",
+        help="Seconds until the first text of a response. Default: idle_timeout limits silence, and a server that "
+        "keeps the connection alive without any text has 15 minutes.",
     ).tag(config=True)
     ca_bundle = traitlets.Unicode(
         "", help="A file of certificates to trust. Default: the system's, or what SSL_CERT_FILE names."
     ).tag(config=True)
     max_retries = traitlets.Int(
-        2, min=0, help="Further tries after a failure that may pass, before the answer has begun. Default: 2."
+        2, min=0, help="Retries after a temporary failure, before the response has started. Default: 2."
     ).tag(config=True)
     proxy = traitlets.Unicode("", help="URL of an HTTP proxy. Default: the environment's (HTTPS_PROXY, NO_PROXY).").tag(
         config=True
     )
-    footer = traitlets.Bool(default_value=True, help="Show provider, model, tokens and time under each answer.").tag(
+    footer = traitlets.Bool(default_value=True, help="Show provider, model, tokens and time below each response.").tag(
         config=True
     )
     reasoning = traitlets.Bool(
-        default_value=True, help="Show what the model thought, folded, above its answer. Default: True."
+        default_value=True, help="Show the model's reasoning, folded, above its response. Default: True."
     ).tag(config=True)
     rich = traitlets.Bool(
         default_value=False,
         help="In a terminal, show formatted Markdown, a block at a time, if the package rich is installed. Default: "
-        "False, the text as it comes.",
+        "False, the text as it arrives.",
     ).tag(config=True)
 
     def __init__(self, **options: Any) -> None:
@@ -118,7 +118,7 @@ class Settings(Configurable):
 
     @property
     def api_key(self) -> None:
-        """No key can be set here: see ``%chat_login``."""
+        """Not an option: keys cannot be set here; see ``%chat_login``."""
 
     @api_key.setter
     def api_key(self, _value: object) -> None:
@@ -131,24 +131,24 @@ class Settings(Configurable):
         None,
         allow_none=True,
         min=1,
-        help="Most tokens of a prompt; older turns are left out to keep under it. Default: what the model or the "
-        "plan is known to take.",
+        help="Maximum tokens of a request; older turns are left out to stay below it. Default: the known limit of "
+        "the model or the plan.",
     ).tag(config=True)
     context_budget = traitlets.Int(
         2000,
         min=100,
-        help="Most tokens that the @names of one question add to it; files are sent whole. Default: 2000.",
+        help="Maximum tokens that the @names of one prompt add to it; files are sent whole. Default: 2000.",
     ).tag(config=True)
     secrets = traitlets.Enum(
         ["refuse", "ask", "allow"],
         "refuse",
-        help="What to do where something that looks like a key would be sent: refuse, ask (in a cell) or allow. "
+        help="What to do if something that looks like a key would be sent: refuse, ask (in a cell) or allow. "
         "Default: refuse.",
     ).tag(config=True)
     summarise = traitlets.Bool(
         default_value=False,
-        help="Have the model summarise the turns that are left out of a prompt, at the cost of further requests. "
-        "Default: False, they are left out without a trace.",
+        help="Have the model summarise the turns that are left out of a request, at the cost of further requests. "
+        "Default: False, they are left out without a summary.",
     ).tag(config=True)
     persist = traitlets.Bool(
         default_value=True,
@@ -157,18 +157,18 @@ class Settings(Configurable):
     resume = traitlets.Enum(
         ["offer", "always", "never"],
         "offer",
-        help="What becomes of this notebook's last conversation when the extension is loaded: say that it is there "
-        "(offer), go on with it (always) or nothing (never). Default: offer.",
+        help="What to do with this notebook's last conversation when the extension is loaded: mention it (offer), "
+        "continue it (always) or nothing (never). Default: offer.",
     ).tag(config=True)
     replay = traitlets.Enum(
         list(REPLAY_MODES),
         "off",
-        help="Answer a question from the store if the same one was asked before: off; record (ask, and insist that "
-        "the answer is kept); replay (if it is there, else ask); replay-only (never ask). Default: off.",
+        help="Reuse a recorded response to the same request: off; record (ask, and warn if the response is not "
+        "saved); replay (if there is one, else ask); replay-only (never ask). Default: off.",
     ).tag(config=True)
 
     def use_preset(self, name: str) -> None:
-        """Set the options that the preset `name` names, and leave the others.
+        """Set the options of the preset `name`, and leave the others unchanged.
 
         Raises
         ------
@@ -182,7 +182,7 @@ class Settings(Configurable):
 
     @property
     def preset(self) -> str:
-        """The first preset that says what holds now; ``""`` if none does."""
+        """The first preset that matches the current options; ``""`` if none does."""
         for name, options in self.presets.items():
             if all(getattr(self, option) == value for option, value in options.items()):
                 return str(name)

@@ -1,4 +1,4 @@
-"""A question on the engine's thread: its place, the prompt that fits, the answer as it streams, and its end."""
+"""The turn loop: run a turn on the engine's thread, from its place in the queue to its end."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MAX_CORRECTIONS: Final = 1
-"""How often at most the model is asked again because its answer does not hold what it must."""
+"""How often at most the model is asked again because its response does not hold what it must."""
 DELTAS_BETWEEN_PAUSES: Final = 200
 """A provider that always has the next delta ready would never let the loop see a Stop."""
 
@@ -56,7 +56,7 @@ current_turn: ContextVar[LiveTurn | None] = ContextVar("chatanywhere_current_tur
 
 
 class TurnLoop:
-    """Runs turns: asks, takes in what comes, and asks again where that can help."""
+    """Run turns: send the request, take in the deltas, and ask again if the response needs correction."""
 
     def __init__(
         self, settings: Settings, catalog: Catalog, autosave: Autosave, conversations: OpenConversations
@@ -69,7 +69,7 @@ class TurnLoop:
         self._conversations = conversations
 
     async def run(self, opened: OpenConversation, live: LiveTurn) -> None:
-        """Run a turn to its end, in its place, when those before it have been answered."""
+        """Run a turn to its end, once those before it are over."""
         attempt: LiveTurn | None = live
         async with AsyncExitStack() as place_in_queue:
             while attempt is not None:
@@ -77,7 +77,7 @@ class TurnLoop:
                 attempt = attempt.correction
 
     async def _attempt(self, opened: OpenConversation, live: LiveTurn, place_in_queue: AsyncExitStack) -> None:
-        """Ask, and see to it that the answer is corrected if it will not do."""
+        """Ask, and see to it that the response is corrected if it will not do."""
         live.begin(asyncio.get_running_loop())
         if live.request.history:
             opened.place(live)
@@ -91,12 +91,12 @@ class TurnLoop:
             status = "complete"
             correction = _correction(live)
         except asyncio.CancelledError:
-            # Stopped between the last chunk and the end: the answer is whole, and is kept as such.
+            # Stopped between the last chunk and the end: the response is whole, and is kept as such.
             status = "complete" if live.version.finish_reason and live.version.has_answer else "interrupted"
         except ChatError as caught:
             error = caught
             correction = _without_format(live, error)
-        except ChatInterrupted:  # of a question that the provider asked
+        except ChatInterrupted:  # of a prompt that the provider asked
             status = "interrupted"
         except (Exception, KeyboardInterrupt, SystemExit) as caught:  # noqa: BLE001 - a provider is anybody's code
             error = _provider_error(live, caught)
@@ -144,7 +144,7 @@ class TurnLoop:
             prompt = shorter
             await self._stream(opened, live, prompt)
         finally:
-            # Of the question as it was typed. Not before it is asked, for it takes a moment.
+            # Of the prompt as it was typed. Not before it is asked, for it takes a moment.
             live.change(fingerprint=_fingerprint(request, prompt))
 
     # --- what is sent ---------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ class TurnLoop:
     # --- what comes back --------------------------------------------------------------------------------------------
 
     async def _replay(self, opened: OpenConversation, live: LiveTurn, prompt: Prompt) -> bool:
-        """Answer from the store, if that is wanted and it has the answer."""
+        """Answer from the store, if that is wanted and it has the response."""
         request = live.request
         if request.replay == "record" and not self._autosave.is_on:
             self._autosave.warnings.append(text("notice.not_recorded"))
@@ -228,7 +228,7 @@ class TurnLoop:
     async def _stream(self, opened: OpenConversation, live: LiveTurn, prompt: Prompt) -> None:
         live.sent = prompt.messages
         loop = asyncio.get_running_loop()
-        # In the second round of the loop from here everything is done that a provider can do without an answer.
+        # In the second round of the loop from here everything is done that a provider can do without a response.
         loop.call_soon(loop.call_soon, live.asked.set)
         inside = current_turn.set(live)
         try:
@@ -279,7 +279,7 @@ class TurnLoop:
 
 
 def _correction(live: LiveTurn) -> Request | None:
-    """Return what to ask where the answer does not hold what it must: the same, with what is wrong with it."""
+    """Return what to ask where the response does not hold what it must: the same, with what is wrong with it."""
     request, answer = live.request, live.version.answer
     # A call of a tool holds nothing to be read yet.
     if request.schema is None or not answer or len(request.correction) >= 2 * MAX_CORRECTIONS:

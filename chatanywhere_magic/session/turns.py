@@ -1,4 +1,4 @@
-"""The turns of the open conversation: looked at, hidden and shown again, asked again, and stopped."""
+"""The turns of the open conversation: undo, redo, delete, retry, revise and stop them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Turns:
 
     @property
     def live(self) -> tuple[LiveTurn, ...]:
-        """The turns on their way, the running one first."""
+        """The turns in progress, the running one first."""
         return tuple(self._conversations.live)
 
     @property
@@ -67,7 +67,7 @@ class Turns:
         return self._conversations.stop()
 
     def context_used(self) -> tuple[int, int | None, bool]:
-        """Return how much the next question would be sent, apart from itself: tokens, limit, whether estimated.
+        """Return the size of the next request without its prompt: tokens, limit, whether estimated.
 
         The limit is None where it is not known.
         """
@@ -81,7 +81,7 @@ class Turns:
         return (prompt.tokens if visible else 0), limit, True
 
     def left_out(self) -> tuple[int, ...]:
-        """Return the indices of the turns that have no room in the next question's prompt, by what is known now."""
+        """Return the indices of the turns that the next request would leave out, as far as known."""
         return self._preparation.outlook().left_out
 
     # --- hiding, and showing again ------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ class Turns:
     # --- versions -----------------------------------------------------------------------------------------------
 
     def select(self, index: int, version: int) -> Turn:
-        """Have the turn at `index` show and send another of its versions, counted from 0.
+        """Select the version of the turn at `index` that is shown and sent, counted from 0.
 
         Raises
         ------
@@ -188,7 +188,7 @@ class Turns:
         self._engine.call(choose)
 
     def pin(self, index: int, pinned: bool = True) -> Turn:  # noqa: FBT001, FBT002 - pin(3, False) reads well
-        """Have the turn at `index` never left out of what is sent.
+        """Pin the turn at `index`, so that it is always sent.
 
         Raises
         ------
@@ -198,14 +198,14 @@ class Turns:
         return self._engine.call(lambda: self._change_turn(index, pinned=pinned))
 
     def retry(self, index: int | None = None, *, provider: Any = None, model: str = "") -> LiveTurn:
-        """Prepare to ask a turn's question again, in its place; by default the last one's, and the same model.
+        """Prepare to send a turn's prompt again as a new version; by default the last turn's, to the same model.
 
         The caller starts it, as what :meth:`ChatSession.prepare` returns.
 
         Raises
         ------
         ConfigurationError
-            If there is no such turn, or its question cannot be asked here.
+            If there is no such turn, or its prompt cannot be asked here.
         """
         if index is None:
             visible = self._conversation.visible
@@ -229,7 +229,7 @@ class Turns:
         )
 
     def revise(self, index: int, prompt: str, **options: Any) -> LiveTurn:
-        """Prepare to ask `prompt` in the place of the turn at `index`, whose earlier versions are kept.
+        """Prepare to send `prompt` as a new version of the turn at `index`.
 
         Options and errors are those of :meth:`ChatSession.prepare`; what is not given stays as the turn had it.
         """
@@ -240,7 +240,7 @@ class Turns:
             "system": version.system,
             "temperature": version.temperature,
             "origin": version.origin,
-            # What the earlier question named is looked up anew.
+            # What the earlier prompt named is looked up anew.
             "attachments": [
                 each for each in version.attachments if "namespace" not in options or not each.name.startswith("@")
             ],

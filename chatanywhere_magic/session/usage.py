@@ -1,4 +1,4 @@
-"""What was asked in this session, and what it cost: answers and tokens by model."""
+"""The usage of a session: responses and tokens by model."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelUsage:
-    """What one model was asked, in numbers.
+    """The usage of one model.
 
     Parameters
     ----------
     answers : int
-        How many questions went to it, whatever came of them.
+        The number of requests, whatever their outcome.
     prompt_tokens, completion_tokens : int
         As far as the provider reported them.
     unreported : int
@@ -30,14 +30,14 @@ class ModelUsage:
 
 
 class UsageTotals:
-    """Adds up what the answers of a session cost."""
+    """Add up the usage of a session."""
 
     def __init__(self) -> None:
         self.by_model: dict[tuple[str, str], ModelUsage] = {}
         """By the names of provider and model."""
 
     def add(self, version: Version) -> None:
-        """Count an answer that has ended. One that was not asked for anew costs nothing."""
+        """Count a response that has ended. One that was not asked for anew costs nothing."""
         if version.replayed:
             return
         before = self.by_model.get((version.provider, version.model), ModelUsage())

@@ -99,7 +99,7 @@ def test_every_option_can_be_set_by_its_name() -> None:
     [
         ("temperature", 9, "temperature cannot be 9. Sampling temperature, 0 to 2."),
         ("language", "xx", "language cannot be 'xx'. Language of everything shown: en, ru or zh."),
-        ("max_tokens", "many", "max_tokens cannot be 'many'. Most tokens of an answer."),
+        ("max_tokens", "many", "max_tokens cannot be 'many'. Maximum tokens of a response."),
         ("persist", ["x" * 100], "persist cannot be list. Keep conversations on disk"),
     ],
 )

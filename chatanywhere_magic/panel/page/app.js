@@ -192,7 +192,7 @@ export class App {
     this.note.hidden = false;
     const end = performance.now() + (way ? NOTE_WITH_WAY : NOTE);
     const stays = holds ?? (() => performance.now() < end);
-    // What is to be read or clicked by somebody who is slow does not go while it has the focus.
+    // A note stays while it has the focus, so that slow readers can read or click it.
     const look = () => {
       if (stays() || this.note.contains(document.activeElement)) this.#noteTimer = window.setTimeout(look, LOOK);
       else hide();
