@@ -324,7 +324,7 @@ def _whole(
 def _publish(
     handle: DisplayHandle, data: dict[str, str], metadata: dict[str, Any] | None = None, *, update: bool = False
 ) -> None:
-    """Show `data` as a new output or in place of one, in IPython's way: listeners to the output of cells are notified."""
+    """Show `data` as a new output or in place of one, through IPython, so that its output hooks see it."""
     if update:
         handle.update(data, raw=True, metadata=metadata or {})
     else:
