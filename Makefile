@@ -52,10 +52,10 @@ test: $(VENV)/.stamp-dev lint  ## everything that proves the product works (ARGS
 	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
 endif
 
-# Reported by the last stage, of all of them.
+# Reported by the last stage, of all of them. The kernels alone reach 72 %.
 ifdef COVERAGE
 COVER = --cov --cov-append --cov-report=
-browsers: COVER = --cov --cov-append --cov-report=term:skip-covered
+browsers: COVER = --cov --cov-append --cov-report=term:skip-covered --cov-fail-under=70
 endif
 
 units: $(VENV)/.stamp-dev  ## the tests in this process
@@ -63,7 +63,7 @@ units: $(VENV)/.stamp-dev  ## the tests in this process
 
 conformance: $(VENV)/.stamp-dev  ## the providers against misbehaving servers
 	@# They wait for servers that keep them waiting, so more of them run than there are cores.
-	$(PYTEST) -q -n 8 tests/conformance $(COVER)
+	$(PYTEST) -q -n 4 tests/conformance $(COVER)
 
 kernels: $(VENV)/.stamp-dev  ## the tests in real kernels
 	@# The tests of a file share their kernel.
