@@ -98,7 +98,7 @@ class TestKept:
 
     @pytest.mark.parametrize("name", ["2", "a-b", "class", "a.b"])
     def test_a_name_that_is_none(self, kernel: Kernel, server: LocalServer, name: str) -> None:
-        assert f"'{name}' cannot be a variable's name" in the_error_line(kernel.run(f"%chat -o {name} Hello"))
+        assert f"'{name}' is not a valid variable name" in the_error_line(kernel.run(f"%chat -o {name} Hello"))
         assert not server.requests
 
     @pytest.mark.parametrize("prompt", ["1 << 3 is what?", "-- x << 3 is what?", "if << is what?", "x<y"])

@@ -54,7 +54,7 @@ def test_the_history_shows_each_turn_with_its_status_versions_and_tokens(kernel:
     kernel.run("%chat_retry 1")
     kernel.run("%chat_pin 1")
     header, _, first, second, *_ = table(kernel.run("%chat_history"))
-    assert header == ["question", "answer", "status", "versions", "tokens"]
+    assert header == ["prompt", "response", "status", "versions", "tokens"]
     assert first == ["1", "2+2?", "4", "pinned", "2/2", "7 + 3"]
     assert second[:2] == ["2", "fails"]
     assert "not sent" in second[-1]

@@ -170,7 +170,7 @@ class TestLogout:
 
     def test_what_stays_in_the_environment_is_said(self, start: Callable[..., Kernel]) -> None:
         said = start(OPENAI_API_KEY=OTHER).run("%chat_logout openai").stdout
-        assert "The environment variable OPENAI_API_KEY still has one." in said
+        assert "The environment variable OPENAI_API_KEY still contains one." in said
 
 
 def status(kernel: Kernel) -> dict[str, str]:

@@ -117,7 +117,7 @@ class TestStreaming:
         assert set(answer.data) == {"text/plain", "text/html"}
         assert answer.data["text/plain"] == "**Hello**, you."
         assert "<strong>Hello</strong>, you." in answer.data["text/html"]
-        assert "openai · test-model · tokens 5 in, 4 out" in answer.data["text/html"]
+        assert "openai · test-model · tokens: 5 in, 4 out" in answer.data["text/html"]
         turn = answer.metadata["chatanywhere"]
         assert turn.pop("timing")["started"] > 1e9
         assert len(turn.pop("conversation")) == 32
@@ -414,7 +414,7 @@ class TestMistakes:
             ("%chat -p local -m none.gguf Hello", "The model file none.gguf (set by -m) does not exist"),
             (
                 "%chat -p chatanywhere Hello",
-                "Run %chat_login chatanywhere, which asks for one.",
+                "Run %chat_login chatanywhere, set",
             ),
             ("%chat", "The prompt is empty. Write it after %chat, or below the %%chat line."),
             ("%chat   ", "The prompt is empty."),
@@ -431,7 +431,7 @@ class TestMistakes:
             ("%chat --max-tokens many Hello", "--max-tokens takes a number of at least 1, not many."),
             ("%chat --max-tokens 0 Hello", "--max-tokens takes a number of at least 1, not 0."),
             ("%chat --append=yes Hello", "--append takes no value."),
-            ("%chat --replace Hello", "--replace is for --code; give both."),
+            ("%chat --replace Hello", "--replace works only with --code; give both."),
             ("%%chat gpt-test\nHello", "The %%chat line takes only options, and 'gpt-test' is not one."),
             ("%chat_stop now", "%chat_stop takes no arguments, but got 'now'."),
             ("chat.provider = 7\n%chat Hello", "A provider must be a name, a subclass of AsyncGeneratorProvider"),

@@ -91,7 +91,7 @@ class TestShortNames:
     def test_if_it_is_the_beginning_of_one_only(self, kernel: Kernel, server: LocalServer) -> None:
         server.queue(Answer(status=404, raw=[b'{"error": {"message": "no such model"}}']))
         line = the_error_line(kernel.run("%chat -m gpt Hello"))
-        assert "gpt is the beginning of several models: gpt-4o, gpt-4o-mini. Write more of the name." in line
+        assert "Several models begin with gpt: gpt-4o, gpt-4o-mini. Write more of the name." in line
 
     def test_the_beginning_of_a_providers_name_will_do(self, kernel: Kernel) -> None:
         answer = the_answer(kernel.run("%chat -p open Hello"))
