@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import tempfile
 import time
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, Literal
@@ -28,8 +29,13 @@ class NewerSchemaError(sqlite3.Error):
     """A later version of this package wrote the file."""
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, patience: float = BUSY_SECONDS) -> sqlite3.Connection:
     """Open the database at `path`, for its owner alone, with the schema of today.
+
+    Parameters
+    ----------
+    patience : float, default 5
+        Seconds to wait for another program's lock.
 
     Raises
     ------
@@ -41,18 +47,21 @@ def connect(path: Path) -> sqlite3.Connection:
     while True:
         _wait_for_move(path)
         before = identity(path)
-        connection = _connect(path)
+        connection = _connect(path, patience)
         # A file that was set aside meanwhile could have been opened with the log of another.
         if not _moving(path).exists() and before in {None, identity(path)}:
             return connection
         connection.close()
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, patience: float) -> sqlite3.Connection:
     _create(path)
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    _check_locks(path)
+    connection = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
     try:
-        _use_log(connection)
+        connection.execute("PRAGMA trusted_schema = OFF")
+        refuse_foreign(connection)
+        _use_log(connection, patience)
         # A prompt is on the disk before it is sent, not only with the operating system.
         connection.execute("PRAGMA synchronous = FULL")
         # What is deleted is overwritten, and not left for whoever reads the file byte by byte.
@@ -80,6 +89,8 @@ def _connect_to_read(path: Path, how: str) -> sqlite3.Connection:
     connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
     try:
         connection.create_function("casefold", 1, _casefold, deterministic=True)
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.set_authorizer(_nothing_through_views)
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()
     except BaseException:
         connection.close()
@@ -87,9 +98,17 @@ def _connect_to_read(path: Path, how: str) -> sqlite3.Connection:
     return connection
 
 
-def _casefold(words: str | None) -> str:
-    # SQLite's own comparison knows the two cases of English letters only.
-    return (words or "").casefold()
+def _nothing_through_views(
+    _action: int, _what: str | None, _part: str | None, _file: str | None, via: str | None
+) -> int:
+    """Permit what is read as it stands, and nothing that a view or a trigger does: it could go on for ever."""
+    return sqlite3.SQLITE_OK if via is None else sqlite3.SQLITE_DENY
+
+
+def _casefold(words: object) -> str:
+    # SQLite's own comparison knows the two cases of English letters only, and any column may hold anything.
+    # As bytes, for SQLite hands over no text that is not in UTF-8.
+    return words.decode("utf-8", "replace").casefold() if isinstance(words, bytes) else ""
 
 
 def _create(path: Path) -> None:
@@ -98,9 +117,34 @@ def _create(path: Path) -> None:
     make_private(path)
 
 
-def _use_log(connection: sqlite3.Connection) -> None:
+def _check_locks(path: Path) -> None:
+    """See whether files can be locked here: SQLite takes a drive without locks for one that is busy, and waits.
+
+    Raises
+    ------
+    OSError
+        If not.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows, whose drives all know locks
+        return
+    # Not the database itself: to close it here would take this process's own locks on it away.
+    try:
+        file = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115 - closed below, where it was made
+    except OSError:  # the directory may not be written; the file perhaps may
+        return
+    with file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            msg = f"files cannot be locked there: {error.strerror}"
+            raise OSError(error.errno, msg) from None
+
+
+def _use_log(connection: sqlite3.Connection, patience: float) -> None:
     """Switch to the write-ahead log. While another kernel does the same, SQLite fails at once instead of waiting."""
-    end = time.monotonic() + BUSY_SECONDS
+    end = time.monotonic() + patience
     while not _is_using_log(connection, patient=time.monotonic() < end):
         time.sleep(0.02)
 
@@ -253,10 +297,28 @@ def _schema(connection: sqlite3.Connection) -> int:
 
 
 def _check(connection: sqlite3.Connection) -> None:
-    """Ask for every column, so that a damaged schema shows itself now and not in the middle of a conversation."""
+    """Ask for every column, so that a damaged schema shows itself now and not in the middle of a conversation.
+
+    A view or a trigger is none of ours. It could run for ever when it is read, or write what nobody asked for.
+    """
     _schema(connection)
+    refuse_foreign(connection)
     for table, columns in _COLUMNS.items():
         connection.execute(f"SELECT {columns} FROM {table} LIMIT 0")
+
+
+def refuse_foreign(connection: sqlite3.Connection) -> None:
+    """See whether there are tables and indexes only, the things of which a database of ours is made.
+
+    Raises
+    ------
+    sqlite3.DatabaseError
+        If there is anything else.
+    """
+    select = "SELECT type FROM sqlite_master WHERE type NOT IN ('table', 'index') LIMIT 1"
+    if (found := connection.execute(select).fetchone()) is not None:
+        msg = f"malformed: there is a {found[0]} in it"
+        raise sqlite3.DatabaseError(msg)
 
 
 def has_index(connection: sqlite3.Connection) -> bool:
@@ -266,14 +328,55 @@ def has_index(connection: sqlite3.Connection) -> bool:
     well as parts of words, came with SQLite 3.34, and some builds have no full-text search at all.
     """
     try:
-        connection.execute(
-            "CREATE VIRTUAL TABLE IF NOT EXISTS words"
-            " USING fts5 (question, answer, content = 'versions', content_rowid = 'id', tokenize = 'trigram')"
-        )
-        connection.execute("SELECT rowid FROM words LIMIT 0")
-    except sqlite3.OperationalError:
+        connection.execute(_CREATE_INDEX.format("IF NOT EXISTS"))
+        connection.execute("SELECT question, answer FROM words WHERE words MATCH 'abc' LIMIT 1").fetchall()
+    except sqlite3.DatabaseError as error:
+        return diagnose(error) not in {"full", "locked", "read_only"} and _has_new_index(connection)
+    return True
+
+
+_CREATE_INDEX: Final = (
+    "CREATE VIRTUAL TABLE {} words"
+    " USING fts5 (question, answer, content = 'versions', content_rowid = 'id', tokenize = 'trigram')"
+)
+
+
+def is_index_whole(connection: sqlite3.Connection) -> bool:
+    """Return whether the full-text index can be read to its end. It can be made again; what it is made of cannot."""
+    try:
+        connection.execute("INSERT INTO words (words) VALUES ('integrity-check')")
+    except sqlite3.DatabaseError as error:
+        return diagnose(error) in {"locked", "read_only", "full"}
+    return True
+
+
+def _has_new_index(connection: sqlite3.Connection) -> bool:
+    """Return whether there is a new, empty index now, in place of one that is damaged."""
+    try:
+        renew_index(connection)
+    except sqlite3.DatabaseError:
         return False
     return True
+
+
+def renew_index(connection: sqlite3.Connection) -> None:
+    """Make the index again, from the versions that have ended; others get into it when they do."""
+    with transaction(connection):
+        try:
+            connection.execute("DROP TABLE IF EXISTS words")
+        except sqlite3.DatabaseError:
+            # A virtual table that cannot be opened cannot be dropped either; what it stood on can.
+            connection.execute("PRAGMA writable_schema = ON")
+            connection.execute("DELETE FROM sqlite_master WHERE name = 'words'")
+            connection.execute("PRAGMA writable_schema = RESET")
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE name GLOB 'words_*'").fetchall():
+            connection.execute('DROP TABLE "{}"'.format(name.replace('"', '""')))
+        connection.execute(_CREATE_INDEX.format(""))
+        ended = "status IN ('complete', 'failed', 'interrupted')"
+        connection.execute(
+            f"INSERT INTO words (rowid, question, answer) SELECT id, question, answer FROM versions WHERE {ended}"
+        )
+        connection.execute(f"UPDATE versions SET indexed = {ended}")
 
 
 # --- trouble ------------------------------------------------------------------------------------------------------
@@ -308,6 +411,11 @@ def diagnose(error: sqlite3.Error | OSError) -> Trouble:
             return "read_only"
         return "full" if "space" in words or "quota" in words else "other"
     return next((trouble for sign, trouble in _SIGNS if sign in words), "other")
+
+
+def is_encoding(error: sqlite3.Error | OSError) -> bool:
+    """Return whether a text was not in UTF-8, which Python's module refuses to read."""
+    return "could not decode" in str(error).lower()
 
 
 def identity(path: Path) -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ import time
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..core import (
     ConfigurationError,
@@ -60,6 +60,8 @@ _WARNINGS: Final = {
     "other": "store.other",
     "read_only": "store.read_only",
 }
+LAST_MOMENT: Final = 253_000_000_000
+"""In the year 9987."""
 _TAKEN_OVER: Final = -1
 """The key of a conversation that was read from a file which has been set aside since."""
 _left_open: Final[list[sqlite3.Connection]] = []
@@ -310,7 +312,8 @@ class Store:
             for word in words:
                 holds, values = _holding(word, file)
                 conditions.append(
-                    "(instr(casefold(c.name), ?) OR c.key IN (SELECT v.conversation FROM versions v JOIN turns t"
+                    "(instr(casefold(CAST(c.name AS BLOB)), ?)"
+                    " OR c.key IN (SELECT v.conversation FROM versions v JOIN turns t"
                     f" ON t.conversation = v.conversation AND t.position = v.turn WHERE NOT t.hidden AND {holds}))"
                 )
                 parameters += [encodable(word.casefold()), *values]
@@ -322,7 +325,8 @@ class Store:
                 f" WHERE {' AND '.join(conditions)} ORDER BY c.updated DESC LIMIT ?",
                 (*parameters, limit + len(self._unsaved)),
             )
-            return [Listed(self._names.get(row[0], row[0]), *row[1:]) for row in rows]
+            found = (_listed_row(row) for row in rows)
+            return [replace(each, id=self._names.get(each.id, each.id)) for each in found if each.id]
 
         unsaved = [
             _listed(conversation_id, draft.conversation)
@@ -354,7 +358,12 @@ class Store:
             )
             return [
                 Found(
-                    self._names.get(name, name), title, turn, number, _asked(fields), excerpt(question, answer, words)
+                    self._names.get(name, name),
+                    title,
+                    turn,
+                    number,
+                    _asked(fields),
+                    excerpt(_word(question), _word(answer), words),
                 )
                 for name, title, turn, number, fields, question, answer in rows
             ]
@@ -404,7 +413,7 @@ class Store:
         """Do something with the file; None if that is not possible now, and `problem` says why."""
         try:
             if self._trouble and writing and time.monotonic() < self._retry_at:
-                raise _NotYetError
+                raise _NotYetError  # noqa: TRY301 - it is dealt with as the others are
             file = self._opened(writing=writing)
             if self._trouble:
                 _be_patient(file, RETRY_BUSY_SECONDS)
@@ -416,11 +425,40 @@ class Store:
                 self._trouble = ""
                 _be_patient(file, database.BUSY_SECONDS)
         except (sqlite3.Error, OSError) as error:
-            # On a new file, if the old one was broken.
-            if self._deal_with(error) and not again:
+            # With the letters that can be read, on a new index, or on a new file, if the old one was broken.
+            if not again and (self._read_leniently(error) or self._renew_index(error) or self._deal_with(error)):
                 return self._attempt(action, writing=writing, again=True)
             return None
+        except Exception as error:  # noqa: BLE001 - values that no release of ours has written
+            _log.debug("a row cannot be read", exc_info=error)
+            self._notice = text("store.other", path=_short(self._path), reason=type(error).__name__)
+            return None
         return done
+
+    def _read_leniently(self, error: sqlite3.Error | OSError) -> bool:
+        """Return whether it was only that a text is not in UTF-8, and it is read all the same from now on."""
+        if self._file is None or not database.is_encoding(error):
+            return False
+        self._file.connection.text_factory = _decoded
+        return True
+
+    def _renew_index(self, error: sqlite3.Error | OSError) -> bool:
+        """Return whether it was the full-text index alone that is damaged, and has been made again."""
+        file = self._file
+        if (
+            isinstance(error, _NotYetError)
+            or file is None
+            or not file.has_index
+            or database.diagnose(error) not in {"broken", "other"}
+        ):
+            return False
+        try:
+            if database.is_index_whole(file.connection):
+                return False
+            database.renew_index(file.connection)
+        except sqlite3.Error:
+            return False
+        return True
 
     def _opened(self, *, writing: bool = False) -> _File:
         file = self._file
@@ -432,8 +470,9 @@ class Store:
         if self._trouble and time.monotonic() < self._retry_at:
             raise _NotYetError
         self._seen = identity(self._path)
+        patience = RETRY_BUSY_SECONDS if self._trouble else database.BUSY_SECONDS
         try:
-            return self._use(database.connect(self._path), can_write=True)
+            return self._use(database.connect(self._path, patience), can_write=True)
         except (sqlite3.Error, OSError) as error:
             if database.diagnose(error) != "read_only" or not self._path.exists():
                 raise
@@ -511,13 +550,20 @@ class Store:
             salvage(source, file.connection)
 
 
+def _decoded(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
 def _be_patient(file: _File, seconds: float) -> None:
     file.connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
 
 def _holding(word: str, file: _File) -> tuple[str, list[str]]:
     """Return the SQL for "the version holds the word", and its parameters."""
-    contains, folded = "instr(casefold(v.question || char(10) || v.answer), ?)", encodable(word.casefold())
+    contains, folded = (
+        "instr(casefold(CAST(v.question || char(10) || v.answer AS BLOB)), ?)",
+        encodable(word.casefold()),
+    )
     if not file.has_index or len(word) < TRIGRAM:
         return contains, [folded]
     quoted = '"' + encodable(word).replace('"', '""') + '"'
@@ -531,9 +577,36 @@ def _holds_all(conversation: Conversation, words: list[str]) -> bool:
     return all(word.casefold() in whole for word in words)
 
 
+def _listed_row(row: tuple[Any, ...]) -> Listed:
+    """Return a row of the list. SQLite keeps anything in any column, and one odd row must not hide the others."""
+    conversation_id, name, started, updated, model, turns, notebook = row
+    return Listed(
+        _word(conversation_id),
+        _word(name),
+        _moment(started),
+        _moment(updated),
+        _word(model),
+        _number(turns),
+        _word(notebook),
+    )
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _moment(value: object) -> float:
+    """Return seconds since the epoch that a calendar holds; 0 for anything else."""
+    return float(value) if isinstance(value, int | float) and 0 <= value <= LAST_MOMENT else 0.0
+
+
 def _asked(fields: str) -> float:
     with suppress(FormatError, AttributeError, TypeError, ValueError):
-        return float(codec.loads(fields).get("timing", {}).get("started", 0.0))
+        return _moment(codec.loads(fields).get("timing", {}).get("started", 0.0))
     return 0.0
 
 
