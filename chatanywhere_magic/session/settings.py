@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -21,6 +22,15 @@ class OptionError(traitlets.TraitError):
 
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]
+
+
+class _ProxyUrl(str):
+    """A proxy's URL; its repr, which ``%config`` shows, hides the user and password."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(re.sub(r"^(.*//)?.*@", r"\1***@", str(self), flags=re.DOTALL))
 
 
 class Settings(Configurable):
@@ -192,6 +202,10 @@ class Settings(Configurable):
     def network(self) -> dict[str, Any]:
         """Proxy and certificates, as the methods of a provider take them."""
         return {"proxy": self.proxy or None, "ca_bundle": self.ca_bundle}
+
+    @traitlets.validate("proxy")
+    def _proxy_hidden(self, proposal: dict[str, Any]) -> str:
+        return _ProxyUrl(proposal["value"])
 
     @traitlets.validate("presets")
     def _presets_checked(self, proposal: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 import trustme
 
-from chatanywhere_magic import ChatAnywhere, OpenAI
+from chatanywhere_magic import ChatAnywhere, ChatSession, OpenAI
 from chatanywhere_magic.core.errors import (
     ChatError,
     ConfigurationError,
@@ -21,7 +21,7 @@ from chatanywhere_magic.core.errors import (
     TimeoutExceededError,
     TLSError,
 )
-from chatanywhere_magic.providers.wire.addresses import proxy_for
+from chatanywhere_magic.providers.wire.addresses import proxy_for, without_password
 from chatanywhere_magic.testing.server import Answer, LocalServer
 from tests.support.proxy import Proxy
 from tests.support.tls import server_side
@@ -265,3 +265,17 @@ def test_a_key_for_this_machine_does_not_go_through_a_proxy_elsewhere(
     with LocalServer() as proxy:  # one of this machine's own is no other place
         assert ask(OpenAI, proxy=proxy.url).finish_reason == "stop"
         assert proxy.requests[0].target.startswith(server.url)
+
+
+@pytest.mark.parametrize("password", ["plain", "with/slash", "12/34", "a@b/c", "sp ace"])
+def test_its_password_is_shown_nowhere(password: str) -> None:
+    proxy = f"http://user:{password}@proxy.example:3128"
+    assert without_password(proxy) == "http://***@proxy.example:3128"
+    session = ChatSession()
+    for value in (proxy, proxy.removeprefix("http://")):
+        session.settings.proxy = value
+        shown = [repr(session.settings.proxy), type(session.settings).class_get_help(session.settings)]
+        assert all(password not in each and "***@proxy.example:3128" in each for each in shown)
+        assert session.settings.network["proxy"] == value
+    session.settings.proxy = ""
+    assert repr(session.settings.proxy) == "''"

@@ -44,7 +44,8 @@ def endpoint(base_url: str, path: str) -> str:
 
 def without_password(url: str) -> str:
     """Return `url` with the user and password replaced by ``***``."""
-    return re.sub(r"//[^/]*@", "//***@", url)
+    # Up to the last @, for a password may contain a slash.
+    return re.sub(r"//.*@", "//***@", url, flags=re.DOTALL)
 
 
 @lru_cache
