@@ -4,53 +4,38 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from ..core import ConfigurationError, LeakError, phrase, text
 from ..core import texts as all_texts
+from .forms import (
+    PLACEHOLDER,
+    addresses,
+    assigned,
+    is_common,
+    is_path,
+    is_random,
+    names_a_secret,
+    numbered,
+    prefixed,
+    private_keys,
+)
 from .secret import Secret, redact, sources_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 LEAST_KEY: Final = 12
-"""Shortest value of an environment variable that can be a key rather than a common word."""
-
-_LONG_WORD: Final = re.compile(rf"\S{{{LEAST_KEY}}}")
-_A: Final = "(?<![A-Za-z0-9_-])"
-_Z: Final = "(?![A-Za-z0-9_-])"
-_FORMS: Final[dict[str, str]] = {
-    "Anthropic": rf"{_A}sk-ant-[A-Za-z0-9_-]{{20,}}",
-    "OpenAI": rf"{_A}sk-(?!ant-)[A-Za-z0-9_-]{{20,}}",
-    "GitHub": rf"{_A}(?:gh[pousr]_[A-Za-z0-9]{{36,}}|github_pat_[A-Za-z0-9_]{{50,}})",
-    "GitLab": rf"{_A}gl(?:pat|dt|rt)-[A-Za-z0-9_-]{{20,}}",
-    "AWS": rf"{_A}(?:AKIA|ASIA)[A-Z0-9]{{16}}{_Z}",
-    "Google": rf"{_A}AIza[A-Za-z0-9_-]{{35}}{_Z}",
-    "Slack": rf"{_A}xox[abeoprs]-[A-Za-z0-9-]{{10,}}|hooks\.slack\.com/services/T\w+/B\w+/\w{{20,}}",
-    "Stripe": rf"{_A}[rs]k_(?:live|test)_[A-Za-z0-9]{{16,}}",
-    "Hugging Face": rf"{_A}hf_[A-Za-z0-9]{{30,}}",
-    "Groq": rf"{_A}gsk_[A-Za-z0-9]{{40,}}",
-    "npm": rf"{_A}npm_[A-Za-z0-9]{{36}}{_Z}",
-    "PyPI": rf"{_A}pypi-[A-Za-z0-9_-]{{60,}}",
-    "SendGrid": rf"{_A}SG\.[A-Za-z0-9_-]{{22}}\.[A-Za-z0-9_-]{{43}}",
-    "Telegram": rf"{_A}\d{{8,10}}:AA[A-Za-z0-9_-]{{33}}{_Z}",
-    "Azure": r"AccountKey=[A-Za-z0-9+/=]{40,}",
-    "JWT": rf"{_A}eyJ[A-Za-z0-9_-]{{10,}}\.eyJ[A-Za-z0-9_-]{{10,}}\.[A-Za-z0-9_-]{{10,}}",
-    "private key": r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----[^-]*(?:-----END [A-Z0-9 ]+-----)?",
-    "password in a URL": r"(?<![A-Za-z0-9+.-])[a-z][a-z0-9+.-]{1,20}://[^\s:/@'\"<>]{0,100}:(?P<password>[^\s/@'\"<>]{3,200})@[\w.-]",
-}
-_PATTERN: Final = re.compile("|".join(f"(?P<f{n}>{form})" for n, form in enumerate(_FORMS.values())))
-_NAMES: Final = tuple(_FORMS)
-# As documentation writes them.
-_PLACEHOLDER: Final = re.compile(
-    r"x{4}|\*{3}|\.{3}|…|example|sample|dummy|placeholder|redacted|your[-_ ]|<|\$|\{"
-    r"|^(?:password|passwd|pass|pwd|secret)$",
-    re.IGNORECASE,
-)
+"""Characters from which a variable of the environment can be a key, and not a word that is in many texts."""
+LEAST_MIXED: Final = 8
+"""The same for a value with letters, digits and other characters in it."""
 _LEAST_DIFFERENT: Final = 8
-_KEY_VARIABLE: Final = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PAT|CREDENTIALS?)(?:_|$)", re.IGNORECASE)
+_WORD: Final = re.compile(r"[A-Za-z]{1,40}(?:[-_. ][A-Za-z]{1,40}){0,5}")
+_LONGEST_WORD: Final = 16
 
 
 @dataclass(frozen=True)
@@ -63,45 +48,73 @@ class Leak:
 
 
 def find_leaks(words: str) -> list[Leak]:
-    """Return everything in `words` that looks like a key, in order."""
-    found = []
-    for match in _PATTERN.finditer(words):
-        kind = _NAMES[int(str(match.lastgroup)[1:])] if match.lastgroup != "password" else "password in a URL"
-        secret = match["password"] or match[0]
-        if not _is_placeholder(secret, kind):
-            found.append(Leak(kind, match.start(), match.end()))
-    return found
+    """Return what looks like a key in `words`, in order. Of two that overlap it is the one whose form says more."""
+    found: list[Leak] = []
+    taken: list[tuple[int, int]] = []
+    for kinds in ((*private_keys(words), *addresses(words)), _of_known_forms(words), assigned(words)):
+        leaks = sorted((Leak(*each) for each in kinds), key=lambda leak: (leak.start, -leak.end))
+        fresh: list[Leak] = []
+        for leak in leaks:
+            if not _overlaps(leak, taken) and not (fresh and leak.start < fresh[-1].end):
+                fresh.append(leak)
+        found += fresh
+        taken = sorted((leak.start, leak.end) for leak in found)
+    return sorted(found, key=lambda leak: leak.start)
 
 
-def _is_placeholder(secret: str, kind: str) -> bool:
-    if kind == "private key":
-        return "PRIVATE KEY" in secret and len(secret) < 100  # noqa: PLR2004 - the mark alone, as in a text on keys
-    if _PLACEHOLDER.search(secret):
-        return True
-    return kind != "password in a URL" and len(set(secret)) < _LEAST_DIFFERENT
+def _of_known_forms(words: str) -> Iterator[tuple[str, int, int]]:
+    for kind, start, end in chain(prefixed(words), numbered(words)):
+        secret = words[start:end]
+        if PLACEHOLDER.search(secret) or len(set(secret)) < _LEAST_DIFFERENT or is_common(secret):
+            continue
+        # What begins so may be a name, such as a class of a style sheet.
+        if kind in _WORDLIKE and not is_random(secret):
+            continue
+        yield kind, start, end
+
+
+_WORDLIKE: Final = frozenset({"OpenAI", "Tavily", "Voyage", "Fireworks", "Google", "HashiCorp", "Supabase"})
+"""After their beginnings words may follow."""
+
+
+def _overlaps(leak: Leak, taken: list[tuple[int, int]]) -> bool:
+    """Tell whether `leak` overlaps one of those `taken`, which are in order and apart."""
+    index = bisect_left(taken, (leak.end, 0)) - 1
+    return index >= 0 and taken[index][1] > leak.start
 
 
 def secrets_of_environment() -> list[Secret]:
-    """Return the values of environment variables whose names say key, token or password."""
+    """Return the values of the environment's variables that are called keys, tokens or passwords."""
     found = []
     for name in filter(_is_named_as_key, os.environ):
         value = os.environ.get(name, "").strip()  # as keys are read
-        if len(value) >= LEAST_KEY and not value.startswith(("/", "~", ".")):
+        if _may_be_secret(value):
             try:
-                found.append(Secret(value, name))
+                found.append(Secret(value, name, is_sent=False))
             except ConfigurationError:
-                continue  # contains spaces: not a key
+                continue  # of several lines, as a private key is, which is known by its form
     return found
 
 
-@cache
-def _is_named_as_key(variable: str) -> bool:
-    return _KEY_VARIABLE.search(variable) is not None
+_is_named_as_key = cache(names_a_secret)
+
+
+def _may_be_secret(value: str) -> bool:
+    """Tell whether a value is worth looking for in a text: no word, and no path."""
+    if is_path(value) or is_word(value):
+        return False
+    kinds = {(c.isalpha() and c.islower(), c.isupper(), c.isdigit()) for c in value}
+    return len(value) >= LEAST_KEY or (len(value) >= LEAST_MIXED and len(kinds) > 2)  # noqa: PLR2004
+
+
+def is_word(value: str) -> bool:
+    """Tell whether a key is an ordinary word or two, such as the ``ollama`` of a server that needs none."""
+    return is_common(value) or (len(value) < _LONGEST_WORD and _WORD.fullmatch(value) is not None)
 
 
 def may_hold_keys(texts: Iterable[str]) -> bool:
-    """Whether `texts` have a word long enough to be a value of :func:`secrets_of_environment`."""
-    return any(_LONG_WORD.search(words) for words in texts)
+    """Whether a value of :func:`secrets_of_environment` can be in one of `texts`: whether one is long enough."""
+    return any(len(words) >= LEAST_MIXED for words in texts)
 
 
 def check_leaks(texts: Mapping[str, str], secrets: Iterable[Secret] = ()) -> None:
@@ -132,7 +145,7 @@ def check_leaks(texts: Mapping[str, str], secrets: Iterable[Secret] = ()) -> Non
 def leaks_in(words: str, secrets: Iterable[Secret] = ()) -> list[str]:
     """Return the kinds of keys in `words`: known forms, and any of `secrets` in any form."""
     kinds = [leak.kind for leak in find_leaks(words)]
-    kinds += sources_in(words, secrets)
+    kinds += sources_in(words, _worth(secrets))
     return list(dict.fromkeys(kinds))
 
 
@@ -140,4 +153,9 @@ def redacted(words: str, secrets: Iterable[Secret] = ()) -> str:
     """Return `words` with everything that looks like a key replaced by ``***``."""
     for leak in reversed(find_leaks(words)):
         words = f"{words[: leak.start]}***{words[leak.end :]}"
-    return redact(words, secrets)
+    return redact(words, _worth(secrets))
+
+
+def _worth(secrets: Iterable[Secret]) -> list[Secret]:
+    """Return `secrets` without those that are words, and so stand in texts that give nothing away."""
+    return [secret for secret in secrets if not is_word(secret.reveal())]

@@ -39,9 +39,9 @@ class Secret:
 
     __slots__ = ("__forms", "__value", "source")
 
-    def __init__(self, value: str, source: str) -> None:
+    def __init__(self, value: str, source: str, *, is_sent: bool = True) -> None:
         self.source = source
-        if not re.fullmatch(r"[\x21-\x7e]+", value):
+        if not (re.fullmatch(r"[\x21-\x7e]+", value) if is_sent else value.isprintable()):
             del value  # or it would stand in a traceback that shows variables
             raise ConfigurationError(phrase("error.key_characters", source=source))
         self.__value = value

@@ -124,10 +124,65 @@ class TestKnownSecrets:
             "MONKEY": self.value,
             "SHORT_KEY": "abc",
             "KEY_FILE": "/home/ada/.ssh/id_rsa",
-            "SPACED_KEY": "several words in here",
+            "SSH_KEY": "~/.ssh/id_ed25519",
+            "SIGNING_KEY": "./keys/signing.pem",
+            "OLLAMA_API_KEY": "ollama",
+            "LLAMA_API_KEY": "sk-no-key-required",
+            "OLDPWD": "/home/ada/work and play/2026",
+            "MAX_TOKENS": "100000000000000",
         }.items():
             monkeypatch.setenv(name, value)
             assert name not in {secret.source for secret in secrets_of_environment()}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PGPASSWORD",
+        "MYSQL_PWD",
+        "OPENAI_APIKEY",
+        "API_TOKENS",
+        "PASSPHRASE",
+        "GPG_PASSPHRASE",
+        "DB_PASS",
+        "SMTP_PASSWORD2",
+        "RSA_KEYS",
+        "AWSSECRETKEY",
+        "GH_PAT",
+        "REDIS_PASSWORD",
+        "ACCESSKEY",
+        "NPM_CREDS",
+        "DJANGO_SECRET_KEY",
+    ],
+)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "/wJalrXUtnFEMI/K7MDENG+bPxRfiCYzz9Xy8Wv7",
+        ".dotted.Value-1234567890",
+        "correct horse battery staple",
+        "пароль на каждый день",
+        "~tilde-First-42!x",
+        "Ab3!efgh",
+    ],
+)
+def test_any_value_of_a_variable_that_names_a_secret(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    secrets = [secret for secret in secrets_of_environment() if secret.source == name]
+    assert len(secrets) == 1
+    for form in (value, quote(value), json.dumps(value), base64.b64encode(value.encode()).decode()):
+        assert leaks_in(f"before {form} after", secrets) == [name]
+        assert may_hold_keys([form])
+        assert value not in redacted(f"before {form} after", secrets)
+
+
+@pytest.mark.parametrize(
+    "key", ["ollama", "lm-studio", "none", "not-needed", "token-abc123", "no-key-required", "secret"]
+)
+def test_a_key_that_is_a_word_raises_no_alarm(key: str) -> None:
+    words = f"Start {key} and set the key to {key}."
+    assert leaks_in(words, [Secret(key, "OPENAI_API_KEY")]) == []
+    assert redacted(words, [Secret(key, "OPENAI_API_KEY")]) == words
 
 
 def test_the_error_says_what_and_where_and_not_the_key() -> None:
