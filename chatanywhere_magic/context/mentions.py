@@ -7,6 +7,8 @@ definition (a decorator), and behind a backslash.
 from __future__ import annotations
 
 import re
+import sys
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -16,17 +18,18 @@ if TYPE_CHECKING:
 _AT: Final = re.compile(r"(\\?)@(?=[^\W\d])")
 NAME: Final = re.compile(r"[^\W\d]\w*")
 _FENCE: Final = re.compile(
-    r"^ {0,3}(`{3,}(?=[^`\n]*\n)|~{3,})[^\n]*\n(?:.*?^ {0,3}\1[`~]*[ \t]*$|.*\Z)", re.MULTILINE | re.DOTALL
+    r"^ {0,3}(`{3,}(?=[^`\n]*\n)|~{3,}(?!~))[^\n]*\n(?:.*?^ {0,3}\1[`~]*[ \t]*$|.*\Z)", re.MULTILINE | re.DOTALL
 )
-_CODE: Final = re.compile(r"(?<!`)(`+)(?!`)(?:(?!\n[ \t]*\n).)+?(?<!`)\1(?!`)", re.DOTALL)
-_URL: Final = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]*://[^\s<>\"']+")
-_DECORATORS: Final = re.compile(
-    r"^(?P<indent>[ \t]*)@[^\n]*\n(?:(?P=indent)@[^\n]*\n)*(?=(?P=indent)(?:async[ \t]+def|def|class)\b)", re.MULTILINE
-)
+_TICKS: Final = re.compile(r"`+|\n[ \t]*(?=\n)")
+"""Backticks, and where a paragraph ends, which no code goes beyond."""
+_URL: Final = re.compile(r"(?<=[A-Za-z0-9+.-])://[^\s<>\"']+")
+_DEFINITION: Final = re.compile(r"(?:async[ \t]+def|def|class)\b")
 _FILE: Final = re.compile(
     r"""file:(?:"(?P<double>[^"\n]+)"|'(?P<single>[^'\n]+)'|(?P<bare>[^\s"'`<>|，。；：！？、（）《》“”「」【】]+))"""
 )
 _ITEM: Final = re.compile(r"""\[\s*(?:(?P<number>-?\d+)|"(?P<double>[^"\n\]]*)"|'(?P<single>[^'\n\]]*)')\s*\]""")
+MAX_READ: Final = 200
+"""Characters of a name that may be shorter than what is written."""
 _HANDLE: Final = re.compile(r"@|/[^\W\d]")
 _SENTENCE_END: Final = ".,;:!?…)]}"
 
@@ -48,15 +51,65 @@ def find_ats(prompt: str) -> Iterator[At]:
     """Yield every ``@`` that names something, or would without its backslash."""
     if "@" not in prompt:
         return
-    texts = [match.span() for kind in (_FENCE, _DECORATORS, _URL) for match in kind.finditer(prompt)]
     fences = [match.span() for match in _FENCE.finditer(prompt)]
-    texts += [match.span() for match in _CODE.finditer(prompt) if not any(a <= match.start() < b for a, b in fences)]
+    code = (span for span in _code(prompt) if not _is_within(span[0], fences))
+    texts = _joined([*fences, *code, *_decorators(prompt), *(match.span() for match in _URL.finditer(prompt))])
     for match in _AT.finditer(prompt):
         position = match.end() - 1
-        if any(start <= position < end for start, end in texts):
+        if _is_within(position, texts):
             continue
         if _may_begin(prompt, match.start()) and not _is_handle(prompt, position):
             yield At(position, bool(match[1]))
+
+
+def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return `spans` in order, those that overlap as one."""
+    found: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        else:
+            found.append((start, end))
+    return found
+
+
+def _is_within(position: int, spans: list[tuple[int, int]]) -> bool:
+    """Tell whether one of `spans`, which are in order and apart, holds `position`."""
+    index = bisect_right(spans, (position, sys.maxsize)) - 1
+    return index >= 0 and spans[index][0] <= position < spans[index][1]
+
+
+def _code(prompt: str) -> Iterator[tuple[int, int]]:
+    """Yield where `` `code` `` stands: from some backticks to as many in the same paragraph."""
+    following: dict[int, int] = {}
+    closings: dict[int, int] = {}
+    runs = [match.span() for match in _TICKS.finditer(prompt)]
+    for start, end in reversed(runs):
+        if prompt[start] == "`":
+            if end - start in following:
+                closings[start] = following[end - start]
+            following[end - start] = end
+        else:
+            following = {}
+    at = 0
+    for start, _ in runs:
+        if start >= at and start in closings:
+            at = closings[start]
+            yield start, at
+
+
+def _decorators(prompt: str) -> Iterator[tuple[int, int]]:
+    """Yield the lines that begin with ``@`` and stand, as indented as it is, before a definition."""
+    end = len(prompt)
+    indent: str | None = None
+    for line in reversed(prompt.splitlines(keepends=True)):
+        start, words = end - len(line), line.lstrip(" \t")
+        before = line[: len(line) - len(words)]
+        if words.startswith("@") and before == indent:
+            yield start, end
+        else:
+            indent = before if _DEFINITION.match(words) else None
+        end = start
 
 
 def _may_begin(prompt: str, position: int) -> bool:
@@ -73,7 +126,7 @@ def _is_handle(prompt: str, at: int) -> bool:
 
 def readings(name: str) -> Iterator[str]:
     """Yield what a name may be, the longest first: in ``df的列`` it may end where another script begins."""
-    for end in range(len(name), 0, -1):
+    for end in (len(name), *range(min(len(name) - 1, MAX_READ), 0, -1)):
         if (end == len(name) or _UNSPACED.match(name[end])) and name[:end].isidentifier():
             yield name[:end]
 

@@ -6,6 +6,7 @@ import json
 import re
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from .errors import AnswerFormatError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from .messages import Messages, ToolCall, Usage
 
+_BEGINNING: Final = re.compile(r"""\[(?=[ \t\r\n]*[\["{\d\-tfnNI\]])|\{(?=[ \t\r\n]*["}])""")
+_TOKEN: Final = re.compile(r"""[\[\]{}]|"(?:[^"\\]|\\.)*(?:"|\Z)""", re.DOTALL)
 MAX_TRIES: Final = 1_000
 """Most places in a response at which a JSON value is looked for."""
 
@@ -142,15 +145,33 @@ def find_json(answer: str) -> Any:
         except (ValueError, RecursionError):  # noqa: PERF203 - each may be it
             continue
     decoder = json.JSONDecoder()
-    for tried, match in enumerate(re.finditer(r"[\[{]", answer)):
-        if tried == MAX_TRIES:
-            break
+    at = tried = 0
+    while tried < MAX_TRIES and (found := _BEGINNING.search(answer, at)):
+        tried += 1
         try:
-            return decoder.raw_decode(answer, match.start())[0]
+            return decoder.raw_decode(answer, found.start())[0]
+        except json.JSONDecodeError as caught:
+            # Whatever is open there fails there too, and whatever is closed before is a value.
+            at = _first_closed(answer, found.start(), caught.pos)
         except (ValueError, RecursionError):
-            continue
+            at = found.end()
     shown = answer if len(answer) <= 80 else f"{answer[:79]}…"  # noqa: PLR2004 - a line
     raise AnswerFormatError(phrase("error.no_json", answer=" ".join(shown.split())))
+
+
+def _first_closed(answer: str, start: int, end: int) -> int:
+    """Return where the first list or object of `answer` begins that stands in the one from `start` on.
+
+    Up to `end` it is JSON; if nothing is closed up to there it is `end` that is returned.
+    """
+    opened: list[int] = []
+    closed = []
+    for token in _TOKEN.finditer(answer, start, end):
+        if token[0] in "[{":
+            opened.append(token.start())
+        elif token[0] in "]}" and opened:
+            closed.append(opened.pop())
+    return min(closed, default=max(end, start + 1))
 
 
 def _candidates(answer: str) -> Iterator[str]:
@@ -163,7 +184,15 @@ def _candidates(answer: str) -> Iterator[str]:
 def _tokens(markdown: str) -> list[Token]:
     from markdown_it import MarkdownIt  # loaded with the first response that is searched, not with the extension
 
-    return MarkdownIt("commonmark").enable("table").parse(markdown)
+    # What stands in a line is read where it is needed: to read all of it takes long, and most of it is no table.
+    parser = MarkdownIt("commonmark").enable("table").disable("inline")
+    env: dict[str, Any] = {}
+    tokens = parser.parse(markdown, env)
+    for before, token in pairwise(tokens):
+        if before.type in {"th_open", "td_open"}:
+            token.children = []
+            parser.inline.parse(token.content, parser, env, token.children)
+    return tokens
 
 
 def _tables(markdown: str) -> list[list[list[str]]]:

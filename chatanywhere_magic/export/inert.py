@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
-_FENCE: Final = re.compile(r"(`{3,}(?=[^`]*$)|~{3,})[ \t]*(.*)")
+_FENCE: Final = re.compile(r"(`{3,}(?=[^`]*$)|~{3,}(?!~))[ \t]*(.*)")
 """At the beginning of a line only: in a list or a quotation a fence can end in more than one way."""
 _PERHAPS_FENCE: Final = re.compile(r"[ \t>*+\-\d.)]*(`{3,}(?=[^`]*$)|~{3,})")
 """At the beginning of a line that is indented, of a list or a quotation."""
@@ -24,7 +24,9 @@ _ALIVE: Final = re.compile(
 )
 """What begins HTML, an address in angle brackets, a picture; or a command that makes a link or a style of a formula, or
 another such command."""
-_FORMULA: Final = re.compile(r"\$[^$]{0,1000}\$|\\\(.{0,1000}?\\\)|\\\[.{0,1000}?\\\]")
+_FORMULA: Final = re.compile(r"\$|\\[(\[]")
+_CLOSING: Final = {"$": "$", "\\(": "\\)", "\\[": "\\]"}
+_LONGEST_FORMULA: Final = 1_000
 _BACKTICKS: Final = re.compile("`+")
 _RUN: Final = re.compile(r"\\.|`+")
 _NO_INFO: Final = re.compile(r"[^\w+#.,:=/ -]")
@@ -152,9 +154,19 @@ def _code_spans(line: str) -> list[tuple[int, int]] | None:
     return spans
 
 
+def _formulas(line: str) -> Iterator[tuple[int, int]]:
+    at = 0
+    while found := _FORMULA.search(line, at):
+        closing = _CLOSING[found[0]]
+        end = line.find(closing, found.end(), found.end() + _LONGEST_FORMULA + len(closing))
+        at = end + len(closing) if end >= 0 else found.end()
+        if end >= 0:
+            yield found.start(), at
+
+
 def _line_taken_apart(line: str, code: list[tuple[int, int]]) -> str:
     kinds = bytearray(len(line))
-    for kind, spans in ((_IN_FORMULA, [match.span() for match in _FORMULA.finditer(line)]), (_IN_CODE, code)):
+    for kind, spans in ((_IN_FORMULA, _formulas(line)), (_IN_CODE, code)):
         for begin, end in spans:
             kinds[begin:end] = bytes([kind]) * (end - begin)
 

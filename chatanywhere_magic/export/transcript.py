@@ -7,7 +7,7 @@ there as it was, and is taken from there unless the page was edited.
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core import Conversation, FormatError, Turn, codec, phrase, text
@@ -17,6 +17,7 @@ from .shown import selected
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_MARK: Final = re.compile(r"chatanywhere:(\d{1,6}) ")
 _FIRST: Final = re.compile(r"^<!-- chatanywhere:(\d{1,6}) conversation (\{.*\}) -->$", re.MULTILINE)
 
 
@@ -55,10 +56,8 @@ def _turn(mark: str, turn: Turn) -> Iterator[str]:
 
 def _unused(texts: list[str]) -> str:
     """Return a mark that stands in none of the texts, so that none can end itself."""
-    number = 0
-    while any(f"chatanywhere:{number} " in each for each in texts):
-        number += 1
-    return f"chatanywhere:{number}"
+    used = {int(found[1]) for each in texts for found in _MARK.finditer(each)}
+    return f"chatanywhere:{next(number for number in count() if number not in used)}"
 
 
 def _comment(mark: str, kind: str, values: dict[str, Any] | None = None) -> str:

@@ -80,11 +80,12 @@ class LinesAsTyped:
         if lines and lines[0].startswith("%%"):
             return lines  # the body is that magic's, be it a file to write or a program in another language
         lines = list(lines)
+        known = 0  # behind the last line that was a statement of ours: what comes before it is over
         for row in range(len(lines)):
             for match in _LINE.finditer(lines[row]):
                 before, magic = lines[row][: match.end(1)], match[2]
                 is_ours = not magic.startswith("chat") or self._is_ours(magic)
-                if role := is_ours and _role(lines[:row], before):
+                if role := is_ours and _role_from(lines, known, row, before):
                     end = _last_row(lines, row)
                     prompt = _joined([lines[row][match.end() :], *lines[row + 1 : end + 1]])
                     if role == "value" and magic in ASKING:
@@ -92,8 +93,17 @@ class LinesAsTyped:
                     lines[row] = f"{before}get_ipython().run_line_magic({magic!r}, {prompt!r})\n"
                     # Left empty, not out: the lines below keep their numbers in tracebacks.
                     lines[row + 1 : end + 1] = ["\n"] * (end - row)
+                    known = row + 1
                     break
         return lines
+
+
+def _role_from(lines: Sequence[str], known: int, row: int, before: str) -> Literal["statement", "value", ""]:
+    """Return the role in a line, read from the line `known` on, where a statement ended."""
+    try:
+        return _role(lines[known:row], before)
+    except IndentationError:  # the block that it is in begins further up
+        return _role(lines[:row], before)
 
 
 def _role(earlier: Sequence[str], before: str) -> Literal["statement", "value", ""]:

@@ -52,9 +52,8 @@ PAGE_CHARACTERS: Final = 16
 """Characters needed to recognize a web page,"""
 PAGE_COMMENT_CHARACTERS: Final = 4_096
 """or so many if a comment comes first."""
-_HTML_PAGE: Final = re.compile(
-    r"\s*(?:<!--.*?-->\s*|<\?xml[^>]*>\s*)*<(?:!doctype|html|head)\b", re.IGNORECASE | re.DOTALL
-)
+_HTML_PAGE: Final = re.compile(r"<(?:!doctype|html|head)\b", re.IGNORECASE)
+_BEFORE_A_PAGE: Final = (("<!--", "-->"), ("<?xml", ">"))
 """How a page of a domain that changed hands begins. A response may be HTML too, but is not a page."""
 
 
@@ -234,7 +233,7 @@ def _is_answer(beginning: str, content_type: str) -> bool | None:
     """
     start = beginning.lstrip()
     if content_type == "text/html":
-        if _HTML_PAGE.match(start):
+        if _is_page(start):
             return False
         comment = start.startswith(("<!--", "<?"))
         return None if len(start) < (PAGE_COMMENT_CHARACTERS if comment else PAGE_CHARACTERS) else True
@@ -247,8 +246,22 @@ def _is_json(content_type: str) -> bool:
     return content_type == "application/json" or content_type.endswith("+json")
 
 
+def _is_page(body: str) -> bool:
+    """Tell whether `body` begins as a web page does, behind comments."""
+    at = 0
+    while True:
+        at += len(body[at : at + PAGE_COMMENT_CHARACTERS]) - len(body[at : at + PAGE_COMMENT_CHARACTERS].lstrip())
+        opening, closing = next((each for each in _BEFORE_A_PAGE if body.startswith(each[0], at)), ("", ""))
+        if not opening:
+            return _HTML_PAGE.match(body, at) is not None
+        end = body.find(closing, at + len(opening))
+        if end < 0:
+            return False
+        at = end + len(closing)
+
+
 def _check_answer(body: str, content_type: str, host: str) -> None:
-    if content_type == "text/html" and _HTML_PAGE.match(body):
+    if content_type == "text/html" and _is_page(body):
         raise ProtocolError(phrase("error.protocol", host=host, reason=content_type))
     if _is_json(content_type):
         with suppress(ValueError, RecursionError):
