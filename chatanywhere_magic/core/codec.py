@@ -30,6 +30,8 @@ SCHEMA: Final = 1
 
 MAX_DOCUMENT: Final = 50_000_000
 """Largest document, in characters or bytes. Parsing hostile JSON takes twenty times as much memory."""
+MAX_CONTAINERS: Final = 1_000_000
+"""Arrays and objects of a document. Two characters, ``[]``, become 64 bytes."""
 MAX_TEXT: Final = 20_000_000
 MAX_NAME: Final = 10_000
 MAX_ITEMS: Final = 100_000
@@ -66,6 +68,8 @@ def loads(document: str | bytes) -> Any:
         raise FormatError(phrase("error.data_size", size=len(document), limit=MAX_DOCUMENT))
     if isinstance(document, str):
         document = document.removeprefix("\ufeff")
+    if len(document) > MAX_CONTAINERS and _containers(document) > MAX_CONTAINERS:
+        raise FormatError(phrase("error.data_json", reason=f"more than {MAX_CONTAINERS:,} [ and {{"))
     try:
         return json.loads(document, parse_constant=_refuse, parse_int=_integer)
     except (ValueError, RecursionError) as error:
@@ -85,6 +89,13 @@ def decode(document: bytes) -> str:
         return document.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise FormatError(phrase("error.data_encoding")) from None
+
+
+def _containers(document: str | bytes) -> int:
+    """Return how many arrays and objects `document` begins, at most: some may be letters of a text."""
+    if isinstance(document, str):
+        return document.count("[") + document.count("{")
+    return document.count(b"[") + document.count(b"{")
 
 
 def _refuse(word: str) -> None:

@@ -17,6 +17,7 @@ from ..core import (
     Messages,
     ModelName,
     Notice,
+    ProtocolError,
     Reasoning,
     Reply,
     Status,
@@ -26,7 +27,9 @@ from ..core import (
     Usage,
     Version,
     answer_message,
+    codec,
     encodable,
+    phrase,
     text,
 )
 from .engine import STOP_SECONDS
@@ -273,9 +276,11 @@ class LiveTurn:
                 self.notice = ""
                 elapsed = time.monotonic() - self._clock
                 self.change(timing=replace(self._version.timing, first_text=elapsed))
+            self._check_length(len(self._answer) + len(delta.text))
             self._answer.add(delta.text)
             self._begin_text()
         elif isinstance(delta, Reasoning):
+            self._check_length(len(self._reasoning) + len(delta.text))
             self._reasoning.add(delta.text)
             self._begin_text()
         elif isinstance(delta, ToolCall):
@@ -288,6 +293,11 @@ class LiveTurn:
             self.notice = delta.text
         elif isinstance(delta, Finish):
             self.change(finish_reason=delta.reason)
+
+    def _check_length(self, length: int) -> None:
+        """Stop a provider that never ends. What is longer could be written, and not be read again."""
+        if length > codec.MAX_TEXT:
+            raise ProtocolError(phrase("error.endless_answer", host=self.request.provider.name, limit=codec.MAX_TEXT))
 
     def _begin_text(self) -> None:
         if not self.begun.is_set() and self.has_text:

@@ -15,7 +15,7 @@ import pytest
 import zstandard
 
 from chatanywhere_magic import ChatSession, OpenAI, Scripted
-from chatanywhere_magic.core import ChatError, ProtocolError, RefusalError, ToolCall, Usage
+from chatanywhere_magic.core import ChatError, FormatError, ProtocolError, RefusalError, ToolCall, Usage, codec
 from chatanywhere_magic.providers.dialects.chat_completions import CompletionReader
 from chatanywhere_magic.providers.wire import budget as limits
 from chatanywhere_magic.providers.wire.budget import AnswerBudget
@@ -274,3 +274,27 @@ def test_a_budget_is_of_one_answer() -> None:
     AnswerBudget("host").take_characters(limits.MAX_CHARACTERS)
     with pytest.raises(ProtocolError):
         budget.take_characters(1)
+
+
+def test_a_provider_that_never_ends_is_stopped_where_its_text_can_still_be_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(codec, "MAX_TEXT", 1_000)
+    session = ChatSession()
+    with pytest.raises(ProtocolError, match="1,000"):
+        session.ask_sync("Hello", provider=Scripted.of(["x" * 300] * 5))
+    version = session.conversation.turns[0].current
+    assert (version.status, len(version.answer)) == ("failed", 900)
+    assert codec.conversation_from_json(codec.conversation_to_json(session.conversation)) == session.conversation
+    session.close()
+
+
+def test_a_document_of_nothing_but_brackets_is_not_parsed() -> None:
+    for document in ("[" + "[]," * 1_000_000 + "0]", b"[" + b"{}," * 1_000_000 + b"0]"):
+        tracemalloc.start()
+        with pytest.raises(FormatError):
+            codec.loads(document)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < MEGABYTE
+    assert len(codec.loads("[" + "1," * 1_000_000 + "0]")) == 1_000_001
