@@ -44,7 +44,7 @@ from chatanywhere_magic.core.conversation import Conversation, Origin, Timing, T
 chat.persist = False
 def turn(number):
     told = answer(SIZE if (TURNS - number) % 10 == 1 else 1000)
-    return Turn((Version(f"Question {number}?", told, status="complete", timing=Timing(started=1e9 + number)),))
+    return Turn((Version.of(f"Question {number}?", told, status="complete", timing=Timing(started=1e9 + number)),))
 chat._here.current.conversation = Conversation(tuple(turn(number) for number in range(TURNS)))
 text = answer(SIZE)
 pieces = [text[at : at + 20] for at in range(0, len(text), 20)]

@@ -77,7 +77,7 @@ def _kill(server: LocalServer, count: int, seconds: float, moments: random.Rando
                 lost_questions += 1
                 continue
             sent = (killed - server.requests[0].arrived_at) * RATE
-            lost_seconds.append(max(0.0, sent - len(version.answer) / 4) / RATE)
+            lost_seconds.append(max(0.0, sent - len(version.text) / 4) / RATE)
             if version.status != "interrupted":
                 print(f"  kill {number}: {version.status}")
     print(f"{count} kernels killed: {lost_questions} questions lost, {lost_files} files that do not open")
@@ -131,7 +131,7 @@ def _measure_long(turns: int) -> None:
 
 
 def _turn(number: int) -> Turn:
-    return Turn((Version(f"Question {number}", "An answer. " * 100, status="complete"),))
+    return Turn((Version.of(f"Question {number}", "An answer. " * 100, status="complete"),))
 
 
 def _timed(action: Callable[[], object]) -> float:
@@ -157,7 +157,7 @@ def _find(directory: Path, question: str) -> Version | None:
     loaded = [store.load(listed.id) for listed in store.conversations(question)]
     store.close()
     turns = [turn for conversation in loaded if conversation for turn in conversation.turns]
-    return next((turn.current for turn in turns if turn.current.question == question), None)
+    return next((turn.current for turn in turns if turn.current.prompt == question), None)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from ..core import IMAGE_TOKENS, START_TOKENS, ContextLengthError, content_text, estimate_messages, phrase, total
+from ..core import (
+    IMAGE_TOKENS,
+    START_TOKENS,
+    ContextLengthError,
+    Image,
+    ToolCall,
+    content_text,
+    estimate_messages,
+    phrase,
+    to_dicts,
+    total,
+)
 from .summary import with_summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..core import Messages, Turn, Usage, Version
+    from ..core import Message, MessageDict, Messages, Turn, Usage, Version
     from .request import Request, Who
 
 ANSWER_TOKENS: Final = 1_024
@@ -306,7 +319,7 @@ def _int(number: str) -> int:
     return int(number.replace(",", "")[:12])
 
 
-def _messages(turns: Sequence[tuple[int, Turn]]) -> Messages:
+def _messages(turns: Sequence[tuple[int, Turn]]) -> list[Message]:
     return [message for _, turn in turns for message in turn.current.messages]
 
 
@@ -326,7 +339,12 @@ def _about(versions: Sequence[Version]) -> int:
 
 
 def _length(version: Version) -> int:
-    return len(version.question) + len(version.answer) + sum(len(each.text) for each in version.attachments)
+    parts = (part for message in version.messages for part in message.parts)
+    return sum(
+        len(part.arguments if isinstance(part, ToolCall) else part.text)
+        for part in parts
+        if not isinstance(part, Image)
+    )
 
 
 async def _counts(
@@ -336,19 +354,25 @@ async def _counts(
     if await request.provider.count_tokens(request.model, []) is None:
         return None
     always = request.messages([])
-    texts = [content_text(message["content"]) for message in always]
-    candidates: list[int] = []
+    texts = [_counted(message) for message in always]
+    candidates: list[tuple[int, int]] = []
     likely = 0
     for index, turn in reversed(earlier):
         if turn.pinned or likely <= room / LOWEST_RATIO:
             likely += turn.current.tokens
-            candidates.append(index)
-            texts += [content_text(message["content"]) for message in turn.current.messages]
+            sent = [_counted(message) for message in to_dicts(turn.current.messages)]
+            candidates.append((index, len(sent)))
+            texts += sent
     counts = await request.provider.count_tokens(request.model, texts)
     if counts is None:
         return None
-    own, counts = counts[: len(always)], counts[len(always) :]
-    pictures = IMAGE_TOKENS * sum(each.kind == "image" for each in request.attachments)
+    own, rest = counts[: len(always)], iter(counts[len(always) :])
+    pictures = IMAGE_TOKENS * sum(isinstance(each, Image) for message in request.asked for each in message.attachments)
     fixed = START_TOKENS + pictures + total(own)
-    pairs = zip(counts[::2], counts[1::2], strict=True)
-    return fixed, {index: total(pair) for index, pair in zip(candidates, pairs, strict=True)}
+    return fixed, {index: total(islice(rest, length)) for index, length in candidates}
+
+
+def _counted(message: MessageDict) -> str:
+    """Return the text of a message that counts, calls of tools included."""
+    calls = message.get("tool_calls")
+    return content_text(message.get("content")) + (json.dumps(calls, ensure_ascii=False) if calls else "")

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core import Attachment, ConfigurationError, UnsupportedError, phrase, text
+from ..core import Attachment, ConfigurationError, Document, Image, UnsupportedError, phrase, text
 from . import pictures
 
 if TYPE_CHECKING:
@@ -78,9 +78,9 @@ def read_file(path: str, name: str, *, supports_images: bool = False) -> Attachm
             raise UnsupportedError(phrase("error.no_images", name=name))
         return _picture(data, media_type, path, name)
     if data.startswith(b"%PDF-"):
-        return Attachment(name, text=_checked(_pdf_text(data, path), path))
+        return Document(name, _checked(_pdf_text(data, path), path))
     encoding, words = _decoded(data, path)
-    return Attachment(f"{name} ({encoding})" if encoding else name, text=_checked(words, path))
+    return Document(f"{name} ({encoding})" if encoding else name, _checked(words, path))
 
 
 def _similar(file: Path) -> str:
@@ -125,7 +125,7 @@ def _picture(data: bytes, media_type: str, path: str, name: str) -> Attachment:
         raise ConfigurationError(phrase("error.file_needs", path=path, package="pillow"))
     if len(data) > pictures.MAX_BYTES * 2:
         raise _too_large(path, len(data), pictures.MAX_BYTES * 2)
-    return Attachment(name, "image", media_type=media_type, data=b64encode(data).decode())
+    return Image(name, media_type, b64encode(data).decode())
 
 
 def _fitted(data: bytes, media_type: str, path: str) -> tuple[bytes, str]:

@@ -8,7 +8,7 @@ from base64 import b64encode
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core import Attachment
+from ..core import Attachment, Image
 from .bounded import Job
 from .lookup import is_a
 from .render import counted, type_name
@@ -43,7 +43,7 @@ def picture(value: Any, name: str) -> Attachment | None:
     job = Job(lambda: made.append(_png(value)))
     if not job.run(SECONDS) or not made or not made[0]:
         return None
-    return Attachment(name, "image", media_type="image/png", data=b64encode(made[0]).decode())
+    return Image(name, "image/png", b64encode(made[0]).decode())
 
 
 def _png(value: Any) -> bytes:

@@ -11,16 +11,19 @@ from ..core import (
     START_TOKENS,
     Attachment,
     ConfigurationError,
-    Content,
     Message,
     Messages,
     Origin,
-    content_text,
+    Text,
     estimate_messages,
-    user_content,
+    repaired,
+    to_dicts,
+    user_message,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..providers import Provider
     from ..tools import Schema
 
@@ -47,6 +50,8 @@ class Request:
     attachments: tuple[Attachment, ...] = ()
     revises: tuple[str, int] | None = None
     """The turn that it is to be a version of: its conversation's id, and its index there."""
+    given: tuple[Message, ...] = ()
+    """Messages to ask with, such as a tool's results, in place of a prompt."""
     schema: Schema | None = None
     """What the response must hold."""
     correction: tuple[Message, ...] = ()
@@ -83,21 +88,25 @@ class Request:
         return tuple(sorted((name, value) for name, value in self.params.items() if _is_plain(value)))
 
     @property
-    def content(self) -> Content:
-        """The prompt with its attachments, as it is sent."""
-        return user_content(self.prompt, self.attachments)
+    def owner(self) -> tuple[str, str]:
+        """The provider that is asked, and its address: whose extras are sent back to it."""
+        address = ""
+        with suppress(ConfigurationError):  # nobody to ask, as when all responses are replayed
+            address = self.provider.address()
+        return self.provider.name, address
 
-    def messages(self, earlier: Messages) -> Messages:
-        """Return the messages that are sent."""
-        told = "\n\n".join(filter(None, [self.system, self.schema.instruction if self.schema else ""]))
-        system = [Message(role="system", content=told)] if told else []
-        known = earlier if self.provider.supports_message_history else []
-        question = Message(role="user", content=self.content)
-        messages = [*system, *known, question, *self.correction]
-        if self.provider.supports_images:
-            return messages
-        # Pictures of earlier turns, which another provider was shown.
-        return [{**message, "content": content_text(message["content"])} for message in messages]
+    @cached_property
+    def asked(self) -> tuple[Message, ...]:
+        """What the person asks with: messages given as such, or the prompt with its attachments."""
+        return self.given or (user_message(self.prompt, self.attachments),)
+
+    def messages(self, earlier: Iterable[Message]) -> Messages:
+        """Return everything that is sent."""
+        instructions = "\n\n".join(filter(None, [self.system, self.schema.instruction if self.schema else ""]))
+        system = [Message("system", (Text(instructions),))] if instructions else []
+        known = earlier if self.provider.supports_message_history else ()
+        whole = repaired([*known, *self.asked, *self.correction])
+        return to_dicts([*system, *whole], self.owner, images=self.provider.supports_images)
 
 
 def _is_plain(value: Any) -> bool:

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core import Attachment, ConfigurationError, estimate, phrase, text
+from ..core import Attachment, ConfigurationError, Document, Image, estimate, phrase, text
 from . import pictures
 from .describe import describe
 from .files import read_file
@@ -58,7 +58,7 @@ def notes(attachments: Iterable[Attachment]) -> tuple[str, ...]:
     """Return a short line on each attachment: ``@df (412 tokens)``, ``plot.png (picture)``."""
     return tuple(
         text("footer.picture", name=each.name)
-        if each.kind == "image"
+        if isinstance(each, Image)
         else text("footer.item", name=each.name, tokens=estimate(each.text))
         for each in attachments
     )
@@ -247,7 +247,7 @@ def _attachments(found: list[_Named], budget: int, supports_images: bool) -> Ite
         left -= estimate(texts[number])
     for number, named in enumerate(found):
         if number in texts:
-            yield Attachment(named.name, text=texts[number])
+            yield Document(named.name, texts[number])
         yield from images[number]
 
 

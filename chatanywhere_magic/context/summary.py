@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ..core import Message, content_text, estimate
+from ..core import MessageDict, content_text, estimate, to_dicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,9 +47,9 @@ def with_summary(messages: Messages, words: str) -> Messages:
     """Return the messages with a summary of what is not among them, as a part of the system prompt."""
     told = f"{_HEADING}\n{words}"
     if messages and messages[0]["role"] == "system":
-        first = Message(role="system", content=f"{content_text(messages[0]['content'])}\n\n{told}")
+        first = MessageDict(role="system", content=f"{content_text(messages[0]['content'])}\n\n{told}")
         return [first, *messages[1:]]
-    return [Message(role="system", content=told), *messages]
+    return [MessageDict(role="system", content=told), *messages]
 
 
 def requests(turns: Sequence[tuple[int, Turn]], room: int) -> Iterator[str]:
@@ -72,14 +72,15 @@ def task(before: str, said: str) -> Messages:
     """Return the messages that ask for a summary of `said`, which follows what `before` is a summary of."""
     known = f"{_HEADING}\n{before}\n\n" if before else ""
     return [
-        Message(role="system", content=_TASK),
-        Message(role="user", content=f"{known}{said}\n\n---\n{_TASK}"),
+        MessageDict(role="system", content=_TASK),
+        MessageDict(role="user", content=f"{known}{said}\n\n---\n{_TASK}"),
     ]
 
 
 def _transcript(turn: Turn) -> str:
-    question, answer = (content_text(message["content"]) for message in turn.current.messages)
-    return f"Person: {question}\n\nAssistant: {answer}"
+    speakers = {"user": "Person", "assistant": "Assistant", "tool": "Tool"}
+    said = ((each["role"], content_text(each.get("content"))) for each in to_dicts(turn.current.messages))
+    return "\n\n".join(f"{speakers.get(role, role)}: {words}" for role, words in said if words)
 
 
 def _fitted(said: str, room: int) -> str:

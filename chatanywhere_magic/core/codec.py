@@ -15,9 +15,23 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from .conversation import Conversation, Origin, Status, Timing, Turn, Version
-from .errors import FormatError
-from .i18n import phrase
-from .messages import Attachment, ToolCall, Usage, encodable
+from .errors import Failure, FormatError
+from .i18n import Phrase, phrase
+from .messages import (
+    Attachment,
+    Document,
+    Extras,
+    Image,
+    Message,
+    Part,
+    Reasoning,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+    Usage,
+    encodable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,8 +39,8 @@ if TYPE_CHECKING:
     from .messages import Messages
 
 FORMAT: Final = "chatanywhere-conversation"
-SCHEMA: Final = 1
-"""Raised when earlier releases can no longer read what is written."""
+SCHEMA: Final = 2
+"""Counted up when what is written can no longer be read by what was released before."""
 
 MAX_DOCUMENT: Final = 50_000_000
 """Largest document, in characters or bytes. Parsing hostile JSON takes twenty times as much memory."""
@@ -131,28 +145,30 @@ def turn_to_json(turn: Turn) -> dict[str, Any]:
 
 
 def version_to_json(version: Version) -> dict[str, Any]:
-    """Return a version as JSON values: prompt, response and status always, other fields if they are not empty."""
+    """Return a version as JSON values: prompt, text and status always, the rest where it says something.
+
+    One prompt and one response are written as such. ``messages`` says the rest, where there is more: results of tools,
+    several responses, what a provider wants back.
+    """
     usage, timing, origin = version.usage, version.timing, version.origin
     written: dict[str, Any] = {
-        "question": encodable(version.question),
-        "answer": encodable(version.answer),
+        "prompt": encodable(version.prompt),
+        "text": encodable(version.text),
         "status": version.status,
+        **_contents(version),
         **_said(
-            reasoning=encodable(version.reasoning),
             provider=encodable(version.provider),
             model=encodable(version.model),
             finish_reason=encodable(version.finish_reason),
-            tool_calls=[{name: encodable(value) for name, value in vars(call).items()} for call in version.tool_calls],
-            error=encodable(version.error),
+            error=_failure_to_json(version.error) if version.error else None,
             timing=_given(started=timing.started or None, first_text=timing.first_text, total=timing.total),
             origin=_said(
-                door=origin.source if origin.source != Origin.source else "",
+                source=origin.source if origin.source != Origin.source else "",
                 cell_id=encodable(origin.cell_id),
                 ordinal=origin.ordinal,
             ),
             system=encodable(version.system),
             parameters={encodable(name): _plain(value) for name, value in version.parameters},
-            attachments=[_attachment_to_json(attachment) for attachment in version.attachments],
             left_out=version.left_out,
             summary=encodable(version.summary),
             replayed=version.replayed,
@@ -167,9 +183,80 @@ def version_to_json(version: Version) -> dict[str, Any]:
     return written
 
 
-def _attachment_to_json(attachment: Attachment) -> dict[str, str]:
-    fields = {name: encodable(value) for name, value in vars(attachment).items()}
-    return {name: value for name, value in fields.items() if value or name == "name"}
+def _contents(version: Version) -> dict[str, Any]:
+    """Return what goes with prompt and text: each part by its name, or all messages in order."""
+    attachments, calls = version.attachments, version.tool_calls
+    plain = Version.of(
+        version.prompt, version.text, version.reasoning, attachments=attachments, tool_calls=calls
+    ).messages
+    if version.asked == 1 and version.messages == plain:
+        return _said(
+            reasoning=encodable(version.reasoning),
+            attachments=[_part_to_json(each) for each in attachments],
+            tool_calls=[_part_to_json(call) for call in calls],
+        )
+    messages = [message_to_json(message) for message in version.messages]
+    return {"messages": messages, **({} if version.asked == 1 else {"asked": version.asked})}
+
+
+def message_to_json(message: Message) -> dict[str, Any]:
+    """Return a message as JSON values, with everything that its provider wants back."""
+    return {
+        "role": message.role,
+        "parts": [{"type": _TYPES[type(part)], **_part_to_json(part)} for part in message.parts],
+        **_said(extras=_extras_to_json(message.extras)),
+    }
+
+
+_TYPES: Final[dict[type[Part], str]] = {
+    Text: "text",
+    Reasoning: "reasoning",
+    Image: "image",
+    Document: "document",
+    ToolCall: "tool_call",
+    ToolResult: "tool_result",
+}
+
+
+def _part_to_json(part: Part) -> dict[str, Any]:
+    written: dict[str, Any] = {
+        name: encodable(value) if isinstance(value, str) else value for name, value in vars(part).items()
+    }
+    match part:
+        case Image():
+            written["kind"] = part.kind
+        case ToolCall():
+            written["extras"] = _extras_to_json(part.extras)
+        case ToolResult():
+            written["images"] = [_part_to_json(image) for image in part.images]
+    required = {"name"} if isinstance(part, Image | Document) else {"text"} if isinstance(part, Text) else set()
+    return {name: value for name, value in written.items() if value or name in required}
+
+
+def _extras_to_json(extras: Extras | None) -> dict[str, Any] | None:
+    if extras is None:
+        return None
+    return {"provider": extras.provider, "address": extras.address, "fields": _plain(extras.fields)}
+
+
+def _failure_to_json(failure: Failure) -> dict[str, Any]:
+    return {
+        **_said(kind=failure.kind),
+        **_message_of_failure(failure.message),
+        **_given(status=failure.status, retry_after=failure.retry_after),
+    }
+
+
+def _message_of_failure(message: str | Phrase) -> dict[str, Any]:
+    if isinstance(message, Phrase):
+        return {"key": message.key, **_said(fields={name: _field(value) for name, value in message.fields.items()})}
+    return {"text": encodable(message)}
+
+
+def _field(value: Any) -> Any:
+    if isinstance(value, Phrase):
+        return _message_of_failure(value)
+    return value if isinstance(value, int | float) and abs(value) <= MAX_NUMBER else encodable(str(value))
 
 
 def _said(**fields: Any) -> dict[str, Any]:
@@ -216,13 +303,29 @@ def shareable(version: Version) -> Version:
     place = version.origin.cell_id
     return replace(
         version,
-        error=_DIRECTORIES.sub("", version.error),
+        error=_shareable_failure(version.error) if version.error else None,
         # VS Code names a cell by the address of its notebook's file.
         origin=replace(version.origin, cell_id="") if re.search(r"[\\/]", place) else version.origin,
-        attachments=tuple(
-            replace(each, name=re.split(r"[\\/]", each.name.rstrip("\\/"))[-1]) for each in version.attachments
+        messages=tuple(
+            replace(message, parts=tuple(map(_shareable_part, message.parts))) for message in version.messages
         ),
     )
+
+
+def _shareable_part(part: Part) -> Part:
+    if isinstance(part, Image | Document):
+        return replace(part, name=re.split(r"[\\/]", part.name.rstrip("\\/"))[-1])
+    return part
+
+
+def _shareable_failure(failure: Failure) -> Failure:
+    message = failure.message
+    if isinstance(message, str):
+        return replace(failure, message=_DIRECTORIES.sub("", message))
+    fields = {
+        name: _DIRECTORIES.sub("", value) if isinstance(value, str) else value for name, value in message.fields.items()
+    }
+    return replace(failure, message=Phrase(message.key, fields))
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
@@ -282,35 +385,27 @@ def version_from_json(value: Any, place: str = "version") -> Version:
     timing = fields.inner("timing") or _Fields({}, place)
     origin = fields.inner("origin") or _Fields({}, place)
     parameters = fields.inner("parameters") or _Fields({}, place)
+    messages, asked = _messages(fields)
     return Version(
-        fields.text("question"),
-        fields.text("answer"),
-        fields.text("reasoning"),
+        messages,
+        asked,
         status=fields.word("status", get_args(Status), "complete"),
         provider=fields.text("provider", limit=MAX_NAME),
         model=fields.text("model", limit=MAX_NAME),
         finish_reason=fields.text("finish_reason", limit=MAX_NAME),
-        tool_calls=tuple(
-            _tool_call_from_json(each, f"{place}.tool_calls[{index}]")
-            for index, each in enumerate(fields.items("tool_calls"))
-        ),
         usage=None
         if usage is None
         else Usage(**{each.name: usage.maybe_count(each.name) for each in dataclass_fields(Usage)}),
-        error=fields.text("error"),
+        error=_failure(fields),
         timing=Timing(timing.number("started") or 0.0, timing.number("first_text"), timing.number("total")),
         origin=Origin(
-            origin.word("door", ("cell", "panel", "api"), Origin.source),
+            origin.word("door" if origin.has("door") else "source", ("cell", "panel", "api"), Origin.source),
             origin.text("cell_id", limit=MAX_NAME),
             origin.count("ordinal"),
         ),
-        attachments=tuple(
-            _attachment_from_json(each, f"{place}.attachments[{index}]")
-            for index, each in enumerate(fields.items("attachments"))
-        ),
         system=fields.text("system"),
         temperature=fields.number("temperature"),
-        parameters=parameters.parameters(),
+        parameters=parameters.plain(),
         left_out=fields.count("left_out"),
         summary=fields.text("summary"),
         replayed=fields.flag("replayed"),
@@ -319,26 +414,117 @@ def version_from_json(value: Any, place: str = "version") -> Version:
     )
 
 
-def _tool_call_from_json(value: Any, place: str) -> ToolCall:
-    fields = _Fields(value, place)
-    return ToolCall(fields.text("id", limit=MAX_NAME), fields.text("name", limit=MAX_NAME), fields.text("arguments"))
+def _messages(fields: _Fields) -> tuple[tuple[Message, ...], int]:
+    """Return a version's messages, and how many of them are its prompt."""
+    if not fields.has("messages"):
+        # Schema 1 said "question" and "answer".
+        plain = Version.of(
+            fields.text("question" if fields.has("question") else "prompt"),
+            fields.text("answer" if fields.has("answer") else "text"),
+            fields.text("reasoning"),
+            attachments=[_attachment(each) for each in fields.each("attachments")],
+            tool_calls=[_tool_call(each) for each in fields.each("tool_calls")],
+        )
+        return plain.messages, plain.asked
+    messages = tuple(_message(each) for each in fields.each("messages"))
+    asked = fields.count("asked") if fields.has("asked") else 1
+    if not 0 < asked <= len(messages):
+        raise unlike(fields.at("asked"), f"1 … {len(messages)}")
+    return messages, asked
 
 
-def _attachment_from_json(value: Any, place: str) -> Attachment:
-    fields = _Fields(value, place)
+def message_from_json(value: Any, place: str = "message") -> Message:
+    """Return the message that JSON values describe; see :func:`conversation_from_json`."""
+    return _message(_Fields(value, place))
+
+
+def _message(fields: _Fields) -> Message:
+    role = fields.word("role", get_args(Role), "")
+    return Message(role, tuple(_part(each) for each in fields.each("parts")), _extras(fields.inner("extras")))
+
+
+def _part(fields: _Fields) -> Part:
+    match fields.word("type", tuple(_TYPES.values()), ""):
+        case "text":
+            return Text(fields.text("text"))
+        case "reasoning":
+            return Reasoning(fields.text("text"))
+        case "tool_call":
+            return _tool_call(fields)
+        case "tool_result":
+            return ToolResult(
+                fields.text("call_id", limit=MAX_NAME),
+                fields.text("text"),
+                fields.text("name", limit=MAX_NAME),
+                is_error=fields.flag("is_error"),
+                images=tuple(_image(each) for each in fields.each("images")),
+            )
+        case "image":
+            return _image(fields)
+        case _:
+            return Document(fields.text("name", limit=MAX_NAME), fields.text("text"))
+
+
+def _tool_call(fields: _Fields) -> ToolCall:
+    return ToolCall(
+        fields.text("id", limit=MAX_NAME),
+        fields.text("name", limit=MAX_NAME),
+        fields.text("arguments"),
+        _extras(fields.inner("extras")),
+    )
+
+
+def _extras(fields: _Fields | None) -> Extras | None:
+    if fields is None:
+        return None
+    inner = fields.inner("fields") or _Fields({}, "")
+    return Extras(fields.text("provider", limit=MAX_NAME), fields.text("address", limit=MAX_NAME), dict(inner.plain()))
+
+
+def _attachment(fields: _Fields) -> Attachment:
+    # Schema 1 called a document a text.
+    if fields.word("kind", ("text", "document", "image"), "document") == "image":
+        return _image(fields)
+    return Document(fields.text("name", limit=MAX_NAME), fields.text("text"))
+
+
+def _image(fields: _Fields) -> Image:
     media_type, data = fields.text("media_type", limit=MAX_NAME), fields.text("data")
     # They become part of a data: URL.
     if not re.fullmatch(r"(?:[\w.+-]+/[\w.+-]+)?", media_type, re.ASCII):
-        raise unlike(f"{place}.media_type", "image/png")
+        raise unlike(fields.at("media_type"), "image/png")
     if not re.fullmatch(r"[A-Za-z0-9+/]*={0,2}", data):
-        raise unlike(f"{place}.data", "base64")
-    return Attachment(
-        fields.text("name", limit=MAX_NAME),
-        "image" if fields.word("kind", ("text", "image"), "text") == "image" else "text",
-        fields.text("text"),
-        media_type,
-        data,
-    )
+        raise unlike(fields.at("data"), "base64")
+    return Image(fields.text("name", limit=MAX_NAME), media_type, data)
+
+
+def _failure(fields: _Fields) -> Failure | None:
+    if fields.is_text("error"):  # as schema 1 had it: words in the language of then
+        words = fields.text("error")
+        return Failure("", words) if words else None
+    inner = fields.inner("error")
+    if inner is None:
+        return None
+    status = inner.maybe_count("status")
+    kind = inner.text("kind", limit=MAX_NAME)
+    return Failure(kind, _failure_message(inner), status, inner.number("retry_after"))
+
+
+def _failure_message(fields: _Fields, depth: int = 0) -> str | Phrase:
+    """Return the message of a failure; a phrase only if it can be put into words here."""
+    if not fields.has("key") or depth > MAX_DEPTH:
+        return fields.text("text")
+    inner = fields.inner("fields") or _Fields({}, "")
+    filled = {
+        name: _failure_message(_Fields(value, fields.at(name)), depth + 1) if isinstance(value, dict) else value
+        for name, value in inner.plain()
+    }
+    message = Phrase(fields.text("key", limit=MAX_NAME), filled)
+    try:
+        str(message)
+    except (LookupError, ValueError, TypeError):  # a text that this version does not have, or with other fields
+        return message.key
+    return message
 
 
 class _Fields:
@@ -351,26 +537,26 @@ class _Fields:
         self._place = place
 
     def text(self, name: str, *, limit: int = MAX_TEXT) -> str:
-        return checked_text(self._value.get(name, ""), self._at(name), limit)
+        return checked_text(self._value.get(name, ""), self.at(name), limit)
 
     def word(self, name: str, allowed: tuple[Any, ...], default: Any) -> Any:
         value = self._value.get(name, default)
         # Not `in` alone: 1 == True, and a list is in no set.
         if not isinstance(value, str) or value not in allowed:
-            raise unlike(self._at(name), " | ".join(allowed))
+            raise unlike(self.at(name), " | ".join(allowed))
         return value
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         value = self._value.get(name, default)
         if not isinstance(value, bool):
-            raise unlike(self._at(name), "true | false")
+            raise unlike(self.at(name), "true | false")
         return value
 
     def count(self, name: str) -> int:
         return self.maybe_count(name) or 0
 
     def maybe_count(self, name: str) -> int | None:
-        return checked_count(self._value.get(name), self._at(name))
+        return checked_count(self._value.get(name), self.at(name))
 
     def number(self, name: str) -> float | None:
         value = self._value.get(name)
@@ -378,32 +564,42 @@ class _Fields:
             return None
         # Compared before it is converted, because a whole number may be too large for that; NaN fails every comparison.
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_NUMBER:
-            raise unlike(self._at(name), "≥ 0")
+            raise unlike(self.at(name), "≥ 0")
         return float(value)
 
     def items(self, name: str) -> list[Any]:
         value = self._value.get(name, [])
         if not isinstance(value, list) or len(value) > MAX_ITEMS:
-            raise unlike(self._at(name), f"[…], ≤ {MAX_ITEMS}")
+            raise unlike(self.at(name), f"[…], ≤ {MAX_ITEMS}")
         return value
+
+    def each(self, name: str) -> list[_Fields]:
+        """Return the objects of a list."""
+        return [_Fields(value, f"{self.at(name)}[{index}]") for index, value in enumerate(self.items(name))]
+
+    def has(self, name: str) -> bool:
+        return name in self._value
+
+    def is_text(self, name: str) -> bool:
+        return isinstance(self._value.get(name), str)
 
     def inner(self, name: str) -> _Fields | None:
         value = self._value.get(name)
-        return None if value is None else _Fields(value, self._at(name))
+        return None if value is None else _Fields(value, self.at(name))
 
-    def parameters(self) -> tuple[tuple[str, Any], ...]:
+    def plain(self) -> tuple[tuple[str, Any], ...]:
         """Return all fields, whatever their names."""
         if len(self._value) > MAX_ITEMS:
             raise unlike(self._place, f"{{…}}, ≤ {MAX_ITEMS}")
         for name, value in self._value.items():
             if not isinstance(name, str):
                 raise unlike(self._place, '{"…": …}')
-            _check_plain(value, self._at(name))
+            _check_plain(value, self.at(name))
         return tuple(
             sorted(((encodable(name), _plain(value)) for name, value in self._value.items()), key=itemgetter(0))
         )
 
-    def _at(self, name: str) -> str:
+    def at(self, name: str) -> str:
         return f"{self._place}.{name}" if self._place else name
 
 

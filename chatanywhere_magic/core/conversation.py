@@ -6,11 +6,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from .messages import Attachment, Message, Messages, ToolCall, Usage, user_content
+from .dictionaries import to_dicts
+from .messages import Attachment, Message, Messages, Reasoning, Text, ToolCall, Usage, repaired, user_message
 from .tokens import estimate_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from .errors import Failure
 
 Status = Literal["queued", "streaming", "complete", "interrupted", "failed"]
 SENT: Final = frozenset({"complete", "interrupted"})
@@ -18,6 +21,8 @@ SENT: Final = frozenset({"complete", "interrupted"})
 ENDED: Final = frozenset({"complete", "interrupted", "failed"})
 """Statuses of a version that has ended."""
 NAME_LENGTH: Final = 60
+BETWEEN_MESSAGES: Final = "\n\n"
+"""What the texts of several messages of one response are joined with."""
 
 
 @dataclass(frozen=True)
@@ -49,60 +54,119 @@ class Timing:
 
 @dataclass(frozen=True)
 class Version:
-    """One attempt at a turn: a prompt and the response to it."""
+    """One attempt at a turn: the prompt and everything that came of it, in order.
 
-    question: str
-    answer: str = ""
-    reasoning: str = ""
+    Parameters
+    ----------
+    messages : tuple of Message
+        What its turn contributes to the conversation: the prompt, then assistant messages and tool results as they
+        came.
+    asked : int, default 1
+        How many of them, from the first, the person asked with; the others are the response.
+    """
+
+    messages: tuple[Message, ...]
+    asked: int = 1
     status: Status = "queued"
     provider: str = ""
     model: str = ""
     finish_reason: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
-    """The model's calls of tools that were offered with the prompt (``tools=``)."""
     usage: Usage | None = None
-    error: str = ""
+    error: Failure | None = None
     timing: Timing = field(default_factory=Timing)
     origin: Origin = field(default_factory=Origin)
-    attachments: tuple[Attachment, ...] = ()
-    """What was sent with the prompt."""
     system: str = ""
     temperature: float | None = None
     parameters: tuple[tuple[str, Any], ...] = ()
     """Other parameters of the request, by name, as JSON values."""
     history: bool = True
-    """False for a prompt without history, which neither sees nor changes the conversation."""
+    """False for a prompt aside, which neither sees nor changes the conversation."""
     left_out: int = 0
     """How many turns were left out of the request to keep it under the limit."""
     summary: str = ""
     """The summary that was sent in their place, if any."""
     replayed: bool = False
-    """Whether the response was recorded for an earlier, equal request."""
+    """Whether the response is that of an earlier, equal request."""
     fingerprint: str = ""
     """A digest of the request: provider, model, parameters and messages."""
 
+    @classmethod
+    def of(
+        cls,
+        prompt: str,
+        text: str = "",
+        reasoning: str = "",
+        *,
+        attachments: Iterable[Attachment] = (),
+        tool_calls: Iterable[ToolCall] = (),
+        **fields: Any,
+    ) -> Version:
+        """Return the version of a prompt and one response to it. Further fields are those of the class."""
+        parts = (
+            *((Reasoning(reasoning),) if reasoning else ()),
+            *((Text(text),) if text else ()),
+            *tool_calls,
+        )
+        response = (Message("assistant", parts),) if parts else ()
+        return cls((user_message(prompt, attachments), *response), **fields)
+
+    def with_prompt(self, prompt: str) -> Version:
+        """Return the version with another prompt, as somebody has edited it."""
+        return replace(self, messages=(user_message(prompt, self.attachments), *self.response), asked=1)
+
+    def with_text(self, text: str) -> Version:
+        """Return the version with another text for its response, as somebody has edited it."""
+        edited = Version.of("", text, self.reasoning, tool_calls=self.tool_calls).response
+        return replace(self, messages=(*self.messages[: self.asked], *edited))
+
     @property
-    def has_answer(self) -> bool:
-        """Whether the model responded at all, with text or with a tool call."""
-        return bool(self.answer or self.tool_calls)
+    def response(self) -> tuple[Message, ...]:
+        """What came: assistant messages, and the results of the calls in them."""
+        return self.messages[self.asked :]
+
+    @cached_property
+    def prompt(self) -> str:
+        """The text that the person asked with; where a tool's result was sent by hand, that."""
+        asked = self.messages[: self.asked]
+        prompts = [message.text for message in asked if message.role == "user"]
+        if prompts:
+            return prompts[-1]
+        return "\n\n".join(result.text for message in asked for result in message.tool_results)
+
+    @cached_property
+    def attachments(self) -> tuple[Attachment, ...]:
+        """What went to the model beside the prompt."""
+        return tuple(each for message in self.messages[: self.asked] for each in message.attachments)
+
+    @cached_property
+    def text(self) -> str:
+        """The text of the response; that of several messages as paragraphs."""
+        return BETWEEN_MESSAGES.join(filter(None, [each.text for each in self.response if each.role == "assistant"]))
+
+    @cached_property
+    def reasoning(self) -> str:
+        """The reasoning of the response."""
+        return BETWEEN_MESSAGES.join(filter(None, [each.reasoning for each in self.response]))
+
+    @cached_property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The calls that the model asked for."""
+        return tuple(call for message in self.response for call in message.tool_calls)
+
+    @property
+    def has_response(self) -> bool:
+        """Whether the model said anything: a text that is more than white space, or that a tool be called."""
+        return bool(self.tool_calls) or bool(self.text.strip())
 
     @cached_property
     def is_sent(self) -> bool:
-        """Whether later requests include this version."""
-        return self.status in SENT and bool(self.answer)
-
-    @property
-    def messages(self) -> Messages:
-        """The prompt and the response, as they are sent to a model."""
-        return [
-            Message(role="user", content=user_content(self.question, self.attachments)),
-            Message(role="assistant", content=self.answer),
-        ]
+        """Whether later prompts are sent this one with its response."""
+        return self.status in SENT and self.has_response
 
     @cached_property
     def tokens(self) -> int:
-        """The estimated number of tokens of these messages; see :mod:`.tokens`."""
-        return estimate_messages(self.messages)
+        """An upper estimate of the tokens of these messages; see :mod:`.tokens`."""
+        return estimate_messages(to_dicts(self.messages))
 
 
 @dataclass(frozen=True)
@@ -164,7 +228,7 @@ class Conversation:
         """The title, or else the start of the first prompt."""
         if self.title:
             return self.title
-        first = next((turn.current.question for turn in self.turns if not turn.hidden), "")
+        first = next((turn.current.prompt for turn in self.turns if not turn.hidden), "")
         words = " ".join(first[: 4 * NAME_LENGTH].split())
         return words if len(words) <= NAME_LENGTH else words[: NAME_LENGTH - 1].rstrip() + "…"
 
@@ -245,8 +309,8 @@ class Conversation:
         return [(at, turn) for at, turn in enumerate(self.turns[:index]) if turn.is_sent]
 
     def messages_before(self, index: int) -> Messages:
-        """Return the messages of the turns before `index` that are sent to a model: whole turns, alternating roles."""
-        return [message for _, turn in self.sent_before(index) for message in turn.current.messages]
+        """Return what a model is sent of the turns before `index`: whole turns, as dictionaries."""
+        return to_dicts(repaired(each for _, turn in self.sent_before(index) for each in turn.current.messages))
 
 
 def _settled(turn: Turn) -> Turn:

@@ -40,6 +40,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -330,3 +331,33 @@ class ChatInterrupted(KeyboardInterrupt):
 
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong with a turn, as it is recorded: a kind and a message that is worded when it is shown.
+
+    Parameters
+    ----------
+    kind : str
+        The kind of the error, as :attr:`ChatError.kind`; ``""`` in records that do not say.
+    message : str or Phrase
+        What was wrong and what to do next.
+    status : int, optional
+        The HTTP status, where there was one.
+    retry_after : float, optional
+        Seconds after which the provider says that it may be asked again.
+    """
+
+    kind: str
+    message: str | Phrase
+    status: int | None = None
+    retry_after: float | None = None
+
+    @classmethod
+    def of(cls, error: ChatError) -> Self:
+        """Return what is recorded of an error."""
+        return cls(error.kind, error.message, error.status, error.retry_after)
+
+    def __str__(self) -> str:
+        return str(self.message)

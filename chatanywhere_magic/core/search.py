@@ -31,17 +31,17 @@ def search_in(conversation_id: str, conversation: Conversation, words: list[str]
     """Yield the shown turns of a conversation that contain all of `words`, the last first."""
     for index, turn in reversed(conversation.visible):
         for number, version in reversed(tuple(enumerate(turn.versions))):
-            said = f"{version.question}\n{version.answer}".casefold()
+            said = f"{version.prompt}\n{version.text}".casefold()
             if all(word.casefold() in said for word in words):
-                around = excerpt(version.question, version.answer, words)
+                around = excerpt(version.prompt, version.text, words)
                 yield Found(conversation_id, conversation.name, index, number, version.timing.started, around)
                 break
 
 
-def excerpt(question: str, answer: str, words: list[str]) -> str:
-    """Return the text around the first match, on one line."""
+def excerpt(prompt: str, response: str, words: list[str]) -> str:
+    """Return the surroundings of the first word, on one line."""
     word = words[0].casefold()
-    said = question if word in question.casefold() else answer
+    said = prompt if word in prompt.casefold() else response
     at = max(0, said.casefold().find(word))
     begin, end = max(0, at - EXCERPT), at + len(word) + EXCERPT
     cut = " ".join(said[begin:end].split())

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .messages import Content, Messages
+    from .messages import Content, MessageDict, Messages
 
 START_TOKENS: Final = 30
 """Tokens that a model's template adds to a request."""
 MESSAGE_TOKENS: Final = 5
-"""Tokens of a message besides its text: its role and the marks around it."""
+"""What a message costs beside its text: its role and the marks around it."""
+CALL_TOKENS: Final = 8
+"""What a tool call costs beside its name and its arguments."""
 IMAGE_TOKENS: Final = 1_100
 """A picture of a million pixels at OpenAI's high detail; other services ask for less."""
 
@@ -59,16 +61,22 @@ def estimate(text: str) -> int:
     return ceil(tokens)
 
 
-def estimate_content(content: Content) -> int:
-    """Estimate the tokens of a message's content, pictures included."""
+def estimate_content(content: Content | None) -> int:
+    """Return the same for a message's content, pictures included."""
     if isinstance(content, str):
         return estimate(content)
-    return sum(estimate(part["text"]) if isinstance(part.get("text"), str) else IMAGE_TOKENS for part in content)
+    return sum(estimate(part["text"]) if isinstance(part.get("text"), str) else IMAGE_TOKENS for part in content or ())
 
 
 def estimate_messages(messages: Messages) -> int:
-    """Estimate the tokens of messages, each with its overhead."""
-    return total(estimate_content(message["content"]) for message in messages)
+    """Return the same for messages, with what each costs beside its text."""
+    return total(estimate_content(message.get("content")) + _estimate_calls(message) for message in messages)
+
+
+def _estimate_calls(message: MessageDict) -> int:
+    functions = [call.get("function") for call in message.get("tool_calls") or ()]
+    said = [f"{each.get('name')}{each.get('arguments')}" for each in functions if isinstance(each, dict)]
+    return sum(CALL_TOKENS + estimate(each) for each in said)
 
 
 def total(contents: Iterable[int]) -> int:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from ..core import Attachment, Conversation, FormatError, Message, Turn, Version, codec, encodable_content, phrase
+from ..core import (
+    Conversation,
+    FormatError,
+    Message,
+    MessageDict,
+    Text,
+    Turn,
+    Version,
+    codec,
+    encodable_content,
+    from_dicts,
+    phrase,
+    repaired,
+    to_dicts,
+    user_message,
+)
 from .shown import selected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ..core import Messages
-
-_PICTURE: Final = re.compile(r"data:(image/[\w.+-]+);base64,([A-Za-z0-9+/]*={0,2})", re.ASCII)
+    from ..core import Messages, Part
 
 
 def to_messages(conversation: Conversation) -> str:
@@ -35,9 +44,9 @@ def _messages(conversation: Conversation) -> Messages:
         if version.is_sent:
             if version.system != system:
                 system = version.system
-                messages.append(Message(role="system", content=system))
-            messages += version.messages
-    return [Message(role=each["role"], content=encodable_content(each["content"])) for each in messages]
+                messages.append(MessageDict(role="system", content=system))
+            messages += to_dicts(repaired(version.messages))
+    return [{**each, "content": encodable_content(each["content"])} for each in messages]
 
 
 def from_messages(document: str | bytes) -> Conversation:
@@ -70,81 +79,61 @@ def from_jsonl(document: str | bytes) -> Conversation:
     return _conversation(values)
 
 
-@dataclass
-class _Said:
-    """One side's words, put together from several messages in a row."""
-
-    texts: list[str] = field(default_factory=list)
-    pictures: list[Attachment] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        return "\n\n".join(self.texts)
-
-
-def _conversation(messages: Any) -> Conversation:
+def _conversation(value: Any) -> Conversation:
+    """Return the conversation of messages: a turn begins with each of the user's that follows a response."""
     turns: list[Turn] = []
     system = ""
-    question, answer = _Said(), _Said()
+    asked: list[Message] = []
+    response: list[Message] = []
 
     def end() -> None:
-        nonlocal question, answer
-        if question.texts or question.pictures or answer.texts:
-            version = Version(
-                question.text,
-                answer.text,
-                status="complete" if answer.texts else "interrupted",
-                finish_reason="stop" if answer.texts else "",
-                system=system,
-                attachments=tuple(question.pictures),
-            )
-            turns.append(Turn((version,)))
-        question, answer = _Said(), _Said()
+        if asked or response:
+            turns.append(Turn((_version(asked, response, system),)))
+        asked.clear()
+        response.clear()
 
-    for role, words, pictures in _read(messages):
-        if role in {"system", "developer"}:
+    for message in from_dicts(value):
+        if message.role == "system":
             end()
-            system = words
-        elif role == "user":
-            if answer.texts:
+            system = message.text
+        elif message.role == "user":
+            if response:
                 end()
-            question.texts.append(words)
-            question.pictures += pictures
-        elif role == "assistant" and words:
-            answer.texts.append(words)
+            asked.append(message)
+        elif message.parts:
+            response.append(message)
     end()
     if not turns:
         raise FormatError(phrase("error.data_empty"))
     return Conversation(tuple(turns))
 
 
-def _read(messages: Any) -> Iterator[tuple[str, str, list[Attachment]]]:
-    """Yield role, text and pictures of each message. What tools were asked and said is left out."""
-    if not isinstance(messages, list) or len(messages) > codec.MAX_ITEMS:
-        raise codec.unlike("messages", f"[…], ≤ {codec.MAX_ITEMS}")
-    for index, message in enumerate(messages):
-        place = f"messages[{index}]"
-        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise codec.unlike(place, '{"role": "…", "content": "…"}')
-        content = message.get("content")
-        parts = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
-        texts: list[str] = []
-        pictures: list[Attachment] = []
-        for part in parts:
-            if not isinstance(part, dict):
-                raise codec.unlike(f"{place}.content", '[{"type": "text", "text": "…"}]')
-            picture = _PICTURE.fullmatch(_address(part))
-            if picture:
-                media_type, data = picture.groups()
-                name = f"{len(pictures) + 1}.{media_type.removeprefix('image/').partition('+')[0]}"
-                pictures.append(Attachment(name, "image", media_type=media_type, data=data))
-            elif part.get("type") in {"text", "input_text", "output_text"}:
-                texts.append(codec.checked_text(part.get("text"), f"{place}.content"))
-        yield message["role"], "".join(texts), pictures
+def _version(asked: list[Message], response: list[Message], system: str) -> Version:
+    """Return the version of messages in a row; those of one side with nothing between are put together."""
+    prompt = user_message("\n\n".join(each.text for each in asked), [a for each in asked for a in each.attachments])
+    joined: list[Message] = []
+    for message in response:
+        if joined and joined[-1].role == message.role == "assistant" and not joined[-1].tool_calls:
+            between = (Text("\n\n"),) if joined[-1].text and message.text else ()
+            joined[-1] = Message("assistant", _merged((*joined[-1].parts, *between, *message.parts)))
+        else:
+            joined.append(message)
+    is_complete = any(message.role == "assistant" for message in joined)
+    return Version(
+        (prompt, *joined),
+        status="complete" if is_complete else "interrupted",
+        finish_reason="stop" if is_complete else "",
+        system=system,
+    )
 
 
-def _address(part: dict[str, Any]) -> str:
-    """Return the address of a picture, ``""`` if the part is none."""
-    value = part.get("image_url")
-    address = value.get("url") if isinstance(value, dict) else value
-    return address if isinstance(address, str) else ""
+def _merged(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Return parts with neighbouring texts as one."""
+    merged: list[Part] = []
+    for part in parts:
+        last = merged[-1] if merged else None
+        if isinstance(part, Text) and isinstance(last, Text):
+            merged[-1] = Text(last.text + part.text)
+        else:
+            merged.append(part)
+    return tuple(merged)

@@ -49,19 +49,19 @@ def _cells(index: int, turn: Turn) -> Iterator[Cell]:
     whole = {**about, **pinned, "version": codec.version_to_json(version)}
     names = "".join(f" · {inert_line(each.name)}" for each in version.attachments)
     head = f"**{text('export.question')}**{names}"
-    yield _markdown(f"turn-{index}-question", f"{head}\n\n{inert(version.question)}", whole)
-    for number, (kind, source) in enumerate(_answer(version)):
+    yield _markdown(f"turn-{index}-question", f"{head}\n\n{inert(version.prompt)}", whole)
+    for number, (kind, source) in enumerate(_response(version)):
         name = f"turn-{index}-answer-{number}"
         yield _code(name, source, about) if kind == "code" else _markdown(name, source, about)
     if version.status != "complete":
-        words = " · ".join(word for word in (text(f"status.{version.status}"), version.error) if word)
+        words = " · ".join(word for word in (text(f"status.{version.status}"), str(version.error or "")) if word)
         yield _markdown(f"turn-{index}-end", f"[{inert_line(words)}]", {})
 
 
-def _answer(version: Version) -> Iterator[tuple[str, str]]:
-    """Yield kind and source of each cell of the response."""
+def _response(version: Version) -> Iterator[tuple[str, str]]:
+    """Yield kind and source of each cell of the answer."""
     lines: list[str] = []
-    for block in blocks(version.answer):
+    for block in blocks(version.text):
         if block.language in _PYTHON and block.end:
             if any(lines):
                 yield "markdown", "\n".join(lines).strip("\n")
@@ -180,7 +180,7 @@ def _shown(cell: Cell, output: Cell, where: tuple[int, int]) -> Iterator[_Part |
     plain = _text(data.get("text/plain")) if isinstance(data, dict) else ""
     try:
         codec.check_schema(about)
-        version = codec.version_from_json({"answer": plain, **about}, f"cells[{where[0]}]")
+        version = codec.version_from_json(_with_text(about, plain), f"cells[{where[0]}]")
         conversation = codec.checked_text(about.get("conversation", ""), "conversation", codec.MAX_NAME)
         turn, number = (codec.checked_count(about.get(name), name) for name in ("turn", "number"))
     except FormatError:
@@ -194,6 +194,12 @@ def _shown(cell: Cell, output: Cell, where: tuple[int, int]) -> Iterator[_Part |
         yield _Part(place, number or 0, version)
 
 
+def _with_text(about: dict[str, Any], plain: str) -> dict[str, Any]:
+    """Return what metadata says of a version, with the text that stands beside it in the output."""
+    is_there = "text" in about or "answer" in about or "messages" in about
+    return about if is_there else {**about, "text": plain}
+
+
 def _exported(cells: list[Any], index: int, about: dict[str, Any]) -> _Part | None:
     """Return the version of an exported turn, with what was edited in the notebook since."""
     try:
@@ -201,12 +207,12 @@ def _exported(cells: list[Any], index: int, about: dict[str, Any]) -> _Part | No
         version = codec.version_from_json(about["version"], f"cells[{index}]")
     except FormatError:
         return None
-    _, _, question = _text(cells[index].get("source")).partition("\n\n")
-    if question != inert(version.question):
-        version = replace(version, question=question)
-    answer = list(_written(cells, index, about.get("turn")))
-    if answer != list(_answer(version)):
-        version = replace(version, answer="\n\n".join(map(_as_markdown, answer)))
+    _, _, prompt = _text(cells[index].get("source")).partition("\n\n")
+    if prompt != inert(version.prompt):
+        version = version.with_prompt(prompt)
+    response = list(_written(cells, index, about.get("turn")))
+    if response != list(_response(version)):
+        version = version.with_text("\n\n".join(map(_as_markdown, response)))
     return _Part(("exported", index), 0, version, about.get("pinned") is True)
 
 

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MARK: Final = re.compile(r"chatanywhere:(\d{1,6}) ")
+_SCHEMA_1: Final = {"question": "prompt", "answer": "text"}
+"""What prompt and text were called in pages that an earlier version wrote."""
 _FIRST: Final = re.compile(r"^<!-- chatanywhere:(\d{1,6}) conversation (\{.*\}) -->$", re.MULTILINE)
 
 
 def to_markdown(conversation: Conversation) -> str:
     """Return the conversation as Markdown: the selected version of each turn that is shown."""
     conversation = selected(conversation)
-    texts = [part for turn in conversation.turns for part in (turn.current.question, turn.current.answer)]
+    texts = [part for turn in conversation.turns for part in (turn.current.prompt, turn.current.text)]
     mark = _unused(texts)
     about = {"schema": codec.SCHEMA, "title": conversation.title}
     parts = [f"# {inert_line(conversation.name)}", _comment(mark, "conversation", about)]
@@ -36,21 +38,21 @@ def to_markdown(conversation: Conversation) -> str:
 def _turn(mark: str, turn: Turn) -> Iterator[str]:
     version = turn.current
     values = codec.version_to_json(version)
-    said = {name: values.pop(name) for name in ("question", "answer")}
+    said = {name: values.pop(name) for name in ("prompt", "text")}
     shown = {name: inert(words) for name, words in said.items()}
     originals = {name: words for name, words in said.items() if words != shown[name]}
     yield f"## {text('export.question')}"
     if version.attachments:
         yield inert_line(", ".join(each.name for each in version.attachments))
-    yield _comment(mark, "question", {**({"pinned": True} if turn.pinned else {}), **values, **originals})
-    yield shown["question"]
+    yield _comment(mark, "prompt", {**({"pinned": True} if turn.pinned else {}), **values, **originals})
+    yield shown["prompt"]
     yield _comment(mark, "end")
     yield f"## {inert_line(version.model or version.provider or text('export.answer'))}"
-    yield _comment(mark, "answer")
-    yield shown["answer"]
+    yield _comment(mark, "text")
+    yield shown["text"]
     yield _comment(mark, "end")
     if version.status != "complete":
-        words = [text(f"status.{version.status}"), version.error]
+        words = [text(f"status.{version.status}"), str(version.error or "")]
         yield f"[{inert_line(' · '.join(word for word in words if word))}]"
 
 
@@ -90,21 +92,38 @@ def from_markdown(document: str | bytes) -> Conversation:
 
 def _read_turns(document: str, number: str) -> Iterator[Turn]:
     marks = re.finditer(
-        rf"^<!-- chatanywhere:{number} (question|answer|end)(?: (\{{.*\}}))? -->$", document, re.MULTILINE
+        rf"^<!-- chatanywhere:{number} (prompt|question|text|answer|end)(?: (\{{.*\}}))? -->$", document, re.MULTILINE
     )
     values: dict[str, Any] = {}
+    words: dict[str, str] = {}
     for index, (begin, end) in enumerate(pairwise(marks)):
         if begin[1] == "end":
             continue
-        words = document[begin.end() + 2 : end.start() - 2]
-        if begin[1] == "question":
-            values = codec.loads(begin[2] or "{}")
-        values[begin[1]] = _as_it_was(values.get(begin[1]), words)
-        if begin[1] == "answer":
-            place = f"turns[{index // 4}]"
-            version = codec.version_from_json(values, place)
-            yield Turn((version,), pinned=values.get("pinned") is True)
-            values = {}
+        name = _SCHEMA_1.get(begin[1], begin[1])
+        words[name] = document[begin.end() + 2 : end.start() - 2]
+        if name == "prompt":
+            values = _renamed(codec.loads(begin[2] or "{}"))
+        else:
+            yield _read_turn(values, words, f"turns[{index // 4}]")
+            values, words = {}, {}
+
+
+def _renamed(values: Any) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise codec.unlike("turn", "{…}")
+    return {_SCHEMA_1.get(str(name), str(name)): value for name, value in values.items()}
+
+
+def _read_turn(values: dict[str, Any], words: dict[str, str], place: str) -> Turn:
+    """Return a turn as it was; where somebody has edited the page, as the page has it."""
+    said = {name: _as_it_was(values.get(name), written) for name, written in words.items()}
+    version = codec.version_from_json({**values, **said}, place)
+    if "messages" in values:
+        if said["prompt"] not in {version.prompt, inert(version.prompt)}:
+            version = version.with_prompt(said["prompt"])
+        if said["text"] not in {version.text, inert(version.text)}:
+            version = version.with_text(said["text"])
+    return Turn((version,), pinned=values.get("pinned") is True)
 
 
 def _as_it_was(original: Any, words: str) -> Any:

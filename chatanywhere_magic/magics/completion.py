@@ -119,7 +119,7 @@ class ChatCompleter:
     def _turns(self, typed: str) -> Iterator[SimpleCompletion]:
         for index, turn in self._session.conversation.visible:
             if str(index + 1).startswith(typed):
-                yield SimpleCompletion(str(index + 1), type=" ".join(turn.current.question.split())[:QUESTION_LENGTH])
+                yield SimpleCompletion(str(index + 1), type=" ".join(turn.current.prompt.split())[:QUESTION_LENGTH])
 
     def _variables(self) -> list[tuple[str, Any]]:
         hidden = self._shell.user_ns_hidden

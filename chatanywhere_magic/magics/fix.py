@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
-from ..core import Attachment, ConfigurationError, phrase, text
+from ..core import ConfigurationError, Document, phrase, text
 from ..render import printable
 from ..session import Interrupts, cells
 from .cells import code_for_cell, fill_cell
@@ -63,9 +63,9 @@ class FixMagics(Magics):
         if not error:
             raise ConfigurationError(phrase("error.no_last_error"))
         source = names.failed_cell if isinstance(names, KernelNames) else ""
-        sent = [Attachment("error", text=error)]
+        sent = [Document("error", error)]
         if source:
-            sent.insert(0, Attachment("cell", text=source))
+            sent.insert(0, Document("cell", source))
         with Interrupts() as interrupts:
             live = self.session.prepare(
                 f"{text('prompt.fix')} {given.prompt}".strip(),

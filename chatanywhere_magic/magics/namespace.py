@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core import Attachment, ChatError, ChatInterrupted
+from ..core import Attachment, ChatError, ChatInterrupted, Image
 from .tracebacks import error_text
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class _Record:
             self._add(key, str(data.get("text/plain") or ""))
             picture = data.get("image/png")
             if isinstance(picture, str) and len(picture) <= PICTURE_CHARACTERS and len(self.pictures) < PICTURES_KEPT:
-                self.pictures[key] = Attachment(key, "image", media_type="image/png", data=picture.strip())
+                self.pictures[key] = Image(key, "image/png", picture.strip())
 
     def _add(self, key: str, words: str) -> None:
         if len(self.shown) > OUTPUTS_KEPT:

@@ -29,7 +29,7 @@ def note(live: LiveTurn, painter: Painter | None, form: str = "markdown") -> Non
     """Remember where a turn that is over was shown."""
     handle = getattr(painter, "place", None)
     if handle is not None and live.index is not None:
-        _places[live.conversation_id, live.index] = _Place(handle, hash(live.version.question), form)
+        _places[live.conversation_id, live.index] = _Place(handle, hash(live.version.prompt), form)
 
 
 def show_anew(session: ChatSession, conversation_id: str, index: int) -> bool:
@@ -42,7 +42,7 @@ def show_anew(session: ChatSession, conversation_id: str, index: int) -> bool:
     if place is None:
         return False
     turn = session.turns.shown(conversation_id, index)
-    if turn is not None and turn.current.is_sent and hash(turn.current.question) == place.question:
+    if turn is not None and turn.current.is_sent and hash(turn.current.prompt) == place.question:
         from ..render import repaint  # where there is an output, there is a notebook
 
         version = turn.current

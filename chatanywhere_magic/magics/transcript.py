@@ -49,8 +49,8 @@ def show_history(
     rows = [
         (
             str(index + 1),
-            shortened(turn.current.question),
-            shortened(turn.current.answer),
+            shortened(turn.current.prompt),
+            shortened(turn.current.text),
             ", ".join([*_state(turn.current), *_marks(turn, index, left_out)]),
             f"{turn.selected + 1}/{len(turn.versions)}" if len(turn.versions) > 1 else "",
             _tokens(turn.current),
@@ -80,8 +80,8 @@ def show_versions(index: int, turn: Turn) -> None:
     rows = [
         (
             str(number),
-            shortened(version.question),
-            shortened(version.answer, 2 * SHORT),
+            shortened(version.prompt),
+            shortened(version.text, 2 * SHORT),
             ", ".join(_state(version)),
             version.model,
             _tokens(version),
@@ -130,12 +130,17 @@ def _show_full(turns: Sequence[tuple[int, Turn]], left_out: set[int]) -> None:
         pages.append(
             f"{state_line(' · '.join(heads))}"
             f'<div style="border-left: 3px solid var(--jp-brand-color1, #2196f3); padding: 2px 10px">'
-            f"{as_text_html(version.question)}</div>"
-            f"{to_html(version.answer) if version.answer else ''}"
-            f"{f'<div>{escape(version.error)}</div>' if version.error else ''}"
+            f"{as_text_html(version.prompt)}</div>"
+            f"{to_html(version.text) if version.text else ''}"
+            f"{f'<div>{escape(str(version.error))}</div>' if version.error else ''}"
             f"{state_line(' · '.join(words))}"
         )
-        parts = [f"[{' · '.join(heads)}] {version.question}", version.answer, version.error, f"[{' · '.join(words)}]"]
+        parts = [
+            f"[{' · '.join(heads)}] {version.prompt}",
+            version.text,
+            str(version.error or ""),
+            f"[{' · '.join(words)}]",
+        ]
         plain.append("\n".join(printable(part) for part in parts if part))
     display({"text/html": "<hr>".join(pages), "text/plain": "\n\n".join(plain)}, raw=True)
 

@@ -84,8 +84,8 @@ class Actions:
     # --- a turn ---------------------------------------------------------------------------------------------------
 
     def source(self, turn: int) -> str:
-        """Return the response as the model wrote it."""
-        return self._turn(turn).current.answer
+        """Return the answer as the model wrote it."""
+        return self._turn(turn).current.text
 
     def retry(self, turn: int | None = None, provider: str = "", model: str = "") -> None:
         """Send the prompt of a turn, or of the last one, again."""

@@ -12,7 +12,7 @@ import binascii
 import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..core import Attachment, encodable
+from ..core import Attachment, Document, Image, encodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,11 +120,15 @@ def _one_of(*choices: str) -> Callable[[object], str]:
     return check
 
 
+def _size(file: Attachment) -> int:
+    return len(file.text.encode()) if isinstance(file, Document) else len(file.data) * 3 // 4
+
+
 def _attachments(value: object) -> tuple[Attachment, ...]:
     if not isinstance(value, list) or len(value) > MAX_FILES:
         raise MalformedError(f"a list of at most {MAX_FILES} files is expected")
     files = tuple(map(_attachment, value))
-    if sum(len(file.text.encode()) + len(file.data) * 3 // 4 for file in files) > MAX_BYTES:
+    if sum(map(_size, files)) > MAX_BYTES:
         raise MalformedError(f"the files have more than {MAX_BYTES} bytes")
     return files
 
@@ -135,7 +139,7 @@ def _attachment(value: object) -> Attachment:
     name = _text(_NAME)(value.get("name"))
     media_type = _text(_NAME)(value.get("media_type"))
     if "data" not in value:
-        return Attachment(name, "text", text=_text(MAX_BYTES)(value.get("text")))
+        return Document(name, _text(MAX_BYTES)(value.get("text")))
     data = _text(2 * MAX_BYTES)(value["data"])
     if media_type not in MEDIA_TYPES:
         raise MalformedError("a picture in one of the known formats is expected")
@@ -143,7 +147,7 @@ def _attachment(value: object) -> Attachment:
         base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
         raise MalformedError("base64 is expected") from None
-    return Attachment(name, "image", media_type=media_type, data=data)
+    return Image(name, media_type, data)
 
 
 _Field = tuple["Callable[[object], Any]", Any]

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from ..core import Document
 from ..render import IncrementalRenderer, final_words, footer_words, waiting_words
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ class _Shown:
         self.version = version
         if growth is not None and same:
             return growth.end(version)
-        if known is not None and (known.answer, known.reasoning) == (version.answer, version.reasoning):
+        if known is not None and (known.text, known.reasoning) == (version.text, version.reasoning):
             return {}
         return {"fresh": True, **whole(version)}
 
@@ -210,7 +211,7 @@ class _Growth:
     def end(self, version: Version) -> Change:
         """Return the rest, of which only the finished `version` is left."""
         change: Change = {"html": []}
-        reasoning, answer = version.reasoning[self._reasoned :], version.answer[self._answered :]
+        reasoning, answer = version.reasoning[self._reasoned :], version.text[self._answered :]
         if reasoning:
             change["reasoning"] = reasoning
         html = self._renderer.feed(answer)
@@ -249,7 +250,7 @@ def _difference(before: str, after: str) -> Change:
 def whole(version: Version) -> Change:
     """Return a response that has ended."""
     renderer = IncrementalRenderer()
-    renderer.feed(version.answer)
+    renderer.feed(version.text)
     renderer.finish()
     return {"html": grouped(renderer.pieces), "tail": "", "reasoning": version.reasoning}
 
@@ -269,18 +270,18 @@ def head_of(turn: Turn, version: Version, live: LiveTurn | None, *, footer: bool
     """Return everything about a turn but its response: the fields of ``Head`` in ``page/protocol.js``."""
     running = version.status in {"queued", "streaming"}
     waiting = ""
-    if running and not version.answer:
+    if running and not version.text:
         waiting = waiting_words(version, live.notice if live is not None else "")
     words = [] if running else [*final_words(version), *(footer_words(version) if footer else ())]
     return {
-        "question": version.question,
+        "question": version.prompt,
         "chips": [{"name": each.name, "kind": each.kind, "size": _size(each)} for each in version.attachments],
         "door": version.origin.source,
         "cell": version.origin.cell_id,
         "started": version.timing.started or time.time(),
         "status": version.status,
         "waiting": waiting,
-        "problem": version.error,
+        "problem": str(version.error or ""),
         "footer": " · ".join(words),
         "version": turn.selected + 1,
         "versions": len(turn.versions),
@@ -289,11 +290,11 @@ def head_of(turn: Turn, version: Version, live: LiveTurn | None, *, footer: bool
 
 
 def _length(version: Version) -> int:
-    return len(version.question) + len(version.answer) + len(version.reasoning)
+    return len(version.prompt) + len(version.text) + len(version.reasoning)
 
 
 def _size(attachment: Attachment) -> int:
     """Return the characters of a text, the bytes of a picture."""
-    if attachment.kind == "text":
+    if isinstance(attachment, Document):
         return len(attachment.text)
     return len(attachment.data) * 3 // 4 - attachment.data.count("=")

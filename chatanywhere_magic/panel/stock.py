@@ -126,7 +126,7 @@ class StockPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
                 version = running.version if running else turn.current
                 notice = running.notice if running else ""
                 place = index % SHOWN_TURNS
-                mark = (index, turn.selected, version.question, version.status, len(version.answer), notice)
+                mark = (index, turn.selected, version.prompt, version.status, len(version.text), notice)
                 if self._shown[place] != mark:
                     self._shown[place] = mark
                     boxes[place].show(version, notice, footer=self.session.settings.footer)
@@ -162,9 +162,9 @@ class _TurnBox(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
     def show(self, version: Version, notice: str, *, footer: bool) -> None:
         """Show `version`."""
         asked_in = text("panel.from_cell") if version.origin.source == "cell" else text("panel.you")
-        question = f"{state_line(asked_in)}{as_text_html(version.question)}"
+        question = f"{state_line(asked_in)}{as_text_html(version.prompt)}"
         self._question.value = f'<div style="{_QUESTION_STYLE}">{question}</div>'
-        answer = to_html(version.answer) if version.answer else ""
+        answer = to_html(version.text) if version.text else ""
         self._answer.value = f'<div style="{_ANSWER_STYLE}">{answer}</div>'
         problem = ""
         if version.status in {"queued", "streaming"}:
@@ -172,6 +172,6 @@ class _TurnBox(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         else:
             words = [*final_words(version), *(footer_words(version) if footer else ())]
             if version.error:
-                problem = f'<div style="color: var(--jp-error-color1)">{as_text_html(version.error)}</div>'
+                problem = f'<div style="color: var(--jp-error-color1)">{as_text_html(str(version.error))}</div>'
         below = f"{problem}{state_line(' · '.join(words))}" if words else problem
         self._state_line.value = f'<div style="{_ANSWER_STYLE}; line-height: 1.4">{below}</div>'

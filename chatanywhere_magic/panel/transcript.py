@@ -42,7 +42,7 @@ def transcript_html(conversation: Conversation) -> str:
     turns: list[str] = []
     room = MAX_FORMATTED
     for version in reversed(versions):
-        room -= len(version.answer)
+        room -= len(version.text)
         turns.append(_turn(version, formatted=room >= 0))
     return "".join([_STYLE, '<div class="chatanywhere-transcript">', *notes, *reversed(turns), "</div>"])
 
@@ -50,17 +50,17 @@ def transcript_html(conversation: Conversation) -> str:
 def transcript_text(conversation: Conversation) -> str:
     """Return the conversation as plain text."""
     versions, _ = _last(conversation)
-    lines = [line for version in versions for line in (f"> {version.question}", "", version.answer, "")]
+    lines = [line for version in versions for line in (f"> {version.prompt}", "", version.text, "")]
     return "\n".join(lines).strip() or text("panel.closed")
 
 
 def _turn(version: Version, *, formatted: bool) -> str:
     words = " · ".join(final_words(version)) if version.status not in {"queued", "streaming"} else ""
-    problem = f"{words}\n{version.error}".strip()
+    problem = f"{words}\n{version.error or ''}".strip()
     return "".join(
         [
-            f'<div style="{_QUESTION_STYLE}">{as_text_html(version.question)}</div>',
-            (to_html if formatted else as_text_html)(version.answer) if version.answer else "",
+            f'<div style="{_QUESTION_STYLE}">{as_text_html(version.prompt)}</div>',
+            (to_html if formatted else as_text_html)(version.text) if version.text else "",
             as_text_html(problem) if problem else "",
         ]
     )
@@ -71,7 +71,7 @@ def _last(conversation: Conversation) -> tuple[list[Version], int]:
     versions = [turn.current for _, turn in conversation.visible]
     room = MAX_CHARACTERS
     for count, version in enumerate(reversed(versions)):
-        room -= len(version.question) + len(version.answer)
+        room -= len(version.prompt) + len(version.text)
         if room < 0 and count:
             return versions[-count:], len(versions) - count
     return versions, 0

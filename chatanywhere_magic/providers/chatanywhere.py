@@ -156,7 +156,7 @@ class ChatAnywhere(AsyncGeneratorProvider):
             raise ConfigurationError(phrase("error.url_password", url=without_password(base_url)))
         if not messages:
             raise ConfigurationError(phrase("error.empty_prompt"))
-        history = [{**message, "content": encodable(content_text(message["content"]))} for message in messages]
+        history = [{**message, "content": encodable(content_text(message.get("content")))} for message in messages]
         body = {
             "list": history,
             "id": _web_id(conversation_id),

@@ -14,7 +14,7 @@ from ..core import (
     Delta,
     DeltaGenerator,
     IncompleteError,
-    Message,
+    MessageDict,
     Messages,
     ProtocolError,
     Reasoning,
@@ -53,8 +53,8 @@ def request_body(model: str, messages: Messages, temperature: float, extra: dict
     }
 
 
-def _as_sent(message: Message) -> dict[str, Any]:
-    """Return `message` as it is sent; an assistant message with only tool calls has no content."""
+def _as_sent(message: MessageDict) -> dict[str, Any]:
+    """Return `message` as it is sent; one of the model's own that only calls tools has no content."""
     content = message.get("content")
     return {**message} if content is None else {**message, "content": encodable_content(content)}
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ..context import Prompt, Request
-    from ..core import Message
+    from ..core import MessageDict
 
 MAX_SHOWN_PICTURE: Final = 400_000
 """Characters of a picture's data up to which it is shown; it would be saved with the notebook."""
@@ -42,16 +42,16 @@ def preview_data(request: Request, prompt: Prompt, tokens: int | None = None) ->
         What the prompt is put at; by default an estimate.
     """
     secrets = (*secrets_of_environment(), *request.provider.secrets())
-    messages = [(message, redacted(content_text(message["content"]), secrets)) for message in prompt.messages]
+    messages = [(message, redacted(content_text(message.get("content")), secrets)) for message in prompt.messages]
     leaks = [
         f"{message['role']} ({', '.join(kinds)})"
         for message in prompt.messages
-        if (kinds := leaks_in(content_text(message["content"]), secrets))
+        if (kinds := leaks_in(content_text(message.get("content")), secrets))
     ]
     head = list(_head(request, prompt, tokens or estimate_messages(prompt.messages), leaks))
     plain, page = ["\n".join(head)], [f"<p>{'<br>'.join(map(escape, head))}</p>"]
     for message, words in messages:
-        title = text("preview.message", role=message["role"], tokens=grouped(estimate_content(message["content"])))
+        title = text("preview.message", role=message["role"], tokens=grouped(estimate_content(message.get("content"))))
         pictures = list(_pictures(message))
         plain.append("\n".join([f"[{title}]", words, *(f"[{label}]" for label, _ in pictures)]))
         shown = "".join(html or f"<div>{escape(label)}</div>" for label, html in pictures)
@@ -79,9 +79,9 @@ def _head(request: Request, prompt: Prompt, tokens: int, leaks: Iterable[str]) -
         yield text("preview.secrets", places=places)
 
 
-def _pictures(message: Message) -> Iterator[tuple[str, str]]:
+def _pictures(message: MessageDict) -> Iterator[tuple[str, str]]:
     """Yield what is said and shown of each picture of a message."""
-    content = message["content"]
+    content = message.get("content")
     parts: list[dict[str, Any]] = content if isinstance(content, list) else []
     for part in parts:
         url = str(part.get("image_url", {}).get("url", ""))

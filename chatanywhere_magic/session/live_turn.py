@@ -6,14 +6,18 @@ import asyncio
 import threading
 import time
 from bisect import bisect_right
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core import (
+    BETWEEN_MESSAGES,
     ChatError,
     ChatInterrupted,
     Delta,
+    Extras,
+    Failure,
     Finish,
+    Message,
     Messages,
     ModelName,
     Notice,
@@ -26,11 +30,11 @@ from ..core import (
     ToolCall,
     Usage,
     Version,
-    answer_message,
     codec,
     encodable,
     phrase,
     text,
+    to_dicts,
 )
 from .engine import STOP_SECONDS
 from .listeners import notify
@@ -91,6 +95,81 @@ def _count(tokens: object) -> int | None:
     return tokens if isinstance(tokens, int) and not isinstance(tokens, bool) and 0 <= tokens <= MAX_COUNT else None
 
 
+@dataclass
+class _Segment:
+    """A text of one message: where it stands in what has come of its kind."""
+
+    kind: type[Text | Reasoning]
+    begin: int
+    end: int
+
+
+class _GrowingResponse:
+    """What comes of a turn, in order: texts, reasoning and calls of tools; and, between messages, their results."""
+
+    def __init__(self) -> None:
+        self.text = _Growing()
+        self.reasoning = _Growing()
+        self.extras: Extras | None = None
+        """Of the message that comes now."""
+        self._earlier: list[tuple[list[_Segment | ToolCall], Extras | None, Message]] = []
+        self._parts: list[_Segment | ToolCall] = []
+
+    def add(self, delta: Text | Reasoning | ToolCall) -> None:
+        if isinstance(delta, ToolCall):
+            self._parts.append(delta)
+            return
+        growing = self.text if isinstance(delta, Text) else self.reasoning
+        last = self._parts[-1] if self._parts else None
+        if not isinstance(last, _Segment) or last.kind is not type(delta):
+            if len(growing) and self._last(type(delta)) is None:
+                growing.add(BETWEEN_MESSAGES)
+            last = _Segment(type(delta), len(growing), len(growing))
+            self._parts.append(last)
+        growing.add(delta.text)
+        last.end = len(growing)
+
+    def _last(self, kind: type[Text | Reasoning]) -> _Segment | None:
+        """Return the last text of its kind in the message that comes now."""
+        return next((each for each in reversed(self._parts) if isinstance(each, _Segment) and each.kind is kind), None)
+
+    def end(self) -> None:
+        """Take in what was held back until more should come."""
+        for kind, growing in ((Text, self.text), (Reasoning, self.reasoning)):
+            growing.end()
+            if (last := self._last(kind)) is not None:
+                last.end = len(growing)
+
+    def end_message(self, results: Message) -> None:
+        self.end()
+        self._earlier.append((self._parts, self.extras, results))
+        self._parts, self.extras = [], None
+
+    def calls(self) -> tuple[ToolCall, ...]:
+        parts = [part for parts, _, _ in self._earlier for part in parts] + self._parts
+        return tuple(part for part in parts if isinstance(part, ToolCall))
+
+    def messages(self) -> list[Message]:
+        """Return the messages as they stand. Other threads may ask: the texts are read after their places."""
+        earlier = list(self._earlier)
+        pending = [(list(self._parts), self.extras, None)] if self._parts else []
+        places = [
+            ([part if isinstance(part, ToolCall) else replace(part) for part in parts], extras, results)
+            for parts, extras, results in (*earlier, *pending)
+        ]
+        texts = {Text: str(self.text), Reasoning: str(self.reasoning)}
+        found: list[Message] = []
+        for parts, extras, results in places:
+            said = [
+                part if isinstance(part, ToolCall) else part.kind(texts[part.kind][part.begin : part.end])
+                for part in parts
+            ]
+            found.append(Message("assistant", tuple(said), extras))
+            if results is not None:
+                found.append(results)
+        return found
+
+
 class LiveTurn:
     """A turn in progress: the text so far, readable from any thread, and how to stop it.
 
@@ -119,23 +198,21 @@ class LiveTurn:
         """Set when the first text has come, of the response or of the reasoning, and when the turn ends without any."""
         self.done = threading.Event()
         self._version = Version(
-            request.prompt,
+            request.asked,
+            len(request.asked),
             provider=request.provider.name,
             model=request.provider.model_for(request.model),
             timing=Timing(started=time.time()),
             origin=request.origin,
-            attachments=request.attachments,
             system=request.system,
             temperature=request.temperature,
             parameters=request.parameters,
             history=request.history,
         )
+        self._response = _GrowingResponse()
         self.at = 0
         """Which of the turn's versions it is."""
         self._clock = time.monotonic()
-        self._answer = _Growing()
-        self._reasoning = _Growing()
-        self._calls: list[ToolCall] = []
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._cancelled_at: float | None = None
@@ -145,9 +222,7 @@ class LiveTurn:
     @property
     def version(self) -> Version:
         """The version as it stands, with the text so far."""
-        version = replace(
-            self._version, answer=str(self._answer), reasoning=str(self._reasoning), tool_calls=tuple(self._calls)
-        )
+        version = replace(self._version, messages=(*self._version.messages, *self._response.messages()))
         if self.is_over and not self.done.is_set():
             return replace(version, status="interrupted")
         return version
@@ -159,24 +234,27 @@ class LiveTurn:
 
     @property
     def outline(self) -> Version:
-        """The version without its text, which it costs nothing to look at."""
-        return self._version
+        """The version without its text, which it costs nothing to look at; the calls of tools are in it."""
+        calls = self._response.calls()
+        if not calls:
+            return self._version
+        return replace(self._version, messages=(*self._version.messages, Message("assistant", calls)))
 
     @property
     def has_text(self) -> bool:
-        """Whether anything of the response or of the reasoning has come."""
-        return bool(len(self._answer) or len(self._reasoning))
+        """Whether any of the response or of its reasoning has come."""
+        return bool(len(self._response.text) or len(self._response.reasoning))
 
     def answer_since(self, position: int) -> tuple[str, int]:
         """Return the response's text after its first `position` characters, and the current length.
 
         It costs what is new, however long the response has become; :attr:`version` copies it whole.
         """
-        return self._answer.since(position)
+        return self._response.text.since(position)
 
     def reasoning_since(self, position: int) -> tuple[str, int]:
         """Return the reasoning after its first `position` characters, and the current length."""
-        return self._reasoning.since(position)
+        return self._response.reasoning.since(position)
 
     def listen(self, listener: Callable[[LiveTurn], None]) -> None:
         """Call `listener` on the engine's thread after every change, of a correction too. It must be quick."""
@@ -238,17 +316,17 @@ class LiveTurn:
         if self.status != "complete":
             raise ChatInterrupted(text("status.stopped") if self.has_text else text("status.stopped_early"))
         version = self.version
-        schema = self.request.schema if version.answer else None  # a call of a tool holds nothing to be read yet
+        schema = self.request.schema if version.text else None  # a call of a tool holds nothing to be read yet
         return Reply(
-            version.answer,
+            version.text,
             provider=version.provider,
             model=version.model,
             finish_reason=version.finish_reason,
             usage=version.usage,
-            messages=[*self.sent, answer_message(version.answer, version.tool_calls)],
+            messages=[*self.sent, *to_dicts(version.response, self.request.owner)],
             tool_calls=version.tool_calls,
             turn=self.index,
-            value=schema.read(version.answer) if schema else None,
+            value=schema.read(version.text) if schema else None,
         )
 
     # What follows is the turn loop's, on the engine's thread only.
@@ -276,15 +354,17 @@ class LiveTurn:
                 self.notice = ""
                 elapsed = time.monotonic() - self._clock
                 self.change(timing=replace(self._version.timing, first_text=elapsed))
-            self._check_length(len(self._answer) + len(delta.text))
-            self._answer.add(delta.text)
+            self._check_length(len(self._response.text) + len(delta.text))
+            self._response.add(delta)
             self._begin_text()
         elif isinstance(delta, Reasoning):
-            self._check_length(len(self._reasoning) + len(delta.text))
-            self._reasoning.add(delta.text)
+            self._check_length(len(self._response.reasoning) + len(delta.text))
+            self._response.add(delta)
             self._begin_text()
         elif isinstance(delta, ToolCall):
-            self._calls.append(delta)
+            self._response.add(replace(delta, extras=self._own(delta.extras)))
+        elif isinstance(delta, Extras):
+            self._response.extras = self._own(delta)
         elif isinstance(delta, Usage):
             self.change(usage=Usage(_count(delta.prompt_tokens), _count(delta.completion_tokens)))
         elif isinstance(delta, ModelName):
@@ -299,6 +379,14 @@ class LiveTurn:
         if length > codec.MAX_TEXT:
             raise ProtocolError(phrase("error.endless_answer", host=self.request.provider.name, limit=codec.MAX_TEXT))
 
+    def take_results(self, results: Message) -> None:
+        """Take in what came of the calls of tools; what follows is a further message of the model's."""
+        self._response.end_message(results)
+
+    def _own(self, extras: Extras | None) -> Extras | None:
+        """Return extras as those of the provider that is asked: nobody can name another one."""
+        return None if extras is None else Extras(*self.request.owner, extras.fields)
+
     def _begin_text(self) -> None:
         if not self.begun.is_set() and self.has_text:
             self.begun.set()
@@ -311,13 +399,11 @@ class LiveTurn:
         """Note how the turn ended."""
         self.error = error
         self.notice = ""
-        self._answer.end()
-        self._reasoning.end()
+        self._response.end()
         elapsed = time.monotonic() - self._clock
         self.change(
             status=status,
-            error=str(error) if error else "",
-            tool_calls=tuple(self._calls),
+            error=Failure.of(error) if error else None,
             timing=replace(self._version.timing, total=elapsed),
         )
         self.asked.set()

@@ -137,7 +137,7 @@ class OpenConversation:
     def has_all(self, words: Iterable[str]) -> bool:
         """Whether each of the words stands in what is shown of it, whatever its capitals."""
         turns = [turn.current for _, turn in self.conversation.visible]
-        said = "\n".join([self.conversation.title, *(part for turn in turns for part in (turn.question, turn.answer))])
+        said = "\n".join([self.conversation.title, *(part for turn in turns for part in (turn.prompt, turn.text))])
         return all(word.casefold() in said.casefold() for word in words)
 
     def listed(self) -> Listed:
@@ -207,6 +207,6 @@ class OpenConversations:
             for opened in self.by_id.values()
             for turn in opened.conversation.turns
             for version in turn.versions
-            if version.fingerprint == fingerprint and version.status == "complete" and version.has_answer
+            if version.fingerprint == fingerprint and version.status == "complete" and version.has_response
         ]
         return max(found, key=lambda version: version.timing.started, default=None)

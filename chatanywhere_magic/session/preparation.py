@@ -7,7 +7,19 @@ from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
 from ..context import REPLAY_MODES, Request
-from ..core import ConfigurationError, UnsupportedError, content_text, encodable, phrase, text
+from ..core import (
+    ConfigurationError,
+    Document,
+    Image,
+    Message,
+    UnsupportedError,
+    content_text,
+    encodable,
+    from_dicts,
+    phrase,
+    text,
+    to_dicts,
+)
 from ..providers import CHOICE_ORDER, AsyncGeneratorProvider, get_provider
 from . import cells
 from .live_turn import LiveTurn
@@ -15,7 +27,7 @@ from .settings import MAX_TEMPERATURE
 from .turn_loop import current_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ..context import Budget, Lookup, Prompt, Replay
     from ..core import Attachment, Origin, Turn
@@ -37,8 +49,9 @@ class Preparation:
 
     def prepare(  # noqa: PLR0913 - each is an option of the magic
         self,
-        prompt: str,
+        prompt: str = "",
         *,
+        messages: Sequence[Mapping[str, Any]] | None = None,
         provider: Any = None,
         model: str = "",
         system: str | None = None,
@@ -58,9 +71,8 @@ class Preparation:
     ) -> LiveTurn:
         """Check a prompt and return its turn, ready to start; see :meth:`ChatSession.prepare`."""
         prompt = encodable(prompt)
-        if not prompt.strip():
-            raise ConfigurationError(phrase("error.empty_prompt"))
-        if "api_key" in params:  # it would go out as a field of the prompt, and be recorded
+        _check_asked(prompt, messages)
+        if "api_key" in params:  # it would go out as a field of the question, and be recorded
             raise ConfigurationError(phrase("error.key_option"))
         mode = _replay_mode(self._settings.replay if replay is None else replay)
         if provider is None:
@@ -79,6 +91,7 @@ class Preparation:
             self._conversations.current.turn(revises)
         prompt, named = self._context(prompt, chosen, namespace, attach)
         sent_along = (*attachments, *named)
+        given, system = _given(messages, chosen, sent_along, system)
         _check_pictures(sent_along, chosen)
         form = _schema(schema)
         if form is not None and chosen.supports_response_format:
@@ -95,6 +108,7 @@ class Preparation:
             origin=origin,
             params=params,
             attachments=sent_along,
+            given=given,
             revises=None if revises is None else (self._conversations.current.id, revises),
             replay=mode,
             alternatives=alternatives,
@@ -217,19 +231,50 @@ class Preparation:
         from ..keys import scan  # with the first prompt, not with the extension
 
         texts = {"leak.prompt": request.prompt, "leak.system": request.system}
-        texts |= {each.name: each.text for each in request.attachments}
+        texts |= {each.name: each.text for each in request.attachments if isinstance(each, Document)}
+        texts |= {
+            f"messages[{index}]": content_text(message.get("content"))
+            for index, message in enumerate(to_dicts(request.given))
+        }
         for index, turn in reversed(self._earlier(request)):
             if turn.current.provider == request.provider.name:
                 break
-            said = [content_text(message["content"]) for message in turn.current.messages]
+            said = [content_text(message.get("content")) for message in to_dicts(turn.current.messages)]
             texts[text("leak.turn", number=index + 1)] = "\n".join(said)
         of_environment = scan.secrets_of_environment() if scan.may_hold_keys(texts.values()) else ()
         scan.check_leaks(texts, (*of_environment, *request.provider.secrets()))
 
 
+def _check_asked(prompt: str, messages: Sequence[Mapping[str, Any]] | None) -> None:
+    if messages is not None and prompt:
+        raise ConfigurationError(phrase("error.prompt_and_messages"))
+    if messages is None and not prompt.strip():
+        raise ConfigurationError(phrase("error.empty_prompt"))
+
+
+def _given(
+    messages: Sequence[Mapping[str, Any]] | None,
+    provider: Provider,
+    attachments: Sequence[Attachment],
+    system: str | None,
+) -> tuple[tuple[Message, ...], str | None]:
+    """Return messages to ask with, and the system prompt, which may be among them."""
+    if messages is None:
+        return (), system
+    read = from_dicts(messages, (provider.name, provider.address()))
+    prompts = [message.text for message in read if message.role == "system"]
+    asked = [message for message in read if message.role != "system"]
+    if not asked or asked[-1].role == "assistant":
+        raise ConfigurationError(phrase("error.messages_end"))
+    if attachments:
+        last = asked.pop() if asked[-1].role == "user" else Message("user")
+        asked.append(replace(last, parts=(*last.parts, *attachments)))
+    return tuple(asked), "\n\n".join(prompts) if prompts else system
+
+
 def _check_pictures(attachments: Iterable[Attachment], provider: Provider) -> None:
     for each in attachments:
-        if each.kind == "image" and not provider.supports_images:
+        if isinstance(each, Image) and not provider.supports_images:
             raise UnsupportedError(phrase("error.no_images", name=each.name))
 
 

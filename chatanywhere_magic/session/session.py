@@ -118,13 +118,17 @@ class ChatSession:
 
     # --- prompts and responses ------------------------------------------------------------------------------------
 
-    def prepare(self, prompt: str, **options: Any) -> LiveTurn:
+    def prepare(self, prompt: str = "", **options: Any) -> LiveTurn:
         """Check a prompt and return its turn, ready to start; nothing is sent or recorded.
 
         Parameters
         ----------
         prompt : str
             The prompt, sent as it is.
+        messages : list of dict, optional
+            Messages to ask with in place of a prompt, as the field writes them: ``{"role": …, "content": …}`` with
+            the roles system, user, assistant and tool. They follow the conversation, so that the result of a tool
+            that the last turn called can be sent by hand; with ``history=False`` they are all that is sent.
         provider : str, provider class or async generator function, optional
             The provider; by default the session's.
         model : str, optional
@@ -202,7 +206,7 @@ class ChatSession:
         self._here.live.append(live)
         return self._engine.submit(self._turn_loop.run(self._here.current, live))
 
-    def ask_sync(self, prompt: str, **options: Any) -> Reply:
+    def ask_sync(self, prompt: str = "", **options: Any) -> Reply:
         """Send a prompt and wait for the whole response. Options and errors are those of :meth:`prepare`.
 
         Called from inside a provider or a callback (which run on the engine), it leaves the conversation out: it
@@ -240,7 +244,7 @@ class ChatSession:
         self._here.live.append(live)
         self._engine.run_nested(self._turn_loop.run(self._here.current, live))
 
-    async def ask(self, prompt: str, **options: Any) -> Reply:
+    async def ask(self, prompt: str = "", **options: Any) -> Reply:
         """Send a prompt and await the whole response, without blocking the caller's event loop.
 
         Options, errors and result are those of :meth:`ask_sync`. Cancelling the awaiting task stops the turn.
@@ -253,7 +257,7 @@ class ChatSession:
             live.cancel()
         return live.reply()
 
-    async def stream(self, prompt: str, **options: Any) -> AsyncIterator[str]:
+    async def stream(self, prompt: str = "", **options: Any) -> AsyncIterator[str]:
         """Send a prompt and yield the response's text as it arrives, on the caller's event loop.
 
         Options and errors are those of :meth:`ask_sync`. Leaving the iteration early stops the turn. With a `schema`,

@@ -26,9 +26,11 @@ from ..core import (
     NotRecordedError,
     Reasoning,
     Text,
+    ToolCall,
     codec,
     phrase,
     text,
+    user_message,
 )
 from .usage import UsageTotals
 
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..context import Request
-    from ..core import DeltaGenerator, Messages, Status, Turn
+    from ..core import DeltaGenerator, Messages, Status, Turn, Version
     from .autosave import Autosave
     from .catalog import Catalog
     from .listeners import Change
@@ -91,8 +93,8 @@ class TurnLoop:
             status = "complete"
             correction = _correction(live)
         except asyncio.CancelledError:
-            # Stopped between the last chunk and the end: the response is whole, and is kept as such.
-            status = "complete" if live.version.finish_reason and live.version.has_answer else "interrupted"
+            # Stopped between the last chunk and the end: the answer is whole, and is kept as such.
+            status = "complete" if live.version.finish_reason and live.version.has_response else "interrupted"
         except ChatError as caught:
             error = caught
             correction = _without_format(live, error)
@@ -132,7 +134,7 @@ class TurnLoop:
             live.request = replace(request, model=model)
             await self._stream(opened, live, prompt)
         except ContextLengthError as refusal:
-            if live.version.answer:
+            if live.version.text:
                 raise
             limit = self.budget.learn(request, prompt, refusal)
             shorter = await self._fit(opened, live, earlier)
@@ -214,9 +216,8 @@ class TurnLoop:
             found = self._conversations.find_answer(fingerprint) or await self._autosave.find_replay(fingerprint)
             if found is not None:
                 live.change(provider=found.provider, model=found.model, replayed=True, fingerprint=fingerprint)
-                said = (Reasoning(found.reasoning), *([Text(found.answer)] if found.answer else ()), *found.tool_calls)
-                for delta in (*said, Finish(found.finish_reason or "stop")):
-                    live.take(delta)
+                _say_again(live, found)
+                live.take(Finish(found.finish_reason or "stop"))
                 self._changed(opened, live, "changed")
                 return True
         if request.replay == "replay-only":
@@ -249,7 +250,7 @@ class TurnLoop:
             self.budget.measured(live.request, prompt, version.usage)
         if not version.finish_reason:
             raise IncompleteError(phrase("error.incomplete", host=version.provider))
-        if not version.has_answer:
+        if not version.has_response:
             raise EmptyAnswerError(phrase("error.empty_answer", host=version.provider))
 
     def _generator(self, request: Request, messages: Messages, conversation_id: str) -> DeltaGenerator:
@@ -279,19 +280,19 @@ class TurnLoop:
 
 
 def _correction(live: LiveTurn) -> Request | None:
-    """Return what to ask where the response does not hold what it must: the same, with what is wrong with it."""
-    request, answer = live.request, live.version.answer
+    """Return what to ask where the answer does not hold what it must: the same, with what is wrong with it."""
+    request, said = live.request, live.version.text
     # A call of a tool holds nothing to be read yet.
-    if request.schema is None or not answer or len(request.correction) >= 2 * MAX_CORRECTIONS:
+    if request.schema is None or not said or len(request.correction) >= 2 * MAX_CORRECTIONS:
         return None
     try:
-        request.schema.read(answer)
+        request.schema.read(said)
     except AnswerFormatError as error:
-        said = Message(role="assistant", content=answer)
-        objection = Message(role="user", content=request.schema.objection(error))
+        objection = user_message(request.schema.objection(error))
         is_json = error.problems != AnswerFormatError.problems
         notice = text("notice.corrected", problems=error.problems) if is_json else text("notice.not_json")
-        return replace(request, correction=(*request.correction, said, objection), notice=notice)
+        response = Message("assistant", (Text(said),))
+        return replace(request, correction=(*request.correction, response, objection), notice=notice)
     except Exception:  # noqa: BLE001 - a person's type raises what it will, and does so again where the answer is read
         _log.debug("the answer could not be read", exc_info=True)
     return None
@@ -329,6 +330,19 @@ async def _begun(live: LiveTurn) -> None:
     live.listen(lambda turn: event.set() if turn.status != "queued" else None)
     if live.status == "queued":
         await event.wait()
+
+
+def _say_again(live: LiveTurn, recorded: Version) -> None:
+    """Have a turn respond as an earlier one did, part by part."""
+    for message in recorded.response:
+        if message.role == "tool":
+            live.take_results(message)
+            continue
+        if message.extras is not None:
+            live.take(message.extras)
+        for part in message.parts:
+            if isinstance(part, Text | Reasoning | ToolCall):
+                live.take(part)
 
 
 def _fingerprint(request: Request, prompt: Prompt) -> str:

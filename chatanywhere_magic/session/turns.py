@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..core import ConfigurationError, phrase
+from ..core import ConfigurationError, phrase, to_dicts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..core import Conversation, Turn
+    from ..core import Conversation, Turn, Version
     from .catalog import Catalog
     from .cells import Cell
     from .engine import Engine
@@ -216,13 +216,12 @@ class Turns:
             provider, asked_for = self._catalog.answered(version)
             model = model or asked_for
         return self._preparation.prepare(
-            version.question,
+            **_asked_again(version),
             provider=provider,
             model=model,
             system=version.system,
             temperature=version.temperature,
             origin=version.origin,
-            attachments=version.attachments,
             allow_secrets=is_same,  # this provider has it already
             revises=index,
             **dict(version.parameters),
@@ -259,3 +258,11 @@ class Turns:
         turn = replace(self.get(index), **fields)
         self._conversations.change(self._conversation.with_turn(index, turn))
         return turn
+
+
+def _asked_again(version: Version) -> dict[str, Any]:
+    """Return what to ask with for another version: the prompt with what went beside it, or the messages given."""
+    asked = version.messages[: version.asked]
+    if len(asked) == 1 and asked[0].role == "user":
+        return {"prompt": version.prompt, "attachments": version.attachments}
+    return {"messages": to_dicts(asked)}

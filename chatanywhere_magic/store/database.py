@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUSY_SECONDS: Final = 5.0
+INDEX: Final = "search_index"
+"""The full-text index over prompts and texts."""
 BESIDE: Final = ("-wal", "-shm", "-journal")
 """What SQLite adds to the file's name for those beside it."""
 
@@ -267,15 +269,27 @@ def _create_tables(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX pieces_by_version ON pieces (version)")
 
 
-_MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_create_tables,)
+def _keep_messages(connection: sqlite3.Connection) -> None:
+    """Give a version a place for its messages with their parts, and call prompt and text what everything else does."""
+    with suppress(sqlite3.OperationalError):  # this SQLite may have no full-text search
+        connection.execute("DROP TABLE IF EXISTS words")
+    connection.execute("ALTER TABLE versions RENAME COLUMN question TO prompt")
+    connection.execute("ALTER TABLE versions RENAME COLUMN answer TO text")
+    connection.execute("ALTER TABLE versions ADD COLUMN messages TEXT NOT NULL DEFAULT ''")
+    connection.execute("ALTER TABLE pieces RENAME COLUMN answer TO text")
+    connection.execute("UPDATE versions SET indexed = 0 WHERE indexed")
+
+
+_MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_create_tables, _keep_messages)
 
 _COLUMNS: Final = {
     "owners": "id, machine, pid, started",
     "conversations": "key, id, title, name, notebook, model, turns, started, updated, revision, owner",
     "turns": "conversation, position, selected, pinned, hidden",
-    "versions": "id, conversation, turn, number, status, fingerprint, indexed, question, answer, reasoning, fields",
+    "versions": "id, conversation, turn, number, status, fingerprint, indexed, prompt, text, reasoning, fields,"
+    " messages",
     "attachments": "version, content",
-    "pieces": "id, version, answer, reasoning",
+    "pieces": "id, version, text, reasoning",
 }
 
 
@@ -328,23 +342,24 @@ def has_index(connection: sqlite3.Connection) -> bool:
     well as parts of words, came with SQLite 3.34, and some builds have no full-text search at all.
     """
     try:
-        connection.execute(_CREATE_INDEX.format("IF NOT EXISTS"))
-        connection.execute("SELECT question, answer FROM words WHERE words MATCH 'abc' LIMIT 1").fetchall()
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (INDEX,)).fetchone():
+            return _has_new_index(connection)
+        connection.execute(f"SELECT prompt, text FROM {INDEX} WHERE {INDEX} MATCH 'abc' LIMIT 1").fetchall()
     except sqlite3.DatabaseError as error:
         return diagnose(error) not in {"full", "locked", "read_only"} and _has_new_index(connection)
     return True
 
 
 _CREATE_INDEX: Final = (
-    "CREATE VIRTUAL TABLE {} words"
-    " USING fts5 (question, answer, content = 'versions', content_rowid = 'id', tokenize = 'trigram')"
+    f"CREATE VIRTUAL TABLE {INDEX}"
+    " USING fts5 (prompt, text, content = 'versions', content_rowid = 'id', tokenize = 'trigram')"
 )
 
 
 def is_index_whole(connection: sqlite3.Connection) -> bool:
     """Return whether the full-text index can be read to its end. It can be made again; what it is made of cannot."""
     try:
-        connection.execute("INSERT INTO words (words) VALUES ('integrity-check')")
+        connection.execute(f"INSERT INTO {INDEX} ({INDEX}) VALUES ('integrity-check')")
     except sqlite3.DatabaseError as error:
         return diagnose(error) in {"locked", "read_only", "full"}
     return True
@@ -363,18 +378,20 @@ def renew_index(connection: sqlite3.Connection) -> None:
     """Make the index again, from the versions that have ended; others get into it when they do."""
     with transaction(connection):
         try:
-            connection.execute("DROP TABLE IF EXISTS words")
+            connection.execute(f"DROP TABLE IF EXISTS {INDEX}")
         except sqlite3.DatabaseError:
             # A virtual table that cannot be opened cannot be dropped either; what it stood on can.
             connection.execute("PRAGMA writable_schema = ON")
-            connection.execute("DELETE FROM sqlite_master WHERE name = 'words'")
+            connection.execute("DELETE FROM sqlite_master WHERE name = ?", (INDEX,))
             connection.execute("PRAGMA writable_schema = RESET")
-        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE name GLOB 'words_*'").fetchall():
+        for (name,) in connection.execute(
+            "SELECT name FROM sqlite_master WHERE name GLOB ?", (f"{INDEX}_*",)
+        ).fetchall():
             connection.execute('DROP TABLE "{}"'.format(name.replace('"', '""')))
-        connection.execute(_CREATE_INDEX.format(""))
+        connection.execute(_CREATE_INDEX)
         ended = "status IN ('complete', 'failed', 'interrupted')"
         connection.execute(
-            f"INSERT INTO words (rowid, question, answer) SELECT id, question, answer FROM versions WHERE {ended}"
+            f"INSERT INTO {INDEX} (rowid, prompt, text) SELECT id, prompt, text FROM versions WHERE {ended}"
         )
         connection.execute(f"UPDATE versions SET indexed = {ended}")
 

@@ -7,13 +7,26 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core import ENDED, Conversation, FormatError, Turn, Version, codec, encodable
+from ..core import (
+    ENDED,
+    Conversation,
+    FormatError,
+    Message,
+    Reasoning,
+    Text,
+    Turn,
+    Version,
+    codec,
+    encodable,
+)
+from .database import INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _SELECT_VERSION: Final = (
-    "SELECT v.turn, v.number, v.id, v.status, v.fingerprint, v.question, v.answer, v.reasoning, v.fields, a.content"
+    "SELECT v.turn, v.number, v.id, v.status, v.fingerprint, v.prompt, v.text, v.reasoning, v.messages, v.fields,"
+    " a.content"
     " FROM versions v LEFT JOIN attachments a ON a.version = v.id"
 )
 
@@ -61,11 +74,11 @@ class Rows:
     def _read_pieces(self, key: int) -> dict[int, list[tuple[str, str]]]:
         pieces: dict[int, list[tuple[str, str]]] = {}
         select = (
-            "SELECT p.version, p.answer, p.reasoning FROM versions v JOIN pieces p ON p.version = v.id"
+            "SELECT p.version, p.text, p.reasoning FROM versions v JOIN pieces p ON p.version = v.id"
             " WHERE v.conversation = ? AND v.status IN ('queued', 'streaming') ORDER BY p.id"
         )
-        for version, answer, reasoning in self._execute(select, (key,)):
-            pieces.setdefault(version, []).append((answer, reasoning))
+        for version, said, reasoning in self._execute(select, (key,)):
+            pieces.setdefault(version, []).append((said, reasoning))
         return pieces
 
     def find_complete(self, fingerprint: str) -> Version | None:
@@ -112,15 +125,15 @@ class Rows:
         select = "SELECT id FROM versions WHERE conversation = ? AND turn = ? AND number = ?"
         (row,) = self._execute(select, place).fetchone()
         if _grows(old, new):
-            # Of a long response only what has come since the last time.
-            piece = encodable(new.answer[len(old.answer) :]), encodable(new.reasoning[len(old.reasoning) :])
+            # Of a long answer only what has come since the last time.
+            piece = encodable(new.text[len(old.text) :]), encodable(new.reasoning[len(old.reasoning) :])
             if any(piece):
                 self._execute("INSERT INTO pieces VALUES (NULL, ?, ?, ?)", (row, *piece))
-            if _but_text(old) == _but_text(new):
+            if _but_last_text(old) == _but_last_text(new):
                 return
         columns, attachments = _columns(new)
         if _grows(old, new):
-            del columns["answer"], columns["reasoning"]
+            del columns["text"], columns["reasoning"]
         else:
             self._forget_words(row)
             self._execute("DELETE FROM pieces WHERE version = ?", (row,))
@@ -149,16 +162,16 @@ class Rows:
         self._execute("DELETE FROM conversations WHERE key = ?", (key,))
         if self._has_index:
             # Until its parts are joined, the index only notes what is no longer there.
-            self._execute("INSERT INTO words (words) VALUES ('optimize')")
+            self._execute(f"INSERT INTO {INDEX} ({INDEX}) VALUES ('optimize')")
 
     def interrupt(self, row: int) -> None:
         """Mark a version whose writer is gone as interrupted, with the text so far."""
         select = (
-            "SELECT answer, reasoning FROM versions WHERE id = ?"
-            " UNION ALL SELECT * FROM (SELECT answer, reasoning FROM pieces WHERE version = ? ORDER BY id)"
+            "SELECT text, reasoning FROM versions WHERE id = ?"
+            " UNION ALL SELECT * FROM (SELECT text, reasoning FROM pieces WHERE version = ? ORDER BY id)"
         )
         texts = self._execute(select, (row, row)).fetchall()
-        update = "UPDATE versions SET status = 'interrupted', answer = ?, reasoning = ? WHERE id = ?"
+        update = "UPDATE versions SET status = 'interrupted', text = ?, reasoning = ? WHERE id = ?"
         self._execute(update, (*("".join(parts) for parts in zip(*texts, strict=True)), row))
         self._execute("DELETE FROM pieces WHERE version = ?", (row,))
         self._index(row)
@@ -171,9 +184,7 @@ class Rows:
 
     def _index(self, row: int) -> None:
         if self._has_index:
-            insert = (
-                "INSERT INTO words (rowid, question, answer) SELECT id, question, answer FROM versions WHERE id = ?"
-            )
+            insert = f"INSERT INTO {INDEX} (rowid, prompt, text) SELECT id, prompt, text FROM versions WHERE id = ?"
             self._execute(insert, (row,))
             self._execute("UPDATE versions SET indexed = 1 WHERE id = ?", (row,))
 
@@ -181,8 +192,8 @@ class Rows:
         # The index keeps no copy of the text: to forget it, it must be told what it was.
         if self._has_index:
             self._execute(
-                "INSERT INTO words (words, rowid, question, answer)"
-                " SELECT 'delete', id, question, answer FROM versions WHERE id = ? AND indexed",
+                f"INSERT INTO {INDEX} ({INDEX}, rowid, prompt, text)"
+                " SELECT 'delete', id, prompt, text FROM versions WHERE id = ? AND indexed",
                 (row,),
             )
             self._execute("UPDATE versions SET indexed = 0 WHERE id = ? AND indexed", (row,))
@@ -192,15 +203,18 @@ def _columns(version: Version) -> tuple[dict[str, str], list[Any]]:
     """Return a version's columns, and its attachments."""
     values = codec.version_to_json(version)
     attachments = values.pop("attachments", [])
-    columns = {name: values.pop(name, "") for name in ("status", "fingerprint", "question", "answer", "reasoning")}
+    columns = {name: values.pop(name, "") for name in ("status", "fingerprint", "prompt", "text", "reasoning")}
+    columns["reasoning"] = columns["reasoning"] or encodable(version.reasoning)
+    messages = {name: values.pop(name) for name in ("messages", "asked") if name in values}
+    columns["messages"] = codec.dumps(messages) if messages else ""
     return {**columns, "fields": codec.dumps(values)}, attachments
 
 
 def _version(row: Sequence[Any], pieces: Iterable[tuple[str, str]] = ()) -> Version:
-    _, status, fingerprint, question, answer, reasoning, fields, attachments = row
+    _, status, fingerprint, prompt, said, reasoning, messages, fields, attachments = row
     values = {
-        "question": question,
-        "answer": "".join([answer, *(piece[0] for piece in pieces)]),
+        "prompt": prompt,
+        "text": "".join([said, *(piece[0] for piece in pieces)]),
         "reasoning": "".join([reasoning, *(piece[1] for piece in pieces)]),
         "status": status,
         "fingerprint": fingerprint,
@@ -209,9 +223,27 @@ def _version(row: Sequence[Any], pieces: Iterable[tuple[str, str]] = ()) -> Vers
         rest = codec.loads(fields)
         if attachments is not None:
             rest["attachments"] = codec.loads(attachments)
-        return codec.version_from_json({**rest, **values})
+        if not messages:
+            return codec.version_from_json({**rest, **values})
+        version = codec.version_from_json({**rest, **codec.loads(messages), **values})
+        return _with_rest(version, values["text"], values["reasoning"])
     except (FormatError, TypeError):  # somebody has written into the file by hand
         return codec.version_from_json(values)
+
+
+def _with_rest(version: Version, said: str, reasoning: str) -> Version:
+    """Return a version with what has come since its messages were written: the end of the last part of its kind."""
+    messages = list(version.messages)
+    for kind, more in ((Reasoning, reasoning[len(version.reasoning) :]), (Text, said[len(version.text) :])):
+        if more:
+            last = messages.pop() if messages[-1].role == "assistant" else Message("assistant")
+            parts = list(last.parts)
+            if parts and isinstance(end := parts[-1], kind):
+                parts[-1] = kind(end.text + more)
+            else:
+                parts.append(kind(more))
+            messages.append(replace(last, parts=tuple(parts)))
+    return replace(version, messages=tuple(messages))
 
 
 def _grows(old: Version, new: Version) -> bool:
@@ -219,10 +251,17 @@ def _grows(old: Version, new: Version) -> bool:
     return (
         old.status not in ENDED
         and new.status not in ENDED
-        and new.answer.startswith(old.answer)
+        and new.text.startswith(old.text)
         and new.reasoning.startswith(old.reasoning)
     )
 
 
-def _but_text(version: Version) -> Version:
-    return replace(version, answer="", reasoning="")
+def _but_last_text(version: Version) -> Version:
+    """Return the version without what grows in it: the text of its last part."""
+    if len(version.messages) <= version.asked or not version.messages[-1].parts:
+        return version
+    *before, last = version.messages
+    *parts, end = last.parts
+    if isinstance(end, Text | Reasoning):
+        end = replace(end, text="")
+    return replace(version, messages=(*before, replace(last, parts=(*parts, end))))

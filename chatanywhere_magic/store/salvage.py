@@ -31,7 +31,7 @@ def salvage(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
 def _copy_conversation(
     source: sqlite3.Connection, target: sqlite3.Connection, old: int, owner: int, about: list[Any]
 ) -> None:
-    select = f"SELECT turn, id, status, fingerprint, question FROM versions WHERE conversation = {old:d}"
+    select = f"SELECT turn, id, status, fingerprint, prompt FROM versions WHERE conversation = {old:d}"
     versions = _readable(source, select, "turn, number")
     known = target.execute("SELECT 1 FROM conversations WHERE id = ?", about[:1]).fetchone()
     if known or not versions:
@@ -57,19 +57,19 @@ def _copy_conversation(
 
 def _copy_version(source: sqlite3.Connection, target: sqlite3.Connection, old: int, values: Row) -> None:
     insert = (
-        "INSERT INTO versions (conversation, turn, number, status, fingerprint, question, answer, reasoning, fields)"
+        "INSERT INTO versions (conversation, turn, number, status, fingerprint, prompt, text, reasoning, fields)"
         " VALUES (?, ?, ?, ?, ?, ?, '', '', '{}')"
     )
     new = target.execute(insert, values).lastrowid
-    # One by one: a long response stands on pages of its own, and the prompt before it can often still be read.
-    for column in ("answer", "reasoning", "fields"):
+    # One by one: a long answer stands on pages of its own, and the question before it can often still be read.
+    for column in ("text", "reasoning", "messages", "fields"):
         found = _readable(source, f"SELECT {column} FROM versions WHERE id = {old:d}", "id")
         if found:
             target.execute(f"UPDATE versions SET {column} = ? WHERE id = ?", (*found[0], new))
         else:
             # What is not whole is not passed off as a good response, nor replayed as one.
             target.execute("UPDATE versions SET status = 'interrupted', fingerprint = '' WHERE id = ?", (new,))
-    for table, columns, order in (("pieces", "answer, reasoning", "id"), ("attachments", "content", "version")):
+    for table, columns, order in (("pieces", "text, reasoning", "id"), ("attachments", "content", "version")):
         select = f"SELECT {columns} FROM {table} WHERE version = {old:d}"
         for row in _readable(source, select, order):
             marks = ", ".join("?" * len(row))

@@ -350,7 +350,7 @@ class Store:
                 conditions.append(holds)
                 parameters += values
             rows = file.connection.execute(
-                "SELECT c.id, c.name, v.turn, max(v.number), v.fields, v.question, v.answer FROM versions v"
+                "SELECT c.id, c.name, v.turn, max(v.number), v.fields, v.prompt, v.text FROM versions v"
                 " JOIN conversations c ON c.key = v.conversation"
                 " JOIN turns t ON t.conversation = v.conversation AND t.position = v.turn"
                 f" WHERE {' AND '.join(conditions)} GROUP BY v.conversation, v.turn ORDER BY max(v.id) DESC LIMIT ?",
@@ -363,9 +363,9 @@ class Store:
                     turn,
                     number,
                     _asked(fields),
-                    excerpt(_word(question), _word(answer), words),
+                    excerpt(_word(prompt), _word(said), words),
                 )
-                for name, title, turn, number, fields, question, answer in rows
+                for name, title, turn, number, fields, prompt, said in rows
             ]
 
         saved = [each for each in self._attempt(read) or [] if each.conversation_id not in self._unsaved]
@@ -561,18 +561,18 @@ def _be_patient(file: _File, seconds: float) -> None:
 def _holding(word: str, file: _File) -> tuple[str, list[str]]:
     """Return the SQL for "the version holds the word", and its parameters."""
     contains, folded = (
-        "instr(casefold(CAST(v.question || char(10) || v.answer AS BLOB)), ?)",
+        "instr(casefold(CAST(v.prompt || char(10) || v.text AS BLOB)), ?)",
         encodable(word.casefold()),
     )
     if not file.has_index or len(word) < TRIGRAM:
         return contains, [folded]
     quoted = '"' + encodable(word).replace('"', '""') + '"'
-    indexed = "(v.id IN (SELECT rowid FROM words WHERE words MATCH ?) OR NOT v.indexed)"
+    indexed = f"(v.id IN (SELECT rowid FROM {database.INDEX} WHERE {database.INDEX} MATCH ?) OR NOT v.indexed)"
     return f"({indexed} AND {contains})", [quoted, folded]
 
 
 def _holds_all(conversation: Conversation, words: list[str]) -> bool:
-    said = [part for _, turn in conversation.visible for each in turn.versions for part in (each.question, each.answer)]
+    said = [part for _, turn in conversation.visible for each in turn.versions for part in (each.prompt, each.text)]
     whole = "\n".join([conversation.name, *said]).casefold()
     return all(word.casefold() in whole for word in words)
 

@@ -352,7 +352,7 @@ class LocalServer:
             await _held(answer)
 
     def _own_answer(self, messages: Sequence[Mapping[str, Any]]) -> Answer:
-        question = content_text(messages[-1]["content"]) if messages else ""
+        question = content_text(messages[-1].get("content")) if messages else ""
         if match := _STREAM_PROMPT.fullmatch(question.strip()):
             count, size, rate = int(match[1]), int(match[2]), float(match[3] or 0)
             return Answer(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from os.path import commonpath
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from ..core import ChatError, Finish, Message, ModelName, Notice, Reasoning, Text, ToolCall, Usage
+from ..core import ChatError, Finish, MessageDict, ModelName, Notice, Reasoning, Text, ToolCall, Usage
 from .cases import ELSEWHERE, KEY, Case
 from .server import Answer, LocalServer, Request
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Connect: TypeAlias = Callable[[str], Provider]
 
-QUESTION: Final = (Message(role="user", content="Hello"),)
+QUESTION: Final = (MessageDict(role="user", content="Hello"),)
 MODEL: Final = "test-model"
 CLOSE_SECONDS: Final = 0.2
 EARLY_SECONDS: Final = 0.3

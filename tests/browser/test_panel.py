@@ -28,7 +28,7 @@ from chatanywhere_magic.core.conversation import Conversation, Turn, Version
 words = "An answer with *some* words and `code`.\n\n" * 10 + "```python\nprint(1)\n```\n"
 chat.persist = False
 chat._here.current.conversation = Conversation(tuple(
-    Turn((Version(f"Question {n}?", words, status="complete"),)) for n in range(1000)))
+    Turn((Version.of(f"Question {n}?", words, status="complete"),)) for n in range(1000)))
 """
 VERY_LONG = THOUSAND_TURNS.replace("words,", "words * 80,").replace("range(1000)", "range(30)")
 # Up from the end, as by a wheel; the share of the time for which long tasks held the page up.

@@ -246,7 +246,7 @@ class TestFormats:
         assert ("<strong>words</strong>" in html) == (form == "markdown")
         assert ("**words**" in html) == (form == "text")
         assert evaluate(kernel, "answer") == self.ANSWER
-        assert shown.metadata["chatanywhere"].get("answer", plain) == self.ANSWER
+        assert shown.metadata["chatanywhere"].get("text", plain) == self.ANSWER
 
     @pytest.mark.parametrize("form", ["code", "json"])
     def test_an_answer_without_it_is_shown_whole(self, kernel: Kernel, server: LocalServer, form: str) -> None:
@@ -279,18 +279,16 @@ class TestSideBySide:
     def test_the_first_one_is_what_the_conversation_goes_on_with(self, kernel: Kernel, server: LocalServer) -> None:
         server.queue(Answer(text=["One."], delay=0.3), Answer(text=["Two."]))
         shown = the_answer(kernel.run("answer = %chat -m one,two Hello"))
-        assert shown.metadata["chatanywhere"]["answer"] == "One."
+        assert shown.metadata["chatanywhere"]["text"] == "One."
         assert evaluate(kernel, "answer") == "One."
-        assert evaluate(kernel, "[[v.answer for v in t.versions] for t in chat.conversation.turns]") == [
-            ["One.", "Two."]
-        ]
+        assert evaluate(kernel, "[[v.text for v in t.versions] for t in chat.conversation.turns]") == [["One.", "Two."]]
         kernel.run("%chat And now?")
         assert [message["content"] for message in server.requests[2].messages] == ["Hello", "One.", "And now?"]
 
     def test_or_the_one_that_is_to_be_kept(self, kernel: Kernel, server: LocalServer) -> None:
         server.queue(Answer(text=["One."]), Answer(text=["Two."], delay=0.2))
         shown = the_answer(kernel.run("%chat -m one,two --keep two Hello"))
-        assert shown.metadata["chatanywhere"]["answer"] == "Two."
+        assert shown.metadata["chatanywhere"]["text"] == "Two."
         kernel.run("%chat And now?")
         assert [message["content"] for message in server.requests[2].messages] == ["Hello", "Two.", "And now?"]
 
@@ -319,7 +317,7 @@ class TestSideBySide:
         result = running.wait()
         assert result.errors[0].ename == "ChatInterrupted"
         assert all(request.closed_by_client.wait(5) for request in server.requests)
-        versions = "[[v.status, v.answer] for v in chat.conversation.turns[0].versions]"
+        versions = "[[v.status, v.text] for v in chat.conversation.turns[0].versions]"
         assert evaluate(kernel, versions) == [["interrupted", "One "], ["interrupted", "Two "]]
 
     @pytest.mark.parametrize(
@@ -337,7 +335,7 @@ class TestSideBySide:
         import threading
 
         def leave(change, live):
-            if len(chat.turns.live) == 2 and all(live.version.answer for live in chat.turns.live):
+            if len(chat.turns.live) == 2 and all(live.version.text for live in chat.turns.live):
                 end()
                 threading.Thread(target=lambda: {leaving}).start()
 
@@ -348,7 +346,7 @@ class TestSideBySide:
         kernel.run("chat.conversations.switch(another)")
         assert evaluate(kernel, self.VERSIONS) == [["First.", "Again.", 1]]
 
-    VERSIONS = "[[v.answer for v in t.versions] + [t.selected] for t in chat.conversation.turns]"
+    VERSIONS = "[[v.text for v in t.versions] + [t.selected] for t in chat.conversation.turns]"
 
     def test_whose_answer_does_not_fit_is_told_so_and_asked_again(self, kernel: Kernel, server: LocalServer) -> None:
         both = threading.Event()

@@ -298,4 +298,4 @@ class TestAskingFromInside:
         assert evaluate(kernel, "other.done.is_set()") is False
         rest.set()
         kernel.run("other.wait()")
-        assert evaluate(kernel, "other.version.answer") == "slow answer"
+        assert evaluate(kernel, "other.version.text") == "slow answer"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def shown(kernel: Kernel) -> list[str]:
     """Return the questions of the turns that are shown, in their order."""
-    questions: list[str] = evaluate(kernel, "[turn.current.question for _, turn in chat.conversation.visible]")
+    questions: list[str] = evaluate(kernel, "[turn.current.prompt for _, turn in chat.conversation.visible]")
     return questions
 
 

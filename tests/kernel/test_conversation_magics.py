@@ -26,7 +26,7 @@ def ask(kernel: Kernel, *questions: str) -> None:
 
 
 def shown(kernel: Kernel) -> list[str]:
-    questions: list[str] = evaluate(kernel, "[turn.current.question for _, turn in chat.conversation.visible]")
+    questions: list[str] = evaluate(kernel, "[turn.current.prompt for _, turn in chat.conversation.visible]")
     return questions
 
 
@@ -84,7 +84,7 @@ def test_the_history_as_json_is_the_whole_conversation(kernel: Kernel) -> None:
     ask(kernel, "a", "b")
     kernel.run("%chat_undo")
     document = json.loads(kernel.run("%chat_history --json").stdout)
-    assert [turn["versions"][0]["question"] for turn in document["turns"]] == ["a", "b"]
+    assert [turn["versions"][0]["prompt"] for turn in document["turns"]] == ["a", "b"]
     assert document["turns"][1]["hidden"] == 1
 
 
@@ -192,7 +192,7 @@ def test_it_shows_of_the_new_version_what_was_to_be_left_of_the_first(kernel: Ke
     kernel.run("%chat_retry")
     (shown,) = cell.outputs
     assert shown["data"]["text/plain"] == "2"
-    assert shown["metadata"]["chatanywhere"]["answer"].startswith("Words.")
+    assert shown["metadata"]["chatanywhere"]["text"].startswith("Words.")
 
 
 def test_where_no_cell_has_shown_the_turn_the_retry_is_where_it_is_shown(kernel: Kernel, server: LocalServer) -> None:
@@ -208,7 +208,7 @@ def test_a_turn_that_is_deleted_while_it_is_retried_was_interrupted(kernel: Kern
     server.queue(Answer(text=["One."]), Answer(text=["Two "], hold=threading.Event()), Answer(text=["Three."]))
     cell = kernel.run("%chat Hello")
     running = kernel.start(
-        "chat.conversations.listen(lambda _, live: live and live.version.answer and chat.turns.delete(0))\n%chat_retry"
+        "chat.conversations.listen(lambda _, live: live and live.version.text and chat.turns.delete(0))\n%chat_retry"
     )
     assert running.wait().errors[0].ename == "ChatInterrupted"
     kernel.run("%chat_undo --back")
@@ -410,11 +410,11 @@ def test_every_magic_has_its_help(kernel: Kernel, magic: str) -> None:
 def test_what_is_exported_is_imported_again(kernel: Kernel, ending: str) -> None:
     ask(kernel, "what is a median", "and a mean")
     assert "turns: 2" in kernel.run(f"%chat_export talk.{ending}").stdout
-    before = evaluate(kernel, "[turn.current.answer for turn in chat.conversation.turns]")
+    before = evaluate(kernel, "[turn.current.text for turn in chat.conversation.turns]")
     kernel.run("%chat_new")
     assert f"talk.{ending} (turns: 2)" in kernel.run(f"%chat_import talk.{ending}").stdout
     assert shown(kernel) == ["what is a median", "and a mean"]
-    assert evaluate(kernel, "[turn.current.answer for turn in chat.conversation.turns]") == before
+    assert evaluate(kernel, "[turn.current.text for turn in chat.conversation.turns]") == before
 
 
 def test_a_file_is_never_written_over_unasked(kernel: Kernel) -> None:

@@ -160,7 +160,7 @@ class TestInStream:
     ) -> None:
         server.queue(endless())
         begun = tmp_path / "begun"
-        listen = f"lambda change, live: live and live.version.answer and open({str(begun)!r}, 'w').close()"
+        listen = f"lambda change, live: live and live.version.text and open({str(begun)!r}, 'w').close()"
         kernel.run(f"end_listening = chat.conversations.listen({listen})")
         running = kernel.start(code)
         request = server.wait_for_request()

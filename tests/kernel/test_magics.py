@@ -123,16 +123,16 @@ class TestStreaming:
         assert len(turn.pop("conversation")) == 32
         assert len(turn.pop("fingerprint")) == 64
         assert turn == {
-            "schema": 1,
+            "schema": 2,
             "turn": 0,
             "number": 0,
-            "question": "Greet me.",
+            "prompt": "Greet me.",
             "status": "complete",
             "provider": "openai",
             "model": "test-model",
             "finish_reason": "stop",
             "usage": {"prompt_tokens": 5, "completion_tokens": 4},
-            "origin": {"door": "cell"},
+            "origin": {"source": "cell"},
             "temperature": 0.5,
         }
 
@@ -387,7 +387,7 @@ class TestOptions:
         assert the_answer(kernel.run(code)).data["text/plain"] == "a 🙂 b \ufffd"
         half = r"get_ipython().run_line_magic('chat', 'What is \ud83d?')"
         asked = the_answer(kernel.run(f"chat.provider = ''\n{half}"))
-        assert asked.metadata["chatanywhere"]["question"] == "What is \ufffd?"
+        assert asked.metadata["chatanywhere"]["prompt"] == "What is \ufffd?"
 
     def test_any_async_generator_function_can_answer(self, kernel: Kernel) -> None:
         code = """

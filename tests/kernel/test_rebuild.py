@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def spoken(document: str) -> list[tuple[str, str, str]]:
     made = from_notebook(document).conversation
-    return [(turn.current.question, turn.current.answer, turn.current.status) for turn in made.turns]
+    return [(turn.current.prompt, turn.current.text, turn.current.status) for turn in made.turns]
 
 
 def test_what_the_notebook_shows_is_what_comes_back(kernel: Kernel, server: LocalServer) -> None:

@@ -39,7 +39,7 @@ def start(tmp_path: Path, server: LocalServer) -> Iterator[Callable[..., Kernel]
 
 
 def questions(kernel: Kernel) -> list[str]:
-    asked: list[str] = evaluate(kernel, "[turn.current.question for _, turn in chat.conversation.visible]")
+    asked: list[str] = evaluate(kernel, "[turn.current.prompt for _, turn in chat.conversation.visible]")
     return asked
 
 

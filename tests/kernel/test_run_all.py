@@ -68,7 +68,7 @@ class TestNbclient:
         first, second = (saved.cells[number].outputs for number in (1, 3))
         assert [output.data["text/plain"] for output in [*first, *second]] == ["**One**." * 3, "Two."]
         assert "<strong>One</strong>" in first[0].data["text/html"]
-        assert first[0].metadata["chatanywhere"]["question"] == "First?"
+        assert first[0].metadata["chatanywhere"]["prompt"] == "First?"
         assert saved.cells[2].outputs[0].data["text/plain"] == "2"
         # Without ids of cells every question is a new turn.
         assert saved.cells[4].outputs[0].data["text/plain"] == "2"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from chatanywhere_magic import ChatAnywhere, OpenAI
 from chatanywhere_magic.core.errors import ChatError
-from chatanywhere_magic.core.messages import Delta, Finish, Message, Messages, Reasoning, Text
+from chatanywhere_magic.core.messages import Delta, Finish, MessageDict, Messages, Reasoning, Text
 
 if TYPE_CHECKING:
     from chatanywhere_magic.providers.contract import Provider
@@ -46,7 +46,7 @@ class Outcome:
 
 def user(content: str) -> Messages:
     """Return a conversation of one question."""
-    return [Message(role="user", content=content)]
+    return [MessageDict(role="user", content=content)]
 
 
 async def outcome_of(

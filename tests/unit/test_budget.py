@@ -89,7 +89,7 @@ def test_without_a_known_limit_everything_is_sent(chat: ChatSession) -> None:
 
 def test_how_much_there_is_without_a_limit_is_told_from_the_end_of_a_long_conversation(chat: ChatSession) -> None:
     chat.provider = Scripted.of("answer")
-    versions = [Version("a question", f"{number} " + "word " * 2_000, status="complete") for number in range(100)]
+    versions = [Version.of("a question", f"{number} " + "word " * 2_000, status="complete") for number in range(100)]
     chat._here.current.conversation = Conversation(tuple(Turn((version,)) for version in versions))
     tokens, limit, _ = chat.turns.context_used()
     assert limit is None
@@ -281,7 +281,7 @@ def test_the_free_key_of_chatanywhere_goes_on_after_its_refusal(
     server.queue(Answer(status=403, raw=[refusal]), Answer(text=["yes"]), Answer(text=["yes"]))
     live = chat.prepare("last", provider="chatanywhere")
     chat.start(live).result(10)
-    assert live.version.answer == "yes"
+    assert live.version.text == "yes"
     assert live.version.left_out == 2
     first, second = (request.messages for request in server.requests)
     assert len(first) - len(second) == 4
@@ -395,7 +395,7 @@ def test_without_a_summary_the_question_is_asked_all_the_same(chat: ChatSession)
     chat.budget, chat.summarise = 1_200, True
     parrot = Scripted.of("", "yes")  # the first, which is no answer, would be the summary
     live = ask(chat, parrot, "last")
-    assert (live.version.answer, live.version.summary) == ("yes", "")
+    assert (live.version.text, live.version.summary) == ("yes", "")
     assert live.version.left_out > 0
 
 
@@ -418,4 +418,4 @@ def test_by_default_nothing_is_summarised(chat: ChatSession, summarising: type[S
 def test_text_is_never_lost_when_a_refusal_comes_after_it(chat: ChatSession) -> None:
     late = Scripted.of(Script("half", error=ContextLengthError("too long")))
     live = ask(chat, late, "a")
-    assert (live.status, live.version.answer) == ("failed", "half")
+    assert (live.status, live.version.text) == ("failed", "half")

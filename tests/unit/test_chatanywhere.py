@@ -28,7 +28,7 @@ from chatanywhere_magic.core.errors import (
     TimeoutExceededError,
     TLSError,
 )
-from chatanywhere_magic.core.messages import Message, Text
+from chatanywhere_magic.core.messages import MessageDict, Text
 from chatanywhere_magic.providers.wire.budget import MAX_CHARACTERS
 from chatanywhere_magic.testing.server import WEB_PATH, Answer, LocalServer
 from tests.unit.helpers import ask, assert_for_people, outcome_of, user
@@ -106,10 +106,10 @@ def test_an_address_that_is_none_is_refused(url: str, monkeypatch: pytest.Monkey
 
 def test_the_request(web: LocalServer) -> None:
     messages = [
-        Message(role="system", content="Be brief."),
-        Message(role="user", content="2+2?"),
-        Message(role="assistant", content="4"),
-        Message(role="user", content="Почему? 为什么 😀"),
+        MessageDict(role="system", content="Be brief."),
+        MessageDict(role="user", content="2+2?"),
+        MessageDict(role="assistant", content="4"),
+        MessageDict(role="user", content="Почему? 为什么 😀"),
     ]
     ask(ChatAnywhere, messages, "gpt-3.5-turbo", temperature=0.2)
     (request,) = web.requests

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from chatanywhere_magic.core import codec
 from chatanywhere_magic.core.conversation import Conversation, Origin, Timing, Turn, Version
-from chatanywhere_magic.core.errors import FormatError
-from chatanywhere_magic.core.messages import Attachment, Message, Usage, encodable
+from chatanywhere_magic.core.errors import Failure, FormatError
+from chatanywhere_magic.core.messages import Attachment, Document, MessageDict, Usage, encodable
 from tests.unit.values import attachments, conversations, json_values, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PLAIN = {"question": "2+2?", "answer": "4", "status": "complete"}
+PLAIN = {"prompt": "2+2?", "text": "4", "status": "complete"}
 
 
 def read(**changes: Any) -> Version:
@@ -42,30 +42,30 @@ def test_a_version_comes_back_as_it_was(version: Version) -> None:
 
 
 def test_what_says_nothing_is_not_written() -> None:
-    assert codec.version_to_json(Version("2+2?", "4", status="complete")) == PLAIN
+    assert codec.version_to_json(Version.of("2+2?", "4", status="complete")) == PLAIN
 
 
 def test_zero_says_something() -> None:
-    version = Version("2+2?", "4", status="complete", temperature=0.0, timing=Timing(1.0, 0.0), usage=Usage(0, None))
+    version = Version.of("2+2?", "4", status="complete", temperature=0.0, timing=Timing(1.0, 0.0), usage=Usage(0, None))
     written = codec.version_to_json(version)
     assert (written["temperature"], written["usage"]) == (0.0, {"prompt_tokens": 0})
     assert codec.version_from_json(written) == version
 
 
 def test_an_empty_count_is_not_a_missing_one() -> None:
-    assert codec.version_from_json(codec.version_to_json(Version("a", usage=Usage()))).usage == Usage()
+    assert codec.version_from_json(codec.version_to_json(Version.of("a", usage=Usage()))).usage == Usage()
 
 
 def test_half_a_surrogate_pair_becomes_a_replacement_character() -> None:
-    version = Version("\ud800", "\udc00", attachments=(Attachment("@a", text="\ud800"),), system="\ud800")
+    version = Version.of("\ud800", "\udc00", attachments=(Document("@a", "\ud800"),), system="\ud800")
     written = codec.dumps(codec.version_to_json(version))
     written.encode()
-    assert read(question="\ud800").question == "\ufffd"
+    assert read(question="\ud800").prompt == "\ufffd"
 
 
 @given(st.dictionaries(st.text(), st.one_of(json_values(), st.floats(), st.binary(), st.builds(object))))
 def test_any_parameter_can_be_written_and_read_again(parameters: dict[str, Any]) -> None:
-    version = Version("a", parameters=tuple(parameters.items()))
+    version = Version.of("a", parameters=tuple(parameters.items()))
     written = codec.dumps(codec.version_to_json(version))
     assert len(codec.version_from_json(codec.loads(written)).parameters) == len(set(map(encodable, parameters)))
 
@@ -80,10 +80,10 @@ def test_fields_of_a_later_version_are_left_alone() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"question": 1},
-        {"question": None},
-        {"answer": ["4"]},
-        {"answer": "x" * (codec.MAX_TEXT + 1)},
+        {"prompt": 1},
+        {"prompt": None},
+        {"text": ["4"]},
+        {"text": "x" * (codec.MAX_TEXT + 1)},
         {"model": "x" * (codec.MAX_NAME + 1)},
         {"status": "excellent"},
         {"status": True},
@@ -178,7 +178,7 @@ def test_a_newer_schema_says_to_update() -> None:
 
 
 def test_the_message_names_the_place() -> None:
-    document = codec.conversation_to_json(Conversation((Turn((Version("a"),)),)))
+    document = codec.conversation_to_json(Conversation((Turn((Version.of("a"),)),)))
     document["turns"][0]["versions"][0]["usage"] = {"prompt_tokens": "many"}
     with pytest.raises(FormatError, match=r"turns\[0\]\.versions\[0\]\.usage\.prompt_tokens"):
         codec.conversation_from_json(document)
@@ -234,7 +234,7 @@ def test_a_byte_order_mark_does_no_harm(document: str | bytes) -> None:
 
 # --- fingerprints ---------------------------------------------------------------------------------------------
 
-ASKED = [Message(role="user", content="2+2?")]
+ASKED = [MessageDict(role="user", content="2+2?")]
 
 
 def test_the_same_request_has_the_same_fingerprint() -> None:
@@ -250,8 +250,8 @@ def test_the_same_request_has_the_same_fingerprint() -> None:
         ("openai", "gpt", 0.6, {}, ASKED),
         ("openai", "gpt", None, {}, ASKED),
         ("openai", "gpt", 0.5, {"seed": 1}, ASKED),
-        ("openai", "gpt", 0.5, {}, [Message(role="user", content="2+3?")]),
-        ("openai", "gpt", 0.5, {}, [Message(role="system", content=""), *ASKED]),
+        ("openai", "gpt", 0.5, {}, [MessageDict(role="user", content="2+3?")]),
+        ("openai", "gpt", 0.5, {}, [MessageDict(role="system", content=""), *ASKED]),
     ],
 )
 def test_another_request_has_another_fingerprint(other: tuple[Any, ...]) -> None:
@@ -277,7 +277,7 @@ def test_another_request_has_another_fingerprint(other: tuple[Any, ...]) -> None
     ],
 )
 def test_an_error_does_not_show_the_machines_directories(error: str, shown: str) -> None:
-    assert codec.shareable(Version("a", error=error)).error == shown
+    assert codec.shareable(Version.of("a", error=Failure("", error))).error == Failure("", shown)
 
 
 @pytest.mark.parametrize(
@@ -291,18 +291,18 @@ def test_an_error_does_not_show_the_machines_directories(error: str, shown: str)
     ],
 )
 def test_a_file_is_named_without_its_directories(name: str, shown: str) -> None:
-    (attachment,) = codec.shareable(Version("a", attachments=(Attachment(name),))).attachments
+    (attachment,) = codec.shareable(Version.of("a", attachments=(Document(name, ""),))).attachments
     assert attachment.name == shown
 
 
 def test_a_cell_is_not_named_by_the_place_of_its_notebook() -> None:
-    vscode = Version("a", origin=Origin("cell", "vscode-notebook-cell:/home/ann/a.ipynb#W0sZmlsZQ%3D%3D", 1))
+    vscode = Version.of("a", origin=Origin("cell", "vscode-notebook-cell:/home/ann/a.ipynb#W0sZmlsZQ%3D%3D", 1))
     assert codec.shareable(vscode).origin == Origin("cell", "", 1)
-    jupyter = Version("a", origin=Origin("cell", "f7c1e8d2"))
+    jupyter = Version.of("a", origin=Origin("cell", "f7c1e8d2"))
     assert codec.shareable(jupyter) == jupyter
 
 
 @given(attachments())
 def test_words_are_shared_as_they_are(attachment: Attachment) -> None:
-    version = Version("/home/ann", "C:\\Users", attachments=(replace(attachment, name="@a"),))
+    version = Version.of("/home/ann", "C:\\Users", attachments=(replace(attachment, name="@a"),))
     assert codec.shareable(version) == version

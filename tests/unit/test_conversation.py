@@ -15,7 +15,7 @@ CELL = Origin("cell", "cell-1")
 
 
 def version(question: str, answer: str = "", status: Status = "complete", origin: Origin | None = None) -> Version:
-    return Version(question, answer, status=status, origin=origin or Origin())
+    return Version.of(question, answer, status=status, origin=origin or Origin())
 
 
 def conversation(*versions: Version) -> Conversation:
@@ -32,7 +32,7 @@ def contents(made: Conversation, before: int | None = None) -> list[str]:
 
 
 def questions(made: Conversation) -> list[str]:
-    return [turn.current.question for _, turn in made.visible]
+    return [turn.current.prompt for _, turn in made.visible]
 
 
 # --- turns and versions ---------------------------------------------------------------------------------------
@@ -40,28 +40,28 @@ def questions(made: Conversation) -> list[str]:
 
 def test_a_turn_shows_its_selected_version() -> None:
     turn = Turn((version("2+2?", "5"), version("2+2?", "4")), selected=1)
-    assert turn.current.answer == "4"
+    assert turn.current.text == "4"
 
 
 def test_revising_adds_a_version_and_selects_it() -> None:
     first = Turn((version("2+2?", "5"), version("2+2?", "6")), selected=0)
     revised = first.revised(version("2+2?", "4"))
-    assert [each.answer for each in revised.versions] == ["5", "6", "4"]
-    assert revised.current.answer == "4"
-    assert first.current.answer == "5"
+    assert [each.text for each in revised.versions] == ["5", "6", "4"]
+    assert revised.current.text == "4"
+    assert first.current.text == "5"
 
 
 def test_a_version_is_updated_in_its_place() -> None:
     turn = Turn((version("a"), version("b"), version("c")), selected=2)
     updated = turn.updated(version("b", "answer"), at=1)
-    assert [each.answer for each in updated.versions] == ["", "answer", ""]
+    assert [each.text for each in updated.versions] == ["", "answer", ""]
     assert updated.selected == 2
 
 
 def test_values_do_not_change() -> None:
     made = conversation(version("a"))
     with pytest.raises(FrozenInstanceError):
-        made.turns[0].versions[0].answer = "changed"  # type: ignore[misc]
+        made.turns[0].versions[0].text = "changed"  # type: ignore[misc]
     made.appended(version("b"))
     made.hiding([0])
     assert made == conversation(version("a"))
@@ -83,7 +83,7 @@ def test_revising_keeps_a_turn_pinned_and_shows_it_again() -> None:
 
 def test_a_hidden_turn_is_neither_shown_nor_sent_and_the_others_keep_their_indices() -> None:
     made = conversation(version("a", "A"), version("b", "B"), version("c", "C")).hiding([1])
-    assert [(index, turn.current.question) for index, turn in made.visible] == [(0, "a"), (2, "c")]
+    assert [(index, turn.current.prompt) for index, turn in made.visible] == [(0, "a"), (2, "c")]
     assert contents(made) == ["a", "A", "c", "C"]
 
 
@@ -108,7 +108,7 @@ def test_a_fork_has_the_shown_turns_up_to_one_with_all_their_versions() -> None:
     made = conversation(*map(version, "abcd")).hiding([1])
     made = made.with_turn(2, made.turns[2].revised(version("C")))
     fork = made.forked(2)
-    assert [[each.question for each in turn.versions] for turn in fork.turns] == [["a"], ["c", "C"]]
+    assert [[each.prompt for each in turn.versions] for turn in fork.turns] == [["a"], ["c", "C"]]
 
 
 def test_nothing_is_on_its_way_in_a_fork() -> None:
@@ -211,7 +211,7 @@ def test_failed_and_unfinished_turns_are_not_sent(status: Status) -> None:
 
 
 def test_reasoning_is_never_sent() -> None:
-    assert contents(conversation(replace(version("a", "A"), reasoning="hm"))) == ["a", "A"]
+    assert contents(conversation(Version.of("a", "A", "hm", status="complete"))) == ["a", "A"]
 
 
 WORDS = st.sampled_from(["", "a", "b"])

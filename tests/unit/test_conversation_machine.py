@@ -149,7 +149,7 @@ class Model:
 def as_model(conversation: Conversation) -> list[tuple[Any, ...]]:
     return [
         (
-            [(each.question, each.answer, each.status) for each in turn.versions],
+            [(each.prompt, each.text, each.status) for each in turn.versions],
             turn.selected,
             turn.hidden,
             turn.pinned,

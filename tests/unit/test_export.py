@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from chatanywhere_magic.core import codec
 from chatanywhere_magic.core.conversation import ENDED, Conversation, Origin, Turn, Version
-from chatanywhere_magic.core.errors import FormatError
+from chatanywhere_magic.core.errors import Failure, FormatError
 from chatanywhere_magic.core.i18n import set_language
-from chatanywhere_magic.core.messages import Attachment
+from chatanywhere_magic.core.messages import Document, Image
 from chatanywhere_magic.export.formats import (
     FORMATS,
     export,
@@ -41,7 +41,7 @@ from tests.unit.values import conversations, json_values
 
 
 def said(question: str, answer: str = "", **fields: Any) -> Version:
-    return Version(question, answer, **{"status": "complete", "model": "gpt", **fields})
+    return Version.of(question, answer, **{"status": "complete", "model": "gpt", **fields})
 
 
 def conversation(*versions: Version, title: str = "") -> Conversation:
@@ -62,7 +62,7 @@ def written_conversations(draw: st.DrawFn) -> Conversation:
             replace(
                 turn,
                 versions=tuple(
-                    replace(version, question=draw(markdowns), answer=draw(markdowns)) for version in turn.versions
+                    version.with_prompt(draw(markdowns)).with_text(draw(markdowns)) for version in turn.versions
                 ),
             )
             for turn in made.turns
@@ -132,8 +132,8 @@ def test_no_path_of_the_machine_is_exported(name: str) -> None:
         "2+2?",
         "4",
         status="interrupted",
-        error="cannot read '/home/smith/model.gguf'",
-        attachments=(Attachment("/home/smith/notes.txt", text="hello"),),
+        error=Failure("", "cannot read '/home/smith/model.gguf'"),
+        attachments=(Document("/home/smith/notes.txt", "hello"),),
         origin=Origin("cell", "vscode-notebook-cell:/home/smith/a.ipynb#X1"),
     )
     assert "smith" not in export(conversation(version), name)
@@ -148,7 +148,10 @@ def test_the_text_says_the_same_for_the_same_conversation(name: str) -> None:
 @given(markdowns, markdowns, markdowns)
 def test_exported_markdown_neither_runs_nor_fetches(question: str, answer: str, words: str) -> None:
     made = conversation(
-        said(question, answer, status="failed", error=words, model=words, attachments=(Attachment(words),)), title=words
+        said(
+            question, answer, status="failed", error=Failure("", words), model=words, attachments=(Document(words, ""),)
+        ),
+        title=words,
     )
     page = to_markdown(made)
     assert set(alive(page)) <= {"html_block", "block_html"}
@@ -160,7 +163,7 @@ def test_exported_markdown_neither_runs_nor_fetches(question: str, answer: str, 
 def test_a_page_reads_well() -> None:
     made = conversation(
         said("What is a median?", "The middle."),
-        said("And?", "Cut", status="interrupted", attachments=(Attachment("@df", text="1"),)),
+        said("And?", "Cut", status="interrupted", attachments=(Document("@df", "1"),)),
         title="Medians",
     )
     lines = [line for line in to_markdown(made).splitlines() if line and not line.startswith("<!--")]
@@ -175,7 +178,7 @@ def test_a_page_reads_well() -> None:
     "text", ["<!-- chatanywhere:0 end -->", "\n<!-- chatanywhere:0 question {} -->\n", "-->", "# a\n"]
 )
 def test_no_text_can_end_its_own_place_on_a_page(text: str) -> None:
-    made = conversation(said(text, text, error=text, system=text), said(text, text))
+    made = conversation(said(text, text, error=Failure("", text), system=text), said(text, text))
     assert from_markdown(to_markdown(made)) == made
 
 
@@ -183,7 +186,7 @@ def test_what_was_edited_on_a_page_counts() -> None:
     page = to_markdown(conversation(said("2+2?", "It is <b>5</b>.")))
     edited = page.replace("2+2?", "3+2?").replace("It is \\<b>5\\</b>.", "Five.")
     version = from_markdown(edited).turns[0].current
-    assert (version.question, version.answer, version.model) == ("3+2?", "Five.", "gpt")
+    assert (version.prompt, version.text, version.model) == ("3+2?", "Five.", "gpt")
 
 
 # --- clean notebooks ------------------------------------------------------------------------------------------
@@ -231,8 +234,8 @@ def test_what_was_edited_in_a_clean_notebook_counts() -> None:
     code["source"] = "2 + 3"
     notebook["cells"].insert(3, {"cell_type": "markdown", "metadata": {}, "source": "My own note."})
     first, second = from_notebook(json.dumps(notebook)).conversation.turns
-    assert (first.current.question, first.current.answer) == ("2+3?", "It is\n5.")
-    assert second.current.answer == "So:\n\n```python\n2 + 3\n```\n\nThat is all."
+    assert (first.current.prompt, first.current.text) == ("2+3?", "It is\n5.")
+    assert second.current.text == "So:\n\n```python\n2 + 3\n```\n\nThat is all."
 
 
 # --- notebooks in which a conversation was held ---------------------------------------------------------------
@@ -240,7 +243,7 @@ def test_what_was_edited_in_a_clean_notebook_counts() -> None:
 
 def output(version: Version, turn: int | None = 0, number: int = 0, conversation: str = "c1") -> dict[str, Any]:
     """What a cell's output holds."""
-    data = {"text/html": "<p>", "text/plain": version.answer or "[stopped]"}
+    data = {"text/html": "<p>", "text/plain": version.text or "[stopped]"}
     metadata = {METADATA_KEY: turn_metadata(version, conversation=conversation, turn=turn, number=number)}
     return {"output_type": "display_data", "data": data, "metadata": metadata}
 
@@ -256,7 +259,7 @@ def notebook(*cells: Any, **more: Any) -> str:
 
 def opened(document: str | bytes) -> list[tuple[str, str]]:
     turns = from_notebook(document).conversation.turns
-    return [(turn.current.question, turn.current.answer) for turn in turns]
+    return [(turn.current.prompt, turn.current.text) for turn in turns]
 
 
 def test_what_is_shown_and_what_is_read_are_under_the_same_key() -> None:
@@ -264,7 +267,9 @@ def test_what_is_shown_and_what_is_read_are_under_the_same_key() -> None:
 
 
 def test_no_path_of_the_machine_stands_in_an_output() -> None:
-    version = said("a", error="/home/smith/x", origin=Origin("cell", "vscode-notebook-cell:/home/smith/a.ipynb#X1"))
+    version = said(
+        "a", error=Failure("", "/home/smith/x"), origin=Origin("cell", "vscode-notebook-cell:/home/smith/a.ipynb#X1")
+    )
     assert "smith" not in json.dumps(output(version))
 
 
@@ -286,7 +291,7 @@ def test_all_that_was_known_of_a_turn_comes_back() -> None:
         system="Be brief.",
         temperature=0.2,
         parameters=(("seed", 1),),
-        attachments=(Attachment("@df", text="1"),),
+        attachments=(Document("@df", "1"),),
         origin=Origin("cell", "abc", 1),
         fingerprint="0" * 64,
     )
@@ -306,8 +311,8 @@ def test_several_versions_of_a_turn_are_one_turn() -> None:
         cell(output(said("a", "A2"), number=1)), cell(output(said("b", "B"), turn=1)), cell(output(said("a", "A1")))
     )
     first, second = from_notebook(document).conversation.turns
-    assert [version.answer for version in first.versions] == ["A1", "A2"]
-    assert (first.current.answer, second.current.answer) == ("A2", "B")
+    assert [version.text for version in first.versions] == ["A1", "A2"]
+    assert (first.current.text, second.current.text) == ("A2", "B")
 
 
 def test_a_copied_cell_is_the_same_turn() -> None:
@@ -333,7 +338,7 @@ def test_what_was_asked_aside_is_no_part_of_it() -> None:
 @pytest.mark.parametrize("status", ["interrupted", "failed", "streaming"])
 def test_turns_that_did_not_end_well_are_not_good_answers(status: str) -> None:
     (turn,) = from_notebook(notebook(cell(output(said("a", "", status=status))))).conversation.turns
-    assert turn.current.answer == ""
+    assert turn.current.text == ""
     assert turn.current.status in ENDED - {"complete"}
 
 
@@ -373,7 +378,7 @@ def test_whoever_saved_the_notebook_it_can_be_read(save: Any) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"question": 7},
+        {"prompt": 7},
         {"status": "splendid"},
         {"schema": 99},
         {"turn": "first"},
@@ -382,8 +387,8 @@ def test_whoever_saved_the_notebook_it_can_be_read(save: Any) -> None:
         {"conversation": ["c1"]},
         {"usage": "many"},
         {"attachments": [{"name": "x", "kind": "image", "media_type": "text/html", "data": "<"}]},
-        {"answer": {"$ref": "#"}},
-        {"question": "x" * (codec.MAX_TEXT + 1)},
+        {"text": {"$ref": "#"}},
+        {"prompt": "x" * (codec.MAX_TEXT + 1)},
     ],
     ids=lambda change: str(change)[:40],
 )
@@ -391,7 +396,7 @@ def test_what_is_not_as_it_must_be_is_left_out_and_counted(change: dict[str, Any
     bad = output(said("bad", "BAD"), turn=1)
     bad["metadata"][KEY].update(change)
     rebuilt = from_notebook(notebook(cell(output(said("a", "A")), bad)))
-    assert [turn.current.question for turn in rebuilt.conversation.turns] == ["a"]
+    assert [turn.current.prompt for turn in rebuilt.conversation.turns] == ["a"]
     assert rebuilt.left_out == 1
 
 
@@ -439,17 +444,17 @@ def test_messages_of_others_are_read() -> None:
         {"role": "user", "content": "Thanks"},
     ]
     first, second = from_messages(json.dumps({"model": "gpt", "messages": messages})).turns
-    assert first.current.question.strip() == "What is this?"
-    assert first.current.answer == "A picture.\n\nOf a cat."
+    assert first.current.prompt.strip() == "What is this?"
+    assert first.current.text == "A picture.\n\nOf a cat."
     assert first.current.system == "Be brief."
-    assert first.current.attachments == (Attachment("1.png", "image", media_type="image/png", data="AAAA"),)
-    assert (second.current.question, second.current.status) == ("Thanks", "interrupted")
+    assert first.current.attachments == (Image("1.png", "image/png", "AAAA"),)
+    assert (second.current.prompt, second.current.status) == ("Thanks", "interrupted")
 
 
 def test_a_picture_from_the_network_is_not_fetched() -> None:
     content = [{"type": "text", "text": "See"}, {"type": "image_url", "image_url": {"url": "https://attacker/x.png"}}]
     (turn,) = from_messages(json.dumps([{"role": "user", "content": content}])).turns
-    assert (turn.current.question, turn.current.attachments) == ("See", ())
+    assert (turn.current.prompt, turn.current.attachments) == ("See", ())
 
 
 def test_lines_of_messages_are_a_conversation() -> None:
@@ -489,7 +494,7 @@ def test_a_page_with_a_thousand_marks_takes_no_longer_than_it_is_long() -> None:
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_file_is_read_in_the_format_it_was_written_in(name: str) -> None:
     again = read(export(SUMS, name).encode(), "out/chat." + name if name != "messages" else name).conversation
-    assert [turn.current.answer for turn in again.turns] == [turn.current.answer for turn in SUMS.turns]
+    assert [turn.current.text for turn in again.turns] == [turn.current.text for turn in SUMS.turns]
 
 
 def test_messages_are_known_from_a_conversation_by_their_look() -> None:

@@ -31,7 +31,7 @@ def test_what_is_read_piece_by_piece_is_the_text(chunks: list[str], data: st.Dat
             assert position == len(read)
     live.end("complete")
     read += live.answer_since(position)[0]
-    assert read == live.version.answer
+    assert read == live.version.text
     assert read == "".join(chunks).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from chatanywhere_magic import Local
 from chatanywhere_magic.core.errors import ConfigurationError, ContextLengthError
-from chatanywhere_magic.core.messages import Finish, Message, ModelName, Notice, Text, Usage
+from chatanywhere_magic.core.messages import Finish, MessageDict, ModelName, Notice, Text, Usage
 from chatanywhere_magic.providers import local
 from tests.unit.helpers import ask, assert_for_people, outcome_of, user
 
@@ -59,9 +59,9 @@ def test_it_answers_in_pieces_and_says_that_it_is_finished() -> None:
 
 def test_it_knows_what_was_said_before() -> None:
     messages = [
-        Message(role="user", content="My cat is called Zanzibar."),
-        Message(role="assistant", content="Zanzibar is a nice name for a cat."),
-        Message(role="user", content="What is my cat called?"),
+        MessageDict(role="user", content="My cat is called Zanzibar."),
+        MessageDict(role="assistant", content="Zanzibar is a nice name for a cat."),
+        MessageDict(role="user", content="What is my cat called?"),
     ]
     assert "Zanzibar" in ask(Local, messages, temperature=0, max_tokens=24).text
 
@@ -166,7 +166,7 @@ def test_it_ends_with_its_kernel_however_that_ends() -> None:
 from chatanywhere_magic import Local, chat
 from chatanywhere_magic.providers import local
 live = chat.prepare("Tell me a long story.", provider=Local)
-live.listen(lambda live: live.version.answer and print(local._loaded.process.pid, local._loaded.directory, flush=True))
+live.listen(lambda live: live.version.text and print(local._loaded.process.pid, local._loaded.directory, flush=True))
 chat.start(live)
 live.wait()
 """

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatanywhere_magic.core.messages import Attachment, content_text, encodable, encodable_content, user_content
+from chatanywhere_magic.core.messages import (
+    Document,
+    Image,
+    content_text,
+    encodable,
+    encodable_content,
+    user_content,
+)
 
 
 @given(st.text())
@@ -42,16 +49,16 @@ def test_a_question_alone_is_sent_as_it_is() -> None:
 
 
 def test_texts_follow_the_question_under_their_names() -> None:
-    sent = user_content("Explain @x", [Attachment("@x", text="1"), Attachment("@y", text="2")])
+    sent = user_content("Explain @x", [Document("@x", "1"), Document("@y", "2")])
     assert sent == "Explain @x\n\n@x:\n```\n1\n```\n\n@y:\n```\n2\n```"
 
 
 def test_a_text_cannot_end_its_own_quotation() -> None:
-    assert user_content("?", [Attachment("a", text="```\nout")]) == "?\n\na:\n````\n```\nout\n````"
+    assert user_content("?", [Document("a", "```\nout")]) == "?\n\na:\n````\n```\nout\n````"
 
 
 def test_pictures_are_parts_beside_the_text() -> None:
-    sent = user_content("What is it?", [Attachment("p.png", "image", media_type="image/png", data="QUJD")])
+    sent = user_content("What is it?", [Image("p.png", "image/png", "QUJD")])
     assert sent == [
         {"type": "text", "text": "What is it?"},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD"}},

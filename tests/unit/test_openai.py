@@ -37,7 +37,7 @@ from chatanywhere_magic.core.errors import (
     StreamError,
     TimeoutExceededError,
 )
-from chatanywhere_magic.core.messages import Finish, Message, ModelName, Text, Usage
+from chatanywhere_magic.core.messages import Finish, MessageDict, ModelName, Text, Usage
 from chatanywhere_magic.providers.dialects.chat_completions import CompletionReader
 from chatanywhere_magic.providers.wire.budget import MAX_CHARACTERS
 from chatanywhere_magic.providers.wire.sse import Event
@@ -82,10 +82,10 @@ def answered(api: LocalServer, *raw: bytes, **options: Any) -> Outcome:
 
 def test_the_request(api: LocalServer) -> None:
     messages = [
-        Message(role="system", content="Be brief."),
-        Message(role="user", content="2+2?"),
-        Message(role="assistant", content="4"),
-        Message(role="user", content="Почему? 为什么 😀"),
+        MessageDict(role="system", content="Be brief."),
+        MessageDict(role="user", content="2+2?"),
+        MessageDict(role="assistant", content="4"),
+        MessageDict(role="user", content="Почему? 为什么 😀"),
     ]
     ask(OpenAI, messages, "gpt-5", temperature=0.2)
     (request,) = api.requests
@@ -288,9 +288,9 @@ def test_the_first_words_of_a_read_wait_for_none_of_the_others(api: LocalServer)
 @pytest.mark.usefixtures("api")
 def test_the_model_is_sent_what_was_said_before() -> None:
     messages = [
-        Message(role="user", content="I am Ada."),
-        Message(role="assistant", content="Hello Ada."),
-        Message(role="user", content="Who am I?"),
+        MessageDict(role="user", content="I am Ada."),
+        MessageDict(role="assistant", content="Hello Ada."),
+        MessageDict(role="user", content="Who am I?"),
     ]
     assert ask(OpenAI, messages).text == "I was sent 3 messages. The last one says: Who am I?"
 

@@ -47,7 +47,7 @@ class NotingPainter:
         if self._fails and not self.has_failed.is_set():
             self.has_failed.set()
             raise RuntimeError
-        self.paints.put(Paint(live.version.answer, threading.current_thread().name))
+        self.paints.put(Paint(live.version.text, threading.current_thread().name))
 
     def finish(self, live: LiveTurn) -> None:
         """Leave it to the test."""

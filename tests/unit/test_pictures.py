@@ -71,7 +71,7 @@ class TestSeen:
     def test_a_figure_that_cannot_be_drawn_is_described(self) -> None:
         figure = a_figure()
         figure.axes[0].set_title(r"$\notatexcommand{$")
-        assert described(figure, supports_images=True).kind == "text"
+        assert described(figure, supports_images=True).kind == "document"
 
 
 class TestInWords:

@@ -13,7 +13,7 @@ from IPython.lib.pretty import pretty
 
 from chatanywhere_magic import Reply
 from chatanywhere_magic.core.errors import AnswerError, AnswerFormatError
-from chatanywhere_magic.core.messages import Message, Usage
+from chatanywhere_magic.core.messages import MessageDict, Usage
 from chatanywhere_magic.core.reply import Code
 from chatanywhere_magic.magics.cells import code_for_cell
 
@@ -23,7 +23,7 @@ REPLY = Reply(
     model="gpt-test",
     finish_reason="stop",
     usage=Usage(7, 3),
-    messages=[Message(role="user", content="Hi"), Message(role="assistant", content="Hello.")],
+    messages=[MessageDict(role="user", content="Hi"), MessageDict(role="assistant", content="Hello.")],
     turn=4,
     value={"a": [1]},
 )

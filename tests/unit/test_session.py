@@ -40,7 +40,7 @@ def ask(chat: ChatSession, *questions: str) -> type[Scripted]:
 
 
 def shown(chat: ChatSession) -> list[str]:
-    return [turn.current.question for _, turn in chat.conversation.visible]
+    return [turn.current.prompt for _, turn in chat.conversation.visible]
 
 
 def sent(provider: type[Scripted]) -> list[str]:
@@ -55,7 +55,7 @@ def test_an_undone_turn_is_not_sent_until_it_is_taken_back(chat: ChatSession) ->
     parrot = ask(chat, "a", "b")
     undone = chat.turns.undo()
     assert undone is not None
-    assert undone.current.question == "b"
+    assert undone.current.prompt == "b"
     parrot.queue("C", "D")
     chat.ask_sync("c", provider=parrot)
     assert sent(parrot) == ["a", "A", "c"]
@@ -81,7 +81,7 @@ def test_clearing_hides_everything_and_is_one_step(chat: ChatSession) -> None:
 
 def test_deleting_leaves_the_turns_around_it_where_they_are(chat: ChatSession) -> None:
     ask(chat, "a", "b", "c")
-    assert chat.turns.delete(1).current.question == "b"
+    assert chat.turns.delete(1).current.prompt == "b"
     assert [index for index, _ in chat.conversation.visible] == [0, 2]
     with pytest.raises(ConfigurationError, match="no turn 2"):
         chat.turns.delete(1)
@@ -106,7 +106,7 @@ def test_retrying_asks_the_same_in_the_same_place(chat: ChatSession) -> None:
     live = chat.turns.retry(0)
     chat.start(live).result(5)
     assert sent(parrot) == ["a"]
-    assert [version.answer for version in chat.conversation.turns[0].versions] == ["A", "another A"]
+    assert [version.text for version in chat.conversation.turns[0].versions] == ["A", "another A"]
     assert shown(chat) == ["a", "b"]
 
 
@@ -114,7 +114,7 @@ def test_retrying_means_the_last_turn_and_the_one_who_answered_it(chat: ChatSess
     parrot = ask(chat, "a", "b")
     parrot.queue("another B")
     chat.start(chat.turns.retry()).result(5)
-    assert chat.conversation.turns[1].current.answer == "another B"
+    assert chat.conversation.turns[1].current.text == "another B"
     assert sent(parrot) == ["a", "A", "b"]
 
 
@@ -495,7 +495,7 @@ def test_an_answer_that_does_not_fit_is_corrected_in_the_same_turn(chat: ChatSes
     assert correction.request.notice.startswith("The response is not JSON.")
     assert set(seen) == {live, correction}
     (turn,) = chat.conversation.turns
-    assert [(version.answer, version.status) for version in turn.versions] == [
+    assert [(version.text, version.status) for version in turn.versions] == [
         ("One.", "complete"),
         ("[1]", "complete"),
     ]
@@ -512,7 +512,7 @@ def test_it_is_corrected_before_the_next_turn_is_asked(chat: ChatSession) -> Non
     ]
     for future in started:
         future.result(5)
-    assert [turn.current.answer for turn in chat.conversation.turns] == ["[1]", "B"]
+    assert [turn.current.text for turn in chat.conversation.turns] == ["[1]", "B"]
 
 
 def test_it_is_corrected_once(chat: ChatSession) -> None:
@@ -530,7 +530,7 @@ def test_the_version_that_the_person_chose_meanwhile_stays_the_one_that_is_shown
     assert live.begun.wait(5)
     chat.turns.select(0, 0)
     future.result(5)
-    assert [version.answer for version in chat.conversation.turns[0].versions] == ["A", "One.", "[1]"]
+    assert [version.text for version in chat.conversation.turns[0].versions] == ["A", "One.", "[1]"]
     assert chat.conversation.turns[0].selected == 0
 
 
@@ -565,8 +565,8 @@ def test_each_of_several_models_is_corrected_and_none_is_selected_by_that(chat: 
         future.result(5)
     assert [live.reply() for live in (first, second)] == ["[1]", "[2]"]
     (turn,) = chat.conversation.turns
-    assert {version.answer for version in turn.versions} == {"One.", "Two.", "[1]", "[2]"}
-    assert turn.current.answer == "[1]"
+    assert {version.text for version in turn.versions} == {"One.", "Two.", "[1]", "[2]"}
+    assert turn.current.text == "[1]"
 
 
 def test_what_a_persons_type_raises_is_raised_to_the_person(chat: ChatSession) -> None:

@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from chatanywhere_magic.core.conversation import Conversation, Timing, Turn, Version
 from chatanywhere_magic.core.errors import ConfigurationError
-from chatanywhere_magic.core.messages import Attachment
+from chatanywhere_magic.core.messages import Document, Image, Message, Reasoning, Text
 from chatanywhere_magic.store.processes import Process
 from chatanywhere_magic.store.store import Store
 from tests.support.examples import examples
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def said(question: str, answer: str = "", **fields: Any) -> Version:
-    return Version(question, answer, **{"status": "complete", "model": "gpt", **fields})
+    return Version.of(question, answer, **{"status": "complete", "model": "gpt", **fields})
 
 
 def conversation(*questions: str, title: str = "") -> Conversation:
@@ -88,6 +88,16 @@ def test_what_is_loaded_stays_the_same_object_while_nobody_changes_it(store: Sto
     assert store.load("a") is made
 
 
+def with_more(version: Version, more: Text | Reasoning) -> Version:
+    """A version as it is when more has come of its response."""
+    *before, last = version.messages
+    if len(before) < version.asked or last.role != "assistant":
+        before, last = [*before, last], Message("assistant")
+    parts = list(last.parts)
+    known = parts.pop().text if parts and isinstance(parts[-1], type(more)) else ""
+    return replace(version, messages=(*before, replace(last, parts=(*parts, type(more)(known + more.text)))))
+
+
 class Memory(RuleBasedStateMachine):
     """Arbitrary changes of a conversation's value; the file must always hold what memory does."""
 
@@ -120,12 +130,7 @@ class Memory(RuleBasedStateMachine):
         index = data.draw(st.integers(0, len(self.made.turns) - 1))
         turn = self.made.turns[index]
         version = turn.current
-        grown = replace(
-            version,
-            status="streaming",
-            answer=version.answer + answer,
-            reasoning=version.reasoning + reasoning,
-        )
+        grown = replace(with_more(with_more(version, Reasoning(reasoning)), Text(answer)), status="streaming")
         self.made = self.made.with_turn(index, turn.updated(grown, turn.selected))
 
     @rule(data=st.data(), fields=st.fixed_dictionaries({"pinned": st.booleans(), "hidden": st.integers(0, 2)}))
@@ -216,7 +221,7 @@ def test_of_a_growing_answer_only_the_new_text_is_written(store: Store) -> None:
 
 
 def test_a_picture_is_written_once(store: Store) -> None:
-    photo = Attachment("photo.png", "image", media_type="image/png", data="A" * 100_000)
+    photo = Image("photo.png", "image/png", "A" * 100_000)
     made = Conversation().appended(said("What is it?", status="queued", attachments=(photo,)))
     store.save("a", made)
     changed = made.with_turn(0, Turn((replace(made.turns[0].current, status="streaming"),)))
@@ -391,7 +396,7 @@ def traces(directory: Path) -> list[str]:
 
 def rare_conversation() -> Conversation:
     """Return one that leaves RARE wherever a conversation can leave anything."""
-    fields = {"system": RARE, "attachments": (Attachment(RARE, text=RARE),), "reasoning": RARE, "fingerprint": "f" * 64}
+    fields = {"system": RARE, "attachments": (Document(RARE, RARE),), "reasoning": RARE, "fingerprint": "f" * 64}
     long = said(RARE, f"{RARE} {'word ' * 20_000} {RARE}", **fields)
     return Conversation((Turn((long, said("again", RARE))), Turn((said("hidden", RARE),), hidden=1)), title=RARE)
 
@@ -503,7 +508,7 @@ from pathlib import Path
 from chatanywhere_magic.core.conversation import Version
 from chatanywhere_magic.store import Store
 store = Store.open(Path({str(directory)!r}))
-made = store.load({conversation_id!r}).appended(Version({question!r}, "there", status="complete"))
+made = store.load({conversation_id!r}).appended(Version.of({question!r}, "there", status="complete"))
 assert store.save({conversation_id!r}, made)
 store.close()
 """
@@ -520,7 +525,7 @@ def test_two_kernels_that_go_on_with_one_conversation_both_keep_theirs(directory
     made = made.appended(said("from here again"))
     assert store.save("a", made)
     assert store.load("a") == made
-    listed = {tuple(turn.current.question for turn in store.load(each.id).turns) for each in store.conversations()}
+    listed = {tuple(turn.current.prompt for turn in store.load(each.id).turns) for each in store.conversations()}
     assert listed == {("shared", "from there"), ("shared", "from here", "from here again")}
     store.close()
     again = Store.open(directory)
@@ -533,7 +538,7 @@ def test_a_conversation_that_another_kernel_has_left_is_gone_on_with(directory: 
     store.save("a", conversation("shared"))
     other_kernel(directory, "a", "from there")
     loaded = store.load("a")
-    assert [turn.current.question for turn in loaded.turns] == ["shared", "from there"]
+    assert [turn.current.prompt for turn in loaded.turns] == ["shared", "from there"]
     store.save("a", loaded.appended(said("from here")))
     assert len(store.conversations()) == 1
     store.close()
@@ -549,10 +554,10 @@ input()  # until all are ready
 store = Store.open(directory)
 made = store.load(shared) or Conversation()
 for number in range(count):
-    made = made.appended(Version(f"{name}-{number}", status="queued"))
+    made = made.appended(Version.of(f"{name}-{number}", status="queued"))
     assert store.save(shared or name, made), store.problem
     for status in ("streaming", "complete"):
-        version = Version(f"{name}-{number}", f"answer of {name}-{number}", status=status)
+        version = Version.of(f"{name}-{number}", f"answer of {name}-{number}", status=status)
         made = made.with_turn(len(made.turns) - 1, made.turns[-1].updated(version, 0))
         assert store.save(shared or name, made), store.problem
 store.close()
@@ -584,11 +589,11 @@ def questions(directory: Path) -> list[str]:
     """Every question that is stored, of complete turns."""
     store = Store.open(directory)
     stored = [
-        version.question
+        version.prompt
         for listed in store.conversations()
         for turn in store.load(listed.id).turns
         for version in turn.versions
-        if version.answer == f"answer of {version.question}"
+        if version.text == f"answer of {version.prompt}"
     ]
     store.close()
     return sorted(stored)
@@ -604,7 +609,7 @@ def test_kernels_that_write_at_once_lose_nothing(directory: Path, kernels: int, 
 
 def test_kernels_that_go_on_with_one_conversation_at_once_lose_nothing(directory: Path) -> None:
     store = Store.open(directory)
-    store.save("shared", Conversation().appended(Version("shared-0", "answer of shared-0", status="complete")))
+    store.save("shared", Conversation().appended(Version.of("shared-0", "answer of shared-0", status="complete")))
     store.close()
     write_at_once(directory, 4, 10, "shared")
     assert set(questions(directory)) == {"shared-0"} | {f"kernel-{each}-{n}" for each in range(4) for n in range(10)}
@@ -619,14 +624,14 @@ from chatanywhere_magic.store import Store
 store = Store.open(Path(sys.argv[1]))
 made = Conversation()
 for number in range(1500):
-    made = made.appended(Version(str(number), status="complete"))
+    made = made.appended(Version.of(str(number), status="complete"))
     store.save("a", made)
 """
     writer = subprocess.Popen([sys.executable, "-c", code, directory], cwd=Path(__file__).parents[2])
     store = Store.open(directory)
     while writer.poll() is None:
         loaded = store.load("a") or Conversation()
-        assert [turn.current.question for turn in loaded.turns] == [str(n) for n in range(len(loaded.turns))]
+        assert [turn.current.prompt for turn in loaded.turns] == [str(n) for n in range(len(loaded.turns))]
         assert store.problem == ""
     store.close()
     assert writer.returncode == 0
@@ -649,12 +654,12 @@ from pathlib import Path
 from chatanywhere_magic.core.conversation import Conversation, Turn, Version
 from chatanywhere_magic.store import Store
 store = Store.open(Path(sys.argv[1]))
-made = Conversation().appended(Version("2+2?", status="queued"))
+made = Conversation().appended(Version.of("2+2?", status="queued"))
 assert store.save("cut", made)
 print("asked", flush=True)
 for number in range(100_000):
     version = made.turns[0].current
-    grown = replace(version, status="streaming", answer=version.answer + f"{number} ")
+    grown = replace(version.with_text(version.text + f"{number} "), status="streaming")
     made = made.with_turn(0, Turn((grown,)))
     assert store.save("cut", made)
     print(number, flush=True)
@@ -682,8 +687,8 @@ def test_what_was_written_survives_kill_9(directory: Path, milliseconds: int) ->
         written = process.stdout.read().split()
     store = Store.open(directory)
     version = store.load("cut").turns[0].current
-    assert (version.question, version.status) == ("2+2?", "interrupted")
-    assert version.answer.split()[: len(written)] == written
+    assert (version.prompt, version.status) == ("2+2?", "interrupted")
+    assert version.text.split()[: len(written)] == written
     assert [each.id for each in store.conversations("2+2?")] == ["cut"]
     assert store.problem == ""
     store.close()
@@ -818,10 +823,10 @@ def test_what_can_be_read_of_a_broken_file_is_taken_over(filled: Path) -> None:
     assert {each.id for each in store.conversations()} == {"first", "second", "third"}
     for name in ("first", "third"):
         version = store.load(name).turns[0].current
-        assert (version.question, version.status, version.model) == (name, "complete", "gpt")
-        assert f"middle of {name}" in version.answer
+        assert (version.prompt, version.status, version.model) == (name, "complete", "gpt")
+        assert f"middle of {name}" in version.text
     lost = store.load("second").turns[0].current
-    assert (lost.question, lost.answer, lost.status) == ("second", "", "interrupted")
+    assert (lost.prompt, lost.text, lost.status) == ("second", "", "interrupted")
     store.close()
 
 
@@ -829,7 +834,7 @@ def test_a_table_that_is_missing_takes_no_other_with_it(filled: Path) -> None:
     BROKEN["missing table"](filled / "chat.db")
     store = Store.open(filled)
     for name in ("first", "second", "third"):
-        assert store.load(name).turns[0].current.answer.startswith(f"about {name}")
+        assert store.load(name).turns[0].current.text.startswith(f"about {name}")
     store.close()
 
 
@@ -994,7 +999,7 @@ if os.getuid() == 0:
 directory = Path(sys.argv[1])
 store = Store.open(directory)
 if (directory / "chat.db").exists():
-    assert store.load("first").turns[0].current.question == "first"
+    assert store.load("first").turns[0].current.prompt == "first"
     assert len(store.search("about second")) == 1
 assert_goes_on(store, "is not writable")
 if (directory / "chat.db").exists():

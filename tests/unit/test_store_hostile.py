@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def conversation(*questions: str) -> Conversation:
-    return Conversation(tuple(Turn((Version(each, f"about {each}", status="complete"),)) for each in questions))
+    return Conversation(tuple(Turn((Version.of(each, f"about {each}", status="complete"),)) for each in questions))
 
 
 @pytest.fixture
@@ -47,11 +47,11 @@ def store(directory: Path) -> Iterator[Store]:
 
 
 INDEXES = {
-    "no data": ["DELETE FROM words_data"],
-    "other data": ["UPDATE words_data SET block = x'00112233445566778899'"],
-    "no table below": ["DELETE FROM sqlite_master WHERE name = 'words_data'"],
-    "a table of another kind": ["DROP TABLE words", "CREATE TABLE words (question, answer)"],
-    "other columns": ["DROP TABLE words", "CREATE VIRTUAL TABLE words USING fts5 (something)"],
+    "no data": ["DELETE FROM search_index_data"],
+    "other data": ["UPDATE search_index_data SET block = x'00112233445566778899'"],
+    "no table below": ["DELETE FROM sqlite_master WHERE name = 'search_index_data'"],
+    "a table of another kind": ["DROP TABLE search_index", "CREATE TABLE search_index (prompt, text)"],
+    "other columns": ["DROP TABLE search_index", "CREATE VIRTUAL TABLE search_index USING fts5 (something)"],
 }
 
 
@@ -69,7 +69,7 @@ def test_a_broken_index_is_made_again(directory: Path, store: Store, kind: str, 
     assert list(directory.glob("*broken*")) == []
     with closing(sqlite3.connect(directory / "chat.db")) as connection:
         assert database.is_index_whole(connection)
-        found = connection.execute("SELECT count(*) FROM words WHERE words MATCH 'question'").fetchone()
+        found = connection.execute("SELECT count(*) FROM search_index WHERE search_index MATCH 'question'").fetchone()
     assert found[0] == (5 if first == "save" else 4)
 
 
@@ -101,7 +101,7 @@ ENDLESS = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
             f"CREATE VIEW conversations AS {ENDLESS} SELECT hidden.* FROM hidden, n",  # noqa: S608 - the test's own
         ],
         [f"CREATE VIEW other AS {ENDLESS} SELECT x FROM n"],  # noqa: S608 - the test's own
-        ["CREATE TRIGGER whenever AFTER UPDATE ON conversations BEGIN UPDATE versions SET answer = 'other'; END"],
+        ["CREATE TRIGGER whenever AFTER UPDATE ON conversations BEGIN UPDATE versions SET text = 'other'; END"],
     ],
 )
 def test_views_and_triggers_are_refused(directory: Path, store: Store, statements: list[str]) -> None:
@@ -114,7 +114,7 @@ def test_views_and_triggers_are_refused(directory: Path, store: Store, statement
     assert "new" in {each.id for each in store.conversations()}
     with closing(sqlite3.connect(directory / "chat.db")) as connection:
         found = connection.execute("SELECT count(*) FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone()
-        answers = connection.execute("SELECT answer FROM versions").fetchall()
+        answers = connection.execute("SELECT text FROM versions").fetchall()
     assert found == (0,)
     assert ("other",) not in answers
 
@@ -135,9 +135,9 @@ def test_a_view_in_a_file_that_may_only_be_read(directory: Path) -> None:
     "change",
     [
         "status = 'odd'",
-        "answer = x'ff00'",
-        "answer = CAST(x'ff00' AS TEXT)",
-        "question = 5",
+        "text = x'ff00'",
+        "text = CAST(x'ff00' AS TEXT)",
+        "prompt = 5",
         "fields = 'none'",
         "fields = x'00'",
         "number = 7",
@@ -155,7 +155,7 @@ def test_bad_rows_raise_nothing(directory: Path, store: Store, change: str) -> N
     assert "third" in {each.conversation_id for each in store.search("question")}
     loaded = store.load("third")
     assert loaded is not None
-    assert loaded.turns[0].current.question == "question third"
+    assert loaded.turns[0].current.prompt == "question third"
     store.close()
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatanywhere_magic.core.messages import Message
+from chatanywhere_magic.core.messages import MessageDict
 from chatanywhere_magic.core.tokens import (
     IMAGE_TOKENS,
     MESSAGE_TOKENS,
@@ -57,5 +57,5 @@ def test_a_picture_and_the_marks_around_a_message_count_too() -> None:
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
     content = [{"type": "text", "text": "What is this?"}, picture]
     assert estimate_content(content) == estimate("What is this?") + IMAGE_TOKENS
-    messages = [Message(role="user", content="a"), Message(role="assistant", content="b")]
+    messages = [MessageDict(role="user", content="a"), MessageDict(role="assistant", content="b")]
     assert estimate_messages(messages) == 2 * MESSAGE_TOKENS + 2

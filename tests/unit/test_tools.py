@@ -9,7 +9,7 @@ import pytest
 
 from chatanywhere_magic import AsyncGeneratorProvider, ChatSession, Scripted
 from chatanywhere_magic.core.codec import version_from_json, version_to_json
-from chatanywhere_magic.core.errors import UnsupportedError
+from chatanywhere_magic.core.errors import ConfigurationError, UnsupportedError
 from chatanywhere_magic.core.messages import DeltaGenerator, Finish, Text, ToolCall
 from tests.unit.helpers import user
 
@@ -59,11 +59,58 @@ def test_an_answer_in_words_has_none(chat: ChatSession) -> None:
     assert "tool_calls" not in reply.messages[-1]
 
 
-def test_later_questions_are_not_sent_a_call_without_an_answer(chat: ChatSession) -> None:
+def test_a_call_without_a_result_is_sent_as_interrupted(chat: ChatSession) -> None:
     chat.ask_sync("the weather?", tools=TOOLS)
     parrot = Scripted.of("Hello!")
     chat.ask_sync("Hello", provider=parrot)
-    assert parrot.requests[-1] == user("Hello")
+    assert parrot.requests[-1] == [
+        *user("the weather?"),
+        {"role": "assistant", "content": "", "tool_calls": [ASKED]},
+        {"role": "tool", "tool_call_id": CALL.id, "content": "interrupted", "name": CALL.name},
+        *user("Hello"),
+    ]
+    assert len(chat.conversation.turns[0].current.messages) == 2
+
+
+def test_a_result_is_sent_by_hand(chat: ChatSession) -> None:
+    chat.ask_sync("the weather?", tools=TOOLS)
+    parrot = Scripted.of("Sunny.")
+    result = {"role": "tool", "tool_call_id": CALL.id, "content": "18 °C"}
+    assert chat.ask_sync(messages=[result], provider=parrot) == "Sunny."
+    assert parrot.requests[-1][-2:] == [{"role": "assistant", "content": "", "tool_calls": [ASKED]}, result]
+    assert chat.conversation.turns[1].current.prompt == "18 °C"
+    again = chat.turns.retry(1)
+    assert again.request.asked == chat.conversation.turns[1].current.messages[:1]
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ([], "must end with"),
+        ([{"role": "assistant", "content": "Hi"}], "must end with"),
+        ([{"role": "robot", "content": "Hi"}], r"messages\[0\]"),
+        ([{"role": "tool", "content": "18"}], "tool_call_id"),
+        ("Hello", "messages"),
+    ],
+)
+def test_messages_that_cannot_be_sent_are_refused(chat: ChatSession, given: Any, wrong: str) -> None:
+    with pytest.raises(ConfigurationError, match=wrong):
+        chat.ask_sync(messages=given)
+    with pytest.raises(ConfigurationError, match="not both"):
+        chat.ask_sync("Hello", messages=user("Hello"))
+    assert chat.conversation.turns == ()
+
+
+def test_a_whole_conversation_is_sent_by_hand(chat: ChatSession) -> None:
+    parrot = Scripted.of("Ada.")
+    given = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "I am Ada."},
+        {"role": "assistant", "content": "Hello."},
+        {"role": "user", "content": "Who am I?"},
+    ]
+    assert chat.ask_sync(messages=given, history=False, provider=parrot) == "Ada."
+    assert parrot.requests[-1] == given
 
 
 def test_calls_are_kept(chat: ChatSession) -> None:

@@ -265,7 +265,7 @@ class CompletionReader:
         """Yield what remains and the finish, or raise if the response that was read is not a good one."""
         yield from self.flush()
         for call in self._tool_calls if self.finished else ():  # else the last of them may be half a call
-            yield ToolCall(*map(self._redacted, (call.id, call.name, "".join(call.arguments))))
+            yield ToolCall(self._redacted(call.id), self._redacted(call.name), self._redacted("".join(call.arguments)))
         if error := self._failure():
             raise error
         only_calls = self._tool_calls and not self._has_text and self._finish_reason in _CALLING

@@ -117,8 +117,8 @@ class Columns:
         metadata: dict[str, Any] = {}
         if kept is not None:
             about = turn_metadata(kept.version, conversation=kept.conversation_id, turn=kept.index, number=kept.at)
-            # What stands beside it is more than its response.
-            metadata[METADATA_KEY] = {**about, "answer": kept.version.answer}
+            # What stands beside it is more than its answer.
+            metadata[METADATA_KEY] = {**about, "text": kept.version.text}
         self._publish(metadata, kept)
 
     def _publish(self, metadata: dict[str, Any], kept: LiveTurn | None) -> int:

@@ -33,7 +33,7 @@ def turn_metadata(
         The response is left out if there is one: it stands beside the metadata, as the output's ``text/plain``.
     """
     written = version_to_json(shareable(version))
-    if version.answer:
-        del written["answer"]
+    if version.text:
+        del written["text"]
     place = {} if turn is None else {"conversation": conversation, "turn": turn, "number": number}
     return {"schema": SCHEMA, **place, **written}

@@ -114,7 +114,7 @@ class FinalPainter:
         self._read_reasoning(live)
         self._read(live)
         self._renderer.finish()
-        answer = page(*self._renderer.pieces) if version.answer else ""
+        answer = page(*self._renderer.pieces) if version.text else ""
         metadata = turn_metadata(version, conversation=live.conversation_id, turn=live.index, number=live.at)
         return _whole(version, self._reasoning(), answer, metadata, footer=self._footer, form=self._form)
 
@@ -300,7 +300,7 @@ def repaint(
         What :func:`turn_metadata` makes of the version.
     """
     thoughts = reasoning_details(to_html(version.reasoning)) if reasoning and version.reasoning else ""
-    answer = to_html(version.answer) if version.answer else ""
+    answer = to_html(version.text) if version.text else ""
     _publish(place, *_whole(version, thoughts, answer, metadata, footer=footer, form=form), update=True)
 
 
@@ -312,12 +312,12 @@ def _whole(
     words = [*state, *(footer_words(version) if footer else ())]
     line = state_line(" · ".join(words)) if words else ""
     # The plain form must not be empty: nbclient and text front ends show it.
-    plain = version.answer or f"[{' · '.join(state)}]"
-    if form != "markdown" and version.answer:
+    plain = version.text or f"[{' · '.join(state)}]"
+    if form != "markdown" and version.text:
         from .forms import formed  # loaded where a form is asked for
 
-        answer, plain = formed(version.answer, form)
-        about = {**about, "answer": version.answer}  # for what stands beside it may be a part of it
+        answer, plain = formed(version.text, form)
+        about = {**about, "text": version.text}  # for what stands beside it may be a part of it
     return {"text/html": thoughts + answer + line, "text/plain": plain}, {METADATA_KEY: about}
 
 

@@ -45,11 +45,11 @@ class TerminalPainter:
         """Print the rest, and, where a person reads it, how the turn ended."""
         self.paint(live)
         version = live.version
-        if self._form not in {"markdown", "text"} and version.answer:
+        if self._form not in {"markdown", "text"} and version.text:
             from .forms import formed  # loaded where a form is asked for
 
-            sys.stdout.write(printable(formed(version.answer, self._form)[1]))
-        if version.answer and not version.answer.endswith("\n"):
+            sys.stdout.write(printable(formed(version.text, self._form)[1]))
+        if version.text and not version.text.endswith("\n"):
             sys.stdout.write("\n")
         self._end(live)
 

@@ -56,11 +56,11 @@ def _tokens(version: Version) -> tuple[list[str], int, str]:
     if usage and usage.prompt_tokens is not None and usage.completion_tokens is not None:
         words = text("footer.tokens", prompt=usage.prompt_tokens, completion=usage.completion_tokens)
         return [words], usage.completion_tokens, ""
-    if not version.answer:
+    if not version.text:
         return [], 0, ""
     from ...core import estimate  # loaded where nobody counted
 
-    tokens = estimate(version.answer)
+    tokens = estimate(version.text)
     return [text("footer.tokens_estimated", completion=tokens)], tokens, "≈ "
 
 
