@@ -130,7 +130,7 @@ class Version:
         asked = self.messages[: self.asked]
         prompts = [message.text for message in asked if message.role == "user"]
         if prompts:
-            return prompts[-1]
+            return BETWEEN_MESSAGES.join(filter(None, prompts))
         return "\n\n".join(result.text for message in asked for result in message.tool_results)
 
     @cached_property

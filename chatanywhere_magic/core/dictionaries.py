@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from .errors import FormatError
@@ -110,7 +111,8 @@ def from_dicts(messages: Any, owner: tuple[str, str] | None = None) -> list[Mess
         ``{"role": …, "content": …}``, with the roles system (or developer), user, assistant and tool. Content is text
         or a list of parts: texts, and pictures as data URLs.
     owner : tuple of str, optional
-        Provider and address to which further fields of an assistant's messages belong. Without, they are left out.
+        Provider and address to which further fields of an assistant's messages belong. Without, they are left out,
+        and so are calls and results that name no function or call.
 
     Raises
     ------
@@ -121,12 +123,24 @@ def from_dicts(messages: Any, owner: tuple[str, str] | None = None) -> list[Mess
         raise _unlike("messages", f"[…], ≤ {MAX_MESSAGES}")
     read: list[Message] = []
     for index, value in enumerate(messages):
+        if owner is None and isinstance(value, dict) and value.get("role") == "tool" and "tool_call_id" not in value:
+            continue
         message = _message_from_dict(value, f"messages[{index}]", owner)
-        if message.role == "tool" and read and read[-1].role == "tool":
-            read[-1] = Message("tool", (*read[-1].parts, *message.parts))
+        before = read[-1] if read and read[-1].role == "tool" else None
+        if before is not None and message.role == "tool":
+            read[-1] = Message("tool", (*before.parts, *message.parts))
+        elif before is not None and message.parts and all(isinstance(part, Image) for part in message.parts):
+            read[-1] = _with_pictures(before, message)
         else:
             read.append(message)
     return read
+
+
+def _with_pictures(results: Message, pictures: Message) -> Message:
+    """Return results with the pictures that follow them, since a result in a dictionary holds text alone."""
+    *others, last = results.tool_results
+    images = tuple(part for part in pictures.parts if isinstance(part, Image))
+    return Message("tool", (*others, replace(last, images=(*last.images, *images))))
 
 
 def _message_from_dict(value: Any, place: str, owner: tuple[str, str] | None) -> Message:
@@ -167,7 +181,8 @@ def _content(value: Any, place: str) -> tuple[Part, ...]:
             name = f"{count}.{media_type.removeprefix('image/').partition('+')[0]}"
             parts.append(Image(name, media_type, data))
         elif part.get("type") in _TEXT_PARTS:
-            parts.append(Text(_text(part.get("text"), place)))
+            if words := _text(part.get("text"), place):
+                parts.append(Text(words))
         elif part.get("type") in {"thinking", "reasoning"} and isinstance(part.get("text"), str):
             parts.append(Reasoning(_text(part["text"], place)))
     return tuple(parts)
@@ -188,6 +203,8 @@ def _calls(value: Any, place: str, owner: tuple[str, str] | None) -> list[ToolCa
     calls: list[ToolCall] = []
     for each in value:
         function = each.get("function") if isinstance(each, dict) else None
+        if not isinstance(function, dict) and owner is None:
+            continue  # other products' exports hold what was never a function's call
         if not isinstance(function, dict):
             raise _unlike(place, '[{"id": "…", "function": {"name": "…", "arguments": "{…}"}}]')
         arguments = function.get("arguments")

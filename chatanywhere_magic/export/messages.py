@@ -9,7 +9,6 @@ from ..core import (
     FormatError,
     Message,
     MessageDict,
-    Text,
     Turn,
     Version,
     codec,
@@ -23,7 +22,7 @@ from ..core import (
 from .shown import selected
 
 if TYPE_CHECKING:
-    from ..core import Messages, Part
+    from ..core import Messages
 
 
 def to_messages(conversation: Conversation) -> str:
@@ -109,31 +108,13 @@ def _conversation(value: Any) -> Conversation:
 
 
 def _version(asked: list[Message], response: list[Message], system: str) -> Version:
-    """Return the version of messages in a row; those of one side with nothing between are put together."""
-    prompt = user_message("\n\n".join(each.text for each in asked), [a for each in asked for a in each.attachments])
-    joined: list[Message] = []
-    for message in response:
-        if joined and joined[-1].role == message.role == "assistant" and not joined[-1].tool_calls:
-            between = (Text("\n\n"),) if joined[-1].text and message.text else ()
-            joined[-1] = Message("assistant", _merged((*joined[-1].parts, *between, *message.parts)))
-        else:
-            joined.append(message)
-    is_complete = any(message.role == "assistant" for message in joined)
+    """Return the version of messages in a row."""
+    prompts = asked or [user_message("")]
+    is_complete = any(message.role == "assistant" for message in response)
     return Version(
-        (prompt, *joined),
+        (*prompts, *response),
+        len(prompts),
         status="complete" if is_complete else "interrupted",
         finish_reason="stop" if is_complete else "",
         system=system,
     )
-
-
-def _merged(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    """Return parts with neighbouring texts as one."""
-    merged: list[Part] = []
-    for part in parts:
-        last = merged[-1] if merged else None
-        if isinstance(part, Text) and isinstance(last, Text):
-            merged[-1] = Text(last.text + part.text)
-        else:
-            merged.append(part)
-    return tuple(merged)

@@ -46,7 +46,7 @@ def attachments() -> st.SearchStrategy[Attachment]:
 
 
 def extras() -> st.SearchStrategy[Extras | None]:
-    return st.none() | st.builds(Extras, names, names, st.dictionaries(names, json_values(4), max_size=3))
+    return st.none() | st.builds(Extras, names, names, st.dictionaries(names, json_values(2), max_size=1))
 
 
 def calls() -> st.SearchStrategy[ToolCall]:
@@ -60,10 +60,10 @@ def prompts() -> st.SearchStrategy[Message]:
 def responses() -> st.SearchStrategy[list[Message]]:
     """Responses of one message, as most are, and of several with the results of tools between them."""
     part = st.builds(Text, st.text()) | st.builds(Reasoning, st.text()) | calls()
-    said = st.builds(Message, st.just("assistant"), st.lists(part, max_size=4).map(tuple), extras())
+    said = st.builds(Message, st.just("assistant"), st.lists(part, max_size=3).map(tuple), extras())
     result = st.builds(ToolResult, names, st.text(), names, st.booleans(), st.lists(images(), max_size=1).map(tuple))
     results = st.builds(Message, st.just("tool"), st.lists(result, max_size=2).map(tuple))
-    return st.lists(said, max_size=1) | st.lists(said | results, max_size=4)
+    return st.lists(said, max_size=1) | st.lists(said | results, max_size=3)
 
 
 def failures() -> st.SearchStrategy[Failure | None]:
