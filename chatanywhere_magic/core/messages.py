@@ -196,10 +196,10 @@ def user_message(prompt: str, attachments: Iterable[Attachment] = ()) -> Message
 
 
 def repaired(messages: Iterable[Message]) -> list[Message]:
-    """Return messages that every server takes: each call is followed at once by its result, each result by no other.
+    """Return messages that every server takes: each call is followed at once by its result.
 
-    A call without a result gets one that says it was interrupted, and a result without a call is left out. What is
-    recorded stays as it is: this is for the copy that is sent.
+    A call without a result gets one that says it was interrupted. A result without a call is left out, and so is a
+    message of the model's that says nothing. What is recorded stays as it is: this is for the copy that is sent.
     """
     sent: list[Message] = []
     waiting: dict[str, ToolCall] = {}
@@ -220,6 +220,8 @@ def repaired(messages: Iterable[Message]) -> list[Message]:
                 sent[-1] = Message("tool", (*sent[-1].parts, *results))
             elif results:
                 sent.append(Message("tool", results))
+            continue
+        if message.role == "assistant" and not (message.text or message.tool_calls):
             continue
         end()
         sent.append(message)
