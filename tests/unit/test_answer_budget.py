@@ -284,7 +284,7 @@ def test_a_provider_that_never_ends_is_stopped_where_its_text_can_still_be_read(
     with pytest.raises(ProtocolError, match="1,000"):
         session.ask_sync("Hello", provider=Scripted.of(["x" * 300] * 5))
     version = session.conversation.turns[0].current
-    assert (version.status, len(version.answer)) == ("failed", 900)
+    assert (version.status, len(version.text)) == ("failed", 900)
     assert codec.conversation_from_json(codec.conversation_to_json(session.conversation)) == session.conversation
     session.close()
 
