@@ -31,6 +31,11 @@ _SELECT_VERSION: Final = (
 )
 
 
+MAX_INDEXED: Final = 1_000_000
+"""Characters of a version. To index a longer one takes seconds, for which the next prompt would wait; to look through
+it takes a tenth of one."""
+
+
 class Rows:
     """The rows of a database, within the caller's transaction.
 
@@ -184,9 +189,10 @@ class Rows:
 
     def _index(self, row: int) -> None:
         if self._has_index:
-            insert = f"INSERT INTO {INDEX} (rowid, prompt, text) SELECT id, prompt, text FROM versions WHERE id = ?"
+            short = f"id = ? AND length(prompt) + length(text) <= {MAX_INDEXED:d}"
+            insert = f"INSERT INTO {INDEX} (rowid, prompt, text) SELECT id, prompt, text FROM versions WHERE {short}"
             self._execute(insert, (row,))
-            self._execute("UPDATE versions SET indexed = 1 WHERE id = ?", (row,))
+            self._execute(f"UPDATE versions SET indexed = 1 WHERE {short}", (row,))
 
     def _forget_words(self, row: int) -> None:
         # The index keeps no copy of the text: to forget it, it must be told what it was.

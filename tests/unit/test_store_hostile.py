@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import errno
+import random
 import sqlite3
 import time
 from contextlib import closing
@@ -187,3 +189,18 @@ def test_a_file_that_another_program_keeps_locked_is_waited_for_once(directory: 
         store._retry_at = 0.0
         store.save("new", conversation("a", "b"))
         assert time.monotonic() - began < 2
+
+
+def test_a_huge_answer_is_written_soon_and_found_all_the_same(directory: Path, store: Store) -> None:
+    """Without the index, in which its words would take longer than its turn."""
+    letters = base64.b64encode(random.Random(1).randbytes(6_000_000)).decode()  # noqa: S311 - any will do
+    answer = f"{letters} needle"
+    made = Conversation((Turn((Version.of("Numbers?", answer, status="complete"),)),))
+    began = time.process_time()
+    assert store.save("huge", made)
+    assert time.process_time() - began < 2
+    assert [each.conversation_id for each in store.search("needle")] == ["huge"]
+    assert store.forget("huge")
+    assert store.search("needle") == []
+    with closing(sqlite3.connect(directory / "chat.db")) as connection:
+        assert database.is_index_whole(connection)
