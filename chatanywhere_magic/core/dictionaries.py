@@ -70,10 +70,10 @@ def _assistant_to_dict(message: Message, owner: tuple[str, str]) -> MessageDict:
     if calls := message.tool_calls:
         written["tool_calls"] = [
             {
+                **_owned(call.extras, owner),
                 "id": call.id,
                 "type": "function",
                 "function": {"name": call.name, "arguments": call.arguments},
-                **_owned(call.extras, owner),
             }
             for call in calls
         ]

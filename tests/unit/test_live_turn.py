@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatanywhere_magic import ChatInterrupted, ChatSession, Scripted
-from chatanywhere_magic.core.messages import Reasoning, Text
+from chatanywhere_magic.core.messages import Extras, Message, Reasoning, Text, ToolCall, ToolResult
 
 if TYPE_CHECKING:
     from chatanywhere_magic.session.live_turn import LiveTurn
@@ -74,3 +74,57 @@ def test_what_is_said_to_be_kept_is_there(deltas: list[Text | Reasoning], said: 
     with pytest.raises(ChatInterrupted) as caught:
         live.reply()
     assert str(caught.value) == said
+
+
+class TestSeveralMessages:
+    """A response in steps: what the model says, results of its calls, and what it says then."""
+
+    CALL = ToolCall("call_1", "look", "{}", Extras("", "", {"signature": "s"}))
+    RESULTS = Message("tool", (ToolResult("call_1", "18 °C"),))
+
+    def taken(self) -> LiveTurn:
+        live = live_turn()
+        for delta in (Reasoning("Hm."), Text("One "), Text("moment."), self.CALL, Extras("", "", {"id": "r1"})):
+            live.take(delta)
+        live.take_results(self.RESULTS)
+        for text in ("It is ", "warm."):
+            live.take(Text(text))
+        return live
+
+    def test_they_are_kept_in_order(self) -> None:
+        live = self.taken()
+        owner = live.request.owner
+        first, results, last = live.version.response
+        assert [type(part) for part in first.parts] == [Reasoning, Text, ToolCall]
+        assert (first.text, results, last.text) == ("One moment.", self.RESULTS, "It is warm.")
+        assert first.extras == Extras(*owner, {"id": "r1"})
+        assert last.extras is None
+
+    def test_what_a_provider_wants_back_is_that_of_the_provider_that_is_asked(self) -> None:
+        live = live_turn()
+        live.take(ToolCall("1", "look", "{}", Extras("openai", "https://api.openai.com/v1", {"a": 1})))
+        (call,) = live.version.tool_calls
+        assert call.extras == Extras(*live.request.owner, {"a": 1})
+
+    def test_their_texts_are_read_as_paragraphs(self) -> None:
+        live = self.taken()
+        assert live.answer_since(0)[0] == live.version.text == "One moment.\n\nIt is warm."
+        assert live.answer_since(len("One moment."))[0] == "\n\nIt is warm."
+
+    def test_the_calls_are_known_without_the_text(self) -> None:
+        assert [call.name for call in self.taken().outline.tool_calls] == ["look"]
+        assert self.taken().outline.text == ""
+
+    @given(st.lists(st.sampled_from(["text", "reasoning", "call", "results"]), max_size=12))
+    def test_however_they_come_the_text_read_is_that_of_the_version(self, kinds: list[str]) -> None:
+        live = live_turn()
+        for number, kind in enumerate(kinds):
+            if kind == "results":
+                live.take_results(self.RESULTS)
+            else:
+                deltas = {"text": Text(f"t{number}"), "reasoning": Reasoning(f"r{number}"), "call": self.CALL}
+                live.take(deltas[kind])
+        version = live.version
+        assert live.answer_since(0)[0] == version.text
+        assert live.reasoning_since(0)[0] == version.reasoning
+        assert sum(len(message.parts) for message in version.response if message.role == "assistant") <= len(kinds)
