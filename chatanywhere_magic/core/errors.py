@@ -4,6 +4,7 @@
 
     ChatError
     ├── ConfigurationError          a setting is missing or wrong; nothing was sent
+    │   ├── MissingKeyError         there is no key for the provider
     │   ├── FormatError             the file contains no readable conversation
     │   ├── NotRecordedError        replay-only is set, and no response is recorded for the prompt
     │   ├── UsageError              a magic's line is invalid
@@ -119,6 +120,12 @@ class ConfigurationError(ChatError):
     """A setting is missing or wrong; nothing was sent."""
 
     kind = "configuration"
+
+
+class MissingKeyError(ConfigurationError):
+    """There is no key for the provider; nothing was sent."""
+
+    kind = "missing_key"
 
 
 class FormatError(ConfigurationError):

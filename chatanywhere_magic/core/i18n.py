@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 Language = Literal["en", "ru", "zh"]
 LANGUAGES: Final[tuple[Language, ...]] = ("en", "ru", "zh")
+
+_OPTIONS: Final = re.compile(r"\s?[(（]-[^()（）]*[)）]")
+"""How texts mention an option of the magics."""
 
 _chosen: Language | None = None
 
@@ -52,7 +56,10 @@ def text(key: str, /, **fields: object) -> str:
 
     Fields are inserted as they are: braces in a value stay braces.
     """
-    template = texts(get_language())[key]
+    return _filled(texts(get_language())[key], fields)
+
+
+def _filled(template: str, fields: Mapping[str, object]) -> str:
     shown = {name: _SHOWN.get(type(value), _as_is)(value) for name, value in fields.items()}
     return template.format_map(shown) if fields else template
 
@@ -74,6 +81,10 @@ class Phrase:
 
     def __str__(self) -> str:
         return text(self.key, **self.fields)
+
+    def without_options(self) -> str:
+        """Return the words without the magics' options, such as "(-m)", for a place where there is no line to type."""
+        return _filled(_OPTIONS.sub("", texts(get_language())[self.key]), self.fields)
 
 
 def phrase(key: str, /, **fields: object) -> Phrase:

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core import Document
+from ..core import Document, Phrase
 from ..render import IncrementalRenderer, final_words, footer_words, waiting_words
 
 if TYPE_CHECKING:
@@ -272,7 +272,10 @@ def head_of(turn: Turn, version: Version, live: LiveTurn | None, *, footer: bool
     waiting = ""
     if running and not version.text:
         waiting = waiting_words(version, live.notice if live is not None else "")
-    words = [] if running else [*final_words(version), *(footer_words(version) if footer else ())]
+    words = []
+    if not running:
+        # What failed is said by the problem, with more than this one word.
+        words = [*(() if version.error else final_words(version)), *(footer_words(version) if footer else ())]
     return {
         "question": version.prompt,
         "chips": [{"name": each.name, "kind": each.kind, "size": _size(each)} for each in version.attachments],
@@ -281,12 +284,27 @@ def head_of(turn: Turn, version: Version, live: LiveTurn | None, *, footer: bool
         "started": version.timing.started or time.time(),
         "status": version.status,
         "waiting": waiting,
-        "problem": str(version.error or ""),
+        "problem": problem_of(version),
         "footer": " · ".join(words),
         "version": turn.selected + 1,
         "versions": len(turn.versions),
         "pinned": turn.pinned,
     }
+
+
+def problem_of(version: Version) -> dict[str, Any] | None:
+    """Return why a turn failed: the fields of ``Problem`` in ``page/protocol.js``."""
+    failure = version.error
+    if failure is None:
+        return None
+    ended = version.timing.started + (version.timing.total or 0.0)
+    retry_at = None if failure.retry_after is None else ended + failure.retry_after
+    return {"words": words_of(failure.message), "kind": failure.kind, "retry_at": retry_at}
+
+
+def words_of(message: str | Phrase) -> str:
+    """Return an error's message as the panel shows it: it has buttons where a magic has options."""
+    return message.without_options() if isinstance(message, Phrase) else message
 
 
 def _length(version: Version) -> int:

@@ -12,7 +12,7 @@ import anywidget
 from ..core import ENDED, ChatError, LeakError, get_language, text, texts
 from .actions import carry_out, slash_commands
 from .commands import Command, MalformedError, read
-from .feed import UNASKED, Feed
+from .feed import UNASKED, Feed, words_of
 from .frontend import script, style
 from .header import header_of
 from .widgets import answer_in_own_subshell
@@ -111,9 +111,10 @@ class RichPanel(anywidget.AnyWidget):
         try:
             answer["data"] = carry_out(self._session, command)
         except LeakError as error:
-            answer.update(ok=False, words=str(error), may_send=self._session.settings.secrets == "ask")
+            may_send = self._session.settings.secrets == "ask"
+            answer.update(ok=False, words=words_of(error.message), kind=error.kind, may_send=may_send)
         except ChatError as error:
-            answer.update(ok=False, words=str(error))
+            answer.update(ok=False, words=words_of(error.message), kind=error.kind)
         except Exception:  # noqa: BLE001 - a provider's class is anybody's code, and the page waits
             _log.exception("the panel's command %s failed", command.name)
             answer.update(ok=False, words=text("panel.failed"))

@@ -11,6 +11,7 @@ import ipywidgets
 
 from ..core import ChatError, Origin, Version, text
 from ..render import as_text_html, final_words, footer_words, state_line, to_html
+from .feed import words_of
 from .widgets import answer_in_own_subshell, close_tree
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class StockPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
         try:
             live = self.session.prepare(question, origin=Origin("panel"), namespace=self.session.names)
         except ChatError as error:
-            self._problem_line.value = escape(str(error))
+            self._problem_line.value = escape(words_of(error.message))
             return
         self._problem_line.value = ""
         self._composer.value = ""
@@ -170,8 +171,12 @@ class _TurnBox(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         if version.status in {"queued", "streaming"}:
             words = [notice or text("status.queued" if version.status == "queued" else "status.streaming")]
         else:
-            words = [*final_words(version), *(footer_words(version) if footer else ())]
-            if version.error:
-                problem = f'<div style="color: var(--jp-error-color1)">{as_text_html(str(version.error))}</div>'
+            words = list(footer_words(version)) if footer else []
+            if not version.error:
+                words = [*final_words(version), *words]
+            else:
+                problem = (
+                    f'<div style="color: var(--jp-error-color1)">{as_text_html(words_of(version.error.message))}</div>'
+                )
         below = f"{problem}{state_line(' · '.join(words))}" if words else problem
         self._state_line.value = f'<div style="{_ANSWER_STYLE}; line-height: 1.4">{below}</div>'

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..core import text
 from ..render import as_text_html, final_words, to_html
+from .feed import words_of
 
 if TYPE_CHECKING:
     from ..core import Conversation, Version
@@ -56,7 +57,7 @@ def transcript_text(conversation: Conversation) -> str:
 
 def _turn(version: Version, *, formatted: bool) -> str:
     words = " · ".join(final_words(version)) if version.status not in {"queued", "streaming"} else ""
-    problem = f"{words}\n{version.error or ''}".strip()
+    problem = f"{words}\n{words_of(version.error.message) if version.error else ''}".strip()
     return "".join(
         [
             f'<div style="{_QUESTION_STYLE}">{as_text_html(version.prompt)}</div>',

@@ -16,6 +16,7 @@ from ..core import (
     ConnectionFailedError,
     DeltaGenerator,
     Messages,
+    MissingKeyError,
     phrase,
 )
 from ..keys import Owner, find_secret, places_of
@@ -164,7 +165,7 @@ class OpenAI(AsyncGeneratorProvider):
         if secret is not None:
             return cls._allowed(address, secret)
         if cls.key_required or address == OpenAI.url:
-            raise ConfigurationError(phrase("error.no_key", provider=cls.name, variable=cls.key_variable))
+            raise MissingKeyError(phrase("error.no_key", provider=cls.name, variable=cls.key_variable))
         return None
 
     @classmethod

@@ -159,7 +159,7 @@ def test_twenty_steps(session: Session, server: LocalServer) -> None:  # noqa: P
     session.picture("failed")  # 11
     panel.turn(2).get_by_role("button", name="Log in").click()
     expect(page.locator(".jp-InputArea-editor").filter(has_text="%chat_login")).to_have_count(1)
-    panel.turn(2).locator(".chatanywhere-problem").get_by_role("button", name="Retry").click()  # 12
+    session.do(2, "Retry")  # 12
     expect(panel.turn(2)).to_contain_text("The last one says: And now?")
     root.get_by_role("button", name="Settings").click()
     root.get_by_label("System prompt").fill("Be brief.")

@@ -428,8 +428,11 @@ class TestMistakes:
             ("%chat -t hot Hello", "The temperature must be a number from 0 to 2, not hot."),
             ("%chat -t 3 Hello", "The temperature must be a number from 0 to 2, not 3"),
             ("%chat -t nan Hello", "The temperature must be a number from 0 to 2, not nan"),
-            ("%chat --max-tokens many Hello", "--max-tokens takes a number of at least 1, not many."),
-            ("%chat --max-tokens 0 Hello", "--max-tokens takes a number of at least 1, not 0."),
+            (
+                "%chat --max-tokens many Hello",
+                "The token limit (--max-tokens) must be a number of at least 1, not many.",
+            ),
+            ("%chat --max-tokens 0 Hello", "The token limit (--max-tokens) must be a number of at least 1, not 0."),
             ("%chat --append=yes Hello", "--append takes no value."),
             ("%chat --replace Hello", "--replace works only with --code; give both."),
             ("%%chat gpt-test\nHello", "The %%chat line takes only options, and 'gpt-test' is not one."),
@@ -497,7 +500,7 @@ class TestFailures:
     def test_unknown_model(self, kernel: Kernel, server: LocalServer) -> None:
         server.queue(Answer(status=404, raw=[b'{"error": {"message": "no model gpt-test"}}']))
         result = kernel.run("%chat -m gpt-test Hello")
-        assert "Check the name after -m" in the_error_line(result)
+        assert "Check the model's name (-m)" in the_error_line(result)
         assert "no model gpt-test" in the_error_line(result)
         self.assert_failed(kernel, server, result)
 

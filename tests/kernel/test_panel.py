@@ -138,7 +138,8 @@ def _words(turn: dict[str, Any]) -> str:
     if not head:
         return ""
     answer = html.unescape(re.sub(r"<[^>]*>", "", turn["html"] + turn["tail"])).strip()
-    return "\n".join([head["question"], turn["reasoning"], answer, head["problem"], head["waiting"], head["footer"]])
+    problem = head["problem"]["words"] if head["problem"] else ""
+    return "\n".join([head["question"], turn["reasoning"], answer, problem, head["waiting"], head["footer"]])
 
 
 def displayed(result: Result) -> str:

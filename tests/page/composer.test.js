@@ -72,6 +72,17 @@ test("what looks like a key is sent only if the person says so", async () => {
   assert.ok(composer.problem.hidden);
 });
 
+test("where there is no key a login is offered, and the prompt is kept", async () => {
+  const { app, composer, box } = compose();
+  app.wayOut = (kind) => (kind === "missing_key" ? { label: "log_in", click: () => app.logIn() } : null);
+  app.answers.send = Promise.resolve({ ok: false, words: "no key", kind: "missing_key" });
+  type(box, "Why?");
+  press(box, "Enter");
+  await settle();
+  click(composer.problem, "log_in");
+  assert.deepEqual([app.calls.at(-1), box.value], [["logIn"], "Why?"]);
+});
+
 test("a command is carried out, and what it says is shown", async () => {
   const { app, box } = compose({ commands: [{ name: "model", help: "", argument: true }] });
   app.answers.command = Promise.resolve({ ok: true, data: "done" });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { day, say, size, tokens } from "../../chatanywhere_magic/panel/page/format.js";
+import { countdown, day, say, size, tokens } from "../../chatanywhere_magic/panel/page/format.js";
 
 test("fields are filled in, and braces in what is filled in stay", () => {
   const strings = { greeting: "Hello {name}, {name}! {unknown}" };
@@ -11,6 +11,10 @@ test("fields are filled in, and braces in what is filled in stay", () => {
 
 test("sizes are as long as they need to be", () => {
   assert.deepEqual([0, 999, 1000, 123_456, 5_000_000].map(size), ["0 B", "999 B", "1 kB", "123.5 kB", "5 MB"]);
+});
+
+test("a countdown is read as a timer is", () => {
+  assert.deepEqual([0, 7, 60, 3600, 3661].map(countdown), ["0:00", "0:07", "1:00", "1:00:00", "1:01:01"]);
 });
 
 test("numbers and days follow the language", () => {

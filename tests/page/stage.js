@@ -115,7 +115,7 @@ export function stand(fields = {}) {
     ask: (command, ...parts) => note("ask")(command, ...parts) ?? asked(command),
     act: (command, ...parts) => note("act")(command, ...parts) ?? asked(command),
     post: (...parts) => note("post")(...parts) ?? asked("send"),
-    ...Object.fromEntries(["tell", "stop", "fetch", "cancel", "remove", "copy", "insertCode", "replaceCode", "logIn", "chooseModel"].map((name) => [name, note(name)])),
+    ...Object.fromEntries(["tell", "stop", "fetch", "cancel", "remove", "copy", "insertCode", "replaceCode", "logIn", "chooseModel", "wayOut"].map((name) => [name, note(name)])),
     ...fields,
   };
 }
@@ -129,7 +129,7 @@ export const head = (fields = {}) => ({
   started: 0,
   status: "complete",
   waiting: "",
-  problem: "",
+  problem: null,
   footer: "",
   version: 1,
   versions: 1,

@@ -65,7 +65,7 @@ test("reasoning is added to, as text", () => {
 test("what a person or a provider wrote enters the page as text", () => {
   const hostile = "<img src=x onerror=alert(1)>";
   const chips = [{ name: hostile, kind: "text", size: 1 }];
-  const { view } = show({ question: hostile, chips, problem: hostile, footer: hostile });
+  const { view } = show({ question: hostile, chips, problem: { words: hostile, kind: "", retry_at: null }, footer: hostile });
   assert.ok(!view.root.querySelector("img"));
   assert.equal(view.root.textContent.split(hostile).length, 5);
 });
@@ -111,13 +111,47 @@ test("an answer on its way can be cancelled while it waits, and nothing else", (
   assert.deepEqual(labels(view.actions), ["copy", "retry", "edit", "pin", "more"]);
 });
 
-test("a failure offers what can be done about it", () => {
-  const { app, view } = show({ status: "failed", problem: "no key" });
-  for (const label of ["retry", "change_model", "log_in"]) click(view.below, label);
-  assert.deepEqual(app.calls.map((call) => call[0]), ["act", "chooseModel", "logIn"]);
-  const [, [, , choose]] = app.calls;
+const failed = (kind, retryAt = null) => ({ status: "failed", problem: { words: "no", kind, retry_at: retryAt } });
+
+test("a failure offers what can be done about it, and nothing else", () => {
+  const { app, view, change } = show(failed("missing_key"));
+  assert.deepEqual(labels(view.below), ["log_in"]);
+  click(view.below, "log_in");
+  change({ head: head(failed("not_found")) });
+  assert.deepEqual(labels(view.below), ["change_model"]);
+  click(view.below, "change_model");
+  const [, , choose] = app.calls.at(-1);
   choose("openai", "tiny");
-  assert.deepEqual(app.calls.at(-1), ["act", "retry", { turn: 3, provider: "openai", model: "tiny" }]);
+  change({ head: head(failed("")) });
+  assert.deepEqual(labels(view.below), ["try_again"]);
+  click(view.below, "try_again");
+  assert.deepEqual(app.calls.map((call) => call[0]), ["logIn", "chooseModel", "act", "act"]);
+  assert.deepEqual(app.calls.slice(2), [
+    ["act", "retry", { turn: 3, provider: "openai", model: "tiny" }],
+    ["act", "retry", { turn: 3 }],
+  ]);
+});
+
+test("a rate limit counts down until it can be tried again", (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 100_000 });
+  const { app, view } = show(failed("rate_limit", 102.5));
+  const [button] = view.below.querySelectorAll("button");
+  assert.deepEqual([button.textContent, button.disabled], ["retry_in 0:03", true]);
+  context.mock.timers.tick(1000);
+  assert.equal(button.textContent, "retry_in 0:02");
+  context.mock.timers.tick(2000);
+  assert.deepEqual([button.textContent, button.disabled], ["try_again", false]);
+  button.click();
+  assert.deepEqual(app.calls, [["act", "retry", { turn: 3 }]]);
+});
+
+test("a countdown ends with the problem", (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 100_000 });
+  const { view, change } = show(failed("rate_limit", 110));
+  const [button] = view.below.querySelectorAll("button");
+  change({ head: head({}) });
+  context.mock.timers.tick(5000);
+  assert.equal(button.textContent, "retry_in 0:10");
 });
 
 test("versions are counted from 1 for the reader, and from 0 for the kernel", () => {

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 import chatanywhere_magic.panel
+from chatanywhere_magic.core import ChatError, errors
 from chatanywhere_magic.panel.actions import Actions
 from chatanywhere_magic.panel.commands import _REQUIRED, COMMANDS
 from chatanywhere_magic.panel.frontend import PAGE, script
 
 KERNEL = Path(chatanywhere_magic.panel.__file__).parent
 PROTOCOL = (PAGE / "protocol.js").read_text(encoding="utf-8")
+REMEDIES = (PAGE / "remedies.js").read_text(encoding="utf-8")
 SENT = [
     # this.app.act("pin", { turn: this.index }), and what has no literal fields
     *re.findall(r'\b(?:ask|act)\(\s*"(\w+)"(?:,\s*\{([^{}]*)\})?', script()),
@@ -95,11 +97,21 @@ def test_a_snapshot_holds_what_the_page_reads() -> None:
     assert told()["changes"] < described("Changes")[0]
 
 
-@pytest.mark.parametrize(("function", "name"), [("head_of", "Head"), ("header_of", "Header")])
+@pytest.mark.parametrize(
+    ("function", "name"), [("head_of", "Head"), ("problem_of", "Problem"), ("header_of", "Header")]
+)
 def test_what_the_kernel_tells_is_what_the_page_reads(function: str, name: str) -> None:
     keys = returned(function)
     if function == "header_of":
         keys |= returned("_turn_loop")
-    else:
+    elif function == "head_of":
         keys -= {"name", "kind", "size"}  # a chip's
     assert keys == described(name)[0]
+
+
+def test_the_page_knows_kinds_of_errors_that_there_are() -> None:
+    kinds = {each.kind for each in vars(errors).values() if isinstance(each, type) and issubclass(each, ChatError)}
+    known = set(re.findall(r'"(\w+)"', "".join(re.findall(r"new Set\(\[(.*?)\]\)", REMEDIES))))
+    known |= set(re.findall(r'kind === "(\w+)"', REMEDIES))
+    assert known
+    assert known <= kinds

@@ -6,6 +6,7 @@ import { say } from "./format.js";
 import { HeaderView } from "./header.js";
 import { Log } from "./log.js";
 import { copy, Notebook } from "./notebook.js";
+import { remedyFor } from "./remedies.js";
 import { Turns } from "./turns.js";
 import { mayTravel } from "./typing.js";
 
@@ -99,7 +100,7 @@ export class App {
    * @param {string} command
    * @param {object} [fields]
    * @param {number} [within] milliseconds; without it the wait has no end, since a kernel may be busy for hours
-   * @returns {Promise<{ok: boolean, data?: any, words?: string, may_send?: boolean}>}
+   * @returns {Promise<{ok: boolean, data?: any, words?: string, kind?: string, may_send?: boolean}>}
    */
   ask(command, fields = {}, within = 0) {
     if (this.#isLost) return Promise.resolve({ ok: false, words: this.say("panel.kernel_gone") });
@@ -124,8 +125,20 @@ export class App {
    */
   async act(command, fields) {
     const answer = await this.ask(command, fields);
-    if (!answer.ok && answer.words) this.tell(answer.words);
+    if (!answer.ok && answer.words) this.tell(answer.words, this.wayOut(answer.kind));
     return answer;
+  }
+
+  /**
+   * @param {string} [kind] of the error for which the kernel refused a command
+   * @returns {{label: string, click: (anchor: HTMLElement) => void} | null} what can be done about it, beside trying again
+   */
+  wayOut(kind = "") {
+    const remedy = remedyFor(kind);
+    if (remedy === "log_in") return { label: this.say("panel.log_in"), click: () => this.logIn() };
+    if (remedy === "try_again") return null;
+    const choose = (/** @type {string} */ provider, /** @type {string} */ model) => void this.act("model", { provider, model });
+    return { label: this.say("panel.change_model"), click: (anchor) => this.chooseModel(anchor, choose) };
   }
 
   /**
@@ -165,7 +178,7 @@ export class App {
 
   /**
    * @param {string} words
-   * @param {{label: string, click: () => void}} [way] what can be done about it
+   * @param {{label: string, click: (anchor: HTMLElement) => void} | null} [way] what can be done about it
    * @param {() => boolean} [holds] whether it is still so; by default for some seconds
    */
   tell(words, way, holds) {
@@ -180,7 +193,7 @@ export class App {
           text: way.label,
           click: () => {
             hide();
-            way.click();
+            way.click(this.root);
           },
         })
       : null;

@@ -141,15 +141,12 @@ export class Composer {
 
   /**
    * @param {string} words why something cannot be done; "" takes that back
-   * @param {() => void} [anyway] does it all the same
+   * @param {{label: string, click: (anchor: HTMLElement) => void} | null} [way] what can be done about it
    */
-  refuse(words, anyway) {
-    this.problem.replaceChildren(
-      words,
-      ...(anyway
-        ? [element("button", { type: "button", class: "chatanywhere-button", text: this.app.say("panel.send_anyway"), click: anyway })]
-        : []),
-    );
+  refuse(words, way) {
+    const button = way ? element("button", { type: "button", class: "chatanywhere-button", text: way.label }) : null;
+    button?.addEventListener("click", () => way?.click(button));
+    this.problem.replaceChildren(words, ...(button ? [button] : []));
     this.problem.hidden = !words;
   }
 
@@ -183,7 +180,8 @@ export class Composer {
     this.#files = [...files, ...this.#files];
     this.#showFiles();
     this.#write(this.box.value.trim() ? `${text}\n${this.box.value}` : text);
-    this.refuse(answer.words ?? "", answer.may_send ? () => void this.#submit(true) : undefined);
+    const anyway = { label: app.say("panel.send_anyway"), click: () => void this.#submit(true) };
+    this.refuse(answer.words ?? "", answer.may_send ? anyway : app.wayOut(answer.kind));
   }
 
   // --- keys ---------------------------------------------------------------------------------------------------------

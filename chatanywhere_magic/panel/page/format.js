@@ -60,6 +60,17 @@ export function clock(seconds, language) {
 }
 
 /**
+ * @param {number} seconds
+ * @returns {string} as on a timer: 0:07, 1:00:00
+ */
+export function countdown(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  const two = (/** @type {number} */ number) => String(number).padStart(2, "0");
+  const hours = Math.floor(minutes / 60);
+  return `${hours ? `${hours}:${two(minutes % 60)}` : minutes}:${two(seconds % 60)}`;
+}
+
+/**
  * @param {number} seconds since the epoch
  * @param {string} language
  * @returns {string}

@@ -16,11 +16,16 @@
  * @property {number} started seconds since the epoch
  * @property {Status} status
  * @property {string} waiting what is being waited for, while nothing has come
- * @property {string} problem why it failed
+ * @property {Problem | null} problem why it failed
  * @property {string} footer
  * @property {number} version counted from 1
  * @property {number} versions
  * @property {boolean} pinned
+ *
+ * @typedef {object} Problem
+ * @property {string} words
+ * @property {string} kind of the error, as in the kernel's `ChatError.kind`; "" where it is not known any more
+ * @property {number | null} retry_at when it may be asked again, in seconds since the epoch, if the provider said so
  *
  * @typedef {object} Change what happened to a turn
  * @property {number} turn its index in the conversation
@@ -74,8 +79,9 @@
  * @property {number[]} [order]
  * @property {Header} [header]
  *
- * @typedef {{type: "answer", id: string, ok: boolean, data?: any, words?: string, may_send?: boolean}} Answer to a
- *   command; `may_send`: it was refused for what looks like a key, and would not be if the person says so
+ * @typedef {{type: "answer", id: string, ok: boolean, data?: any, words?: string, kind?: string, may_send?: boolean}} Answer
+ *   to a command. `words` and `kind`: why it was refused, as in a problem; `may_send`: it was refused for what looks like
+ *   a key, and would not be if the person says so
  *
  * @typedef {Snapshot | Fill | Changes | Answer} FromKernel
  *

@@ -1,10 +1,11 @@
 /** One turn on the page: its question, its answer as it grows, and what can be done with it. */
 
 import { element, icon, iconButton, openMenu } from "./dom.js";
-import { clock, size } from "./format.js";
+import { clock, countdown, size } from "./format.js";
+import { remedyFor, secondsToWait } from "./remedies.js";
 
 /** @import { App } from "./app.js" */
-/** @import { Head } from "./protocol.js" */
+/** @import { Head, Problem } from "./protocol.js" */
 /** @import { Turn } from "./turns.js" */
 
 /** Keeps MathJax to the formulas, which bear a class of their own. It looks at what it is given, not at what is around. */
@@ -24,6 +25,7 @@ export class TurnView {
   #tail = "";
   #editing = false;
   #reachable = false;
+  #countdown = 0;
 
   /**
    * @param {App} app
@@ -228,18 +230,13 @@ export class TurnView {
   /** @param {Head} head */
   #showBelow(head) {
     const { app } = this;
+    window.clearTimeout(this.#countdown);
     const problem = head.problem
       ? element(
           "div",
           { class: "chatanywhere-problem" },
-          element("div", { class: "chatanywhere-words", dir: "auto", text: head.problem }),
-          element(
-            "div",
-            { class: "chatanywhere-remedies" },
-            this.#remedy("panel.retry", () => void app.act("retry", { turn: this.index })),
-            this.#remedy("panel.change_model", (anchor) => this.#retryWith(anchor)),
-            this.#remedy("panel.log_in", () => app.logIn()),
-          ),
+          element("div", { class: "chatanywhere-words", dir: "auto", text: head.problem.words }),
+          element("div", { class: "chatanywhere-remedies" }, this.#remedyFor(head.problem)),
         )
       : null;
     const words = head.status === "queued" || head.status === "streaming" ? head.waiting : head.footer;
@@ -250,6 +247,29 @@ export class TurnView {
     if (head.status === "queued") {
       this.below.append(this.#remedy("panel.cancel", () => void app.cancel(this.index, head.question)));
     }
+  }
+
+  /** @param {Problem} problem */
+  #remedyFor(problem) {
+    const remedy = remedyFor(problem.kind);
+    if (remedy === "log_in") return this.#remedy("panel.log_in", () => this.app.logIn());
+    if (remedy === "change_model") return this.#remedy("panel.change_model", (anchor) => this.#retryWith(anchor));
+    const button = this.#remedy("panel.try_again", () => void this.app.act("retry", { turn: this.index }));
+    this.#countDown(button, problem);
+    return button;
+  }
+
+  /**
+   * @param {HTMLButtonElement} button
+   * @param {Problem} problem
+   */
+  #countDown(button, problem) {
+    const seconds = secondsToWait(problem.kind, problem.retry_at, Date.now() / 1000);
+    button.disabled = seconds > 0;
+    button.textContent = seconds
+      ? this.app.say("panel.retry_in", { time: countdown(seconds) })
+      : this.app.say("panel.try_again");
+    if (seconds) this.#countdown = window.setTimeout(() => this.#countDown(button, problem), 1000);
   }
 
   /**

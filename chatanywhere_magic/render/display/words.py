@@ -47,6 +47,8 @@ def footer_words(version: Version) -> list[str]:
         words.append(text("footer.summarised", count=version.left_out))
     elif version.left_out:
         words.append(text("footer.left_out", count=version.left_out))
+    if version.status == "failed" and version.timing.first_text is None:
+        return words  # a refusal is not fast or slow
     return [*words, *_speed(version.timing, tokens, about)]
 
 
