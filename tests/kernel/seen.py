@@ -20,8 +20,8 @@ COMPLAINTS = re.compile(
 class Turn(NamedTuple):
     """A turn of the conversation: its selected version."""
 
-    question: str
-    answer: str
+    prompt: str
+    text: str
     status: str
 
 

@@ -121,7 +121,7 @@ class TestForms:
         (request,) = server.requests
         assert request.json["response_format"]["json_schema"]["strict"] is True
         assert '"age": {"type": "integer"}' in request.messages[0]["content"]
-        assert turns(kernel)[0].question == "Who?"
+        assert turns(kernel)[0].prompt == "Who?"
 
     def test_a_file(self, kernel: Kernel, server: LocalServer) -> None:
         server.queue(Answer(text=["[1]"]))
@@ -142,7 +142,7 @@ class TestForms:
         told = server.requests[1].messages
         assert [message["role"] for message in told] == ["system", "user", "assistant", "user"]
         assert "age: \"old\" is not of type 'integer'" in told[-1]["content"]
-        assert evaluate(kernel, "[[v.answer for v in turn.versions] for turn in chat.conversation.turns]") == [
+        assert evaluate(kernel, "[[v.text for v in turn.versions] for turn in chat.conversation.turns]") == [
             ['{"name": "Ada", "age": "old"}', ADA]
         ]
 
@@ -299,7 +299,7 @@ class TestSideBySide:
         assert result.status == "ok"
         assert "failed with a server error" in result.outputs[0]["data"]["text/html"]
         assert "continues with the response of two" in result.stdout
-        assert [turn.answer for turn in turns(kernel)] == ["Two."]
+        assert [turn.text for turn in turns(kernel)] == ["Two."]
 
     def test_if_all_fail_that_is_the_error(self, kernel: Kernel, server: LocalServer) -> None:
         server.queue(Answer(status=500, raw=[b"{}"]), Answer(status=500, raw=[b"{}"]))

@@ -280,7 +280,7 @@ class TestAskingFromInside:
         %chat 5
         """
         assert the_answer(kernel.run(code, timeout=10)).data["text/plain"] == "42!!!!!"
-        assert [turn.question for turn in turns(kernel)] == ["5"]
+        assert [turn.prompt for turn in turns(kernel)] == ["5"]
 
     def test_other_turns_go_on_meanwhile(self, kernel: Kernel, server: LocalServer) -> None:
         rest = threading.Event()

@@ -85,14 +85,14 @@ def interrupt(kernel: Kernel, running: Running) -> tuple[Result, float]:
 def assert_stopped(kernel: Kernel, result: Result) -> Turn:
     """Fail unless cell and conversation both hold the stopped answer; return its turn."""
     turn = turns(kernel)[-1]
-    assert the_error_line(result) == (STOPPED_LINE if turn.answer else EARLY_LINE)
+    assert the_error_line(result) == (STOPPED_LINE if turn.text else EARLY_LINE)
     kinds = [output["output_type"] for output in result.outputs]
     assert kinds == ["display_data", "error"]
     shown = result.outputs[0]
     assert shown["metadata"]["chatanywhere"]["status"] == "interrupted"
     assert "■ stopped" in shown["data"]["text/html"]
     assert turn.status == "interrupted"
-    assert shown["data"]["text/plain"] == turn.answer or not turn.answer
+    assert shown["data"]["text/plain"] == turn.text or not turn.text
     return turn
 
 
@@ -105,8 +105,8 @@ class TestInStream:
             result, seconds = interrupt(kernel, running)
             assert seconds < STOP_SECONDS
             turn = assert_stopped(kernel, result)
-            assert turn.question == f"question {count}"
-            assert turn.answer.startswith("word word ")
+            assert turn.prompt == f"question {count}"
+            assert turn.text.startswith("word word ")
             assert server.requests[-1].closed_by_client.wait(2)
             assert kernel.run("6 * 7").outputs[0]["data"]["text/plain"] == "42"
             assert_nothing_left_open(kernel)
@@ -176,7 +176,7 @@ class TestInStream:
         assert running.wait(10).status == "error"
         kernel.run("end_listening()")
         assert turns(kernel)[-1].status == "interrupted"
-        assert turns(kernel)[-1].answer.startswith("word ")
+        assert turns(kernel)[-1].text.startswith("word ")
 
 
 class TestBeforeTheText:
@@ -268,7 +268,7 @@ class TestBeforeTheText:
         running.wait_until(lambda result: len(text_so_far(result)) > 40 and text_so_far(result)[0] != "[")
         result, seconds = interrupt(kernel, running)
         assert seconds < STOP_SECONDS
-        assert len(assert_stopped(kernel, result).answer) > 40
+        assert len(assert_stopped(kernel, result).text) > 40
 
     @pytest.mark.parametrize("delay", [0.0, 0.03, 0.06, 0.09, 0.12, 0.15])
     def test_at_any_moment_of_the_very_first_question(
@@ -285,7 +285,7 @@ class TestBeforeTheText:
         kernel.interrupt()
         line = the_error_line(running.wait(10))
         assert line in {STOPPED_LINE, EARLY_LINE, UNASKED_LINE}
-        answers = [turn.answer for turn in turns(kernel) if turn.status == "interrupted"]
+        answers = [turn.text for turn in turns(kernel) if turn.status == "interrupted"]
         assert len(answers) == len(turns(kernel)) <= (line != UNASKED_LINE)
         assert any(answers) == (line == STOPPED_LINE)
         server.forget()  # it may not have been asked
@@ -303,7 +303,7 @@ class TestOtherWaysToStop:
         """)
         result = running.wait(10)
         turn = assert_stopped(kernel, result)
-        assert turn.answer.startswith("word ")
+        assert turn.text.startswith("word ")
         assert server.requests[0].closed_by_client.wait(2)
 
     def test_stop_says_how_many_it_stopped(self, kernel: Kernel, server: LocalServer) -> None:

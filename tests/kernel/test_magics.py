@@ -57,7 +57,7 @@ class TestStreaming:
     @pytest.mark.parametrize("cell", ["%time %chat Why is {x}?", "%prun -q answer = %chat Why is {x}?"])
     def test_another_magic_that_runs_it_gets_the_prompt_as_it_was_typed(self, kernel: Kernel, cell: str) -> None:
         assert kernel.run(cell).status == "ok"
-        assert [turn.question for turn in turns(kernel)] == ["Why is {x}?"]
+        assert [turn.prompt for turn in turns(kernel)] == ["Why is {x}?"]
 
     def test_the_first_text_does_not_wait_for_the_clock(self, kernel: Kernel) -> None:
         code = """
@@ -198,7 +198,7 @@ class TestConversation:
         for question, cell in [("first", "a"), ("second", "b"), ("third", "c")]:
             kernel.run(f"%chat {question}", cell_id=cell)
         kernel.run("%chat second, in other words", cell_id="b")
-        assert [turn.question for turn in turns(kernel)] == ["first", "second, in other words", "third"]
+        assert [turn.prompt for turn in turns(kernel)] == ["first", "second, in other words", "third"]
         # It is sent what stands above it, not what was asked since.
         assert [message["content"] for message in server.requests[3].messages] == [
             "first",
@@ -222,18 +222,18 @@ class TestConversation:
         for _ in range(2):
             kernel.run(code, cell_id="loop")
             asked = ["question 0", "question 1", "What about this one?", "What about this one?"]
-            assert [turn.question for turn in turns(kernel)] == asked
+            assert [turn.prompt for turn in turns(kernel)] == asked
 
     def test_an_aside_neither_sends_nor_changes_it(self, kernel: Kernel, server: LocalServer) -> None:
         kernel.run("%chat first")
         the_answer(kernel.run("%chat --no-history aside"))
         assert server.requests[1].messages == [{"role": "user", "content": "aside"}]
-        assert [turn.question for turn in turns(kernel)] == ["first"]
+        assert [turn.prompt for turn in turns(kernel)] == ["first"]
 
     def test_a_cell_can_append_instead_of_revising(self, kernel: Kernel) -> None:
         kernel.run("%chat one", cell_id="a")
         kernel.run("%chat --append two", cell_id="a")
-        assert [turn.question for turn in turns(kernel)] == ["one", "two"]
+        assert [turn.prompt for turn in turns(kernel)] == ["one", "two"]
 
 
 class TestPrompts:
@@ -647,7 +647,7 @@ class TestLoading:
         kernel.run(f"{LOAD}\n%chat first")
         kernel.run("%unload_ext chatanywhere_magic")
         kernel.run(f"{LOAD}\n%chat second")
-        assert [turn.question for turn in turns(kernel)] == ["first", "second"]
+        assert [turn.prompt for turn in turns(kernel)] == ["first", "second"]
         assert len(server.requests[1].messages) == 3
 
     def test_reloading_adds_nothing_twice(self, new_kernel: Callable[..., Kernel], server: LocalServer) -> None:
@@ -659,7 +659,7 @@ class TestLoading:
         assert the_answer(kernel.run("%chat What is a list?")).metadata["chatanywhere"]["status"] == "complete"
         assert evaluate(kernel, self.STATE) == once
         assert len(server.requests[1].messages) == 3
-        assert [turn.question for turn in turns(kernel)] == ["first", "What is a list?"]
+        assert [turn.prompt for turn in turns(kernel)] == ["first", "What is a list?"]
 
     def test_unloading_stops_what_runs(self, kernel: Kernel, server: LocalServer) -> None:
         never = threading.Event()
@@ -695,7 +695,7 @@ class TestLoading:
         assert server.requests == []
         kernel.run("%%chatanywhere -q\n>>> What?")
         kernel.run("answer = %chatanywhere {x} Why?")
-        assert [turn.question for turn in turns(kernel)] == [">>> What?", "{x} Why?"]
+        assert [turn.prompt for turn in turns(kernel)] == [">>> What?", "{x} Why?"]
         assert evaluate(kernel, "type(answer).__name__") == "Reply"
         assert "%chatanywhere [options]" in kernel.run("%chatanywhere --help").stdout
         assert "%chatanywhere --help" in the_error_line(kernel.run("%chatanywhere --modle x"))

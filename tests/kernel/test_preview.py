@@ -47,7 +47,7 @@ class TestPreview:
         kernel.run("%chat first", cell_id="a")
         kernel.run("%chat --dry-run second", cell_id="b")
         kernel.run("%%chat --dry-run\nfirst again", cell_id="a")
-        assert [turn.question for turn in turns(kernel)] == ["first"]
+        assert [turn.prompt for turn in turns(kernel)] == ["first"]
         assert evaluate(kernel, "[len(turn.versions) for turn in chat.conversation.turns]") == [1]
 
     def test_the_turns_that_stand_before_a_cell_are_in_it(self, kernel: Kernel) -> None:

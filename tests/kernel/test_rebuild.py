@@ -76,7 +76,7 @@ def test_somebody_else_goes_on_with_a_notebook_that_was_sent(
     other.run("%chat question a, again", cell_id="a")
     asked = [[each["content"] for each in request.messages if each["role"] == "user"] for request in server.requests]
     assert asked == [["question a", "question b", "What did I ask?"], ["question a, again"]]
-    assert [turn.question for turn in turns(other)] == ["question a, again", "question b", "What did I ask?"]
+    assert [turn.prompt for turn in turns(other)] == ["question a, again", "question b", "What did I ask?"]
 
 
 def test_a_notebook_of_somebody_evil_is_data(new_kernel: Callable[..., Kernel], tmp_path: Path) -> None:

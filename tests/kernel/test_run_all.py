@@ -41,7 +41,7 @@ class TestRunAll:
             server.forget()
             queued = [kernel.start(f"%chat question {n}", cell_id=f"cell-{n}") for n in range(4)]
             assert [running.wait(20).status for running in queued] == ["ok"] * 4
-            assert [turn.question for turn in turns(kernel)] == [f"question {n}" for n in range(4)]
+            assert [turn.prompt for turn in turns(kernel)] == [f"question {n}" for n in range(4)]
             assert [len(request.messages) for request in server.requests] == [1, 3, 5, 7]
 
     @pytest.mark.parametrize("trouble", ["interrupt", "failure"])

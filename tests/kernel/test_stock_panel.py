@@ -172,7 +172,7 @@ def test_stop_keeps_what_came(panel: Panel, kernel: Kernel, server: LocalServer)
     panel.wait_for("■ stopped")
     (turn,) = turns(kernel)
     assert turn.status == "interrupted"
-    assert turn.answer.startswith("word word")
+    assert turn.text.startswith("word word")
     kernel.wait_until(lambda: not panel.can_stop)
 
 
@@ -186,7 +186,7 @@ def test_questions_queue_and_say_so(panel: Panel, kernel: Kernel, server: LocalS
     panel.wait_for("waiting: 1")
     end.set()
     panel.wait_for("The last one says: two")
-    assert [turn.question for turn in turns(kernel)] == ["one", "two"]
+    assert [turn.prompt for turn in turns(kernel)] == ["one", "two"]
     assert len(server.requests[1].messages) == 3
 
 
