@@ -238,6 +238,14 @@ INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)
+class TextWasReasoning:
+    """All text of this message so far was reasoning, as the provider sees only now.
+
+    Some servers mark only where reasoning ends.
+    """
+
+
+@dataclass(frozen=True)
 class Usage:
     """Token counts as the provider reported them; ``None`` where it did not."""
 
@@ -270,7 +278,7 @@ class Notice:
     text: str
 
 
-Delta = Text | Reasoning | ToolCall | Extras | Usage | Finish | ModelName | Notice
+Delta = Text | Reasoning | TextWasReasoning | ToolCall | Extras | Usage | Finish | ModelName | Notice
 DeltaGenerator = AsyncGenerator[Delta, None]
 
 

@@ -187,14 +187,20 @@ class _Growth:
 
     def __init__(self, live: LiveTurn) -> None:
         self.live = live
+        self._begin_again()
+
+    def _begin_again(self) -> None:
         self._renderer = IncrementalRenderer()
-        self._answered = 0
+        self._begin = self._answered = self.live.answer_begin
         self._reasoned = 0
         self._tail = ""
 
     def more(self) -> Change:
         """Return what has come since the last call."""
         change: Change = {}
+        if self._begin != self.live.answer_begin:  # what was shown as the response was reasoning
+            self._begin_again()
+            change["fresh"] = True
         reasoning, self._reasoned = self.live.reasoning_since(self._reasoned)
         if reasoning:
             change["reasoning"] = reasoning
@@ -211,7 +217,9 @@ class _Growth:
     def end(self, version: Version) -> Change:
         """Return the rest, of which only the finished `version` is left."""
         change: Change = {"html": []}
-        reasoning, answer = version.reasoning[self._reasoned :], version.text[self._answered :]
+        if self._begin != self.live.answer_begin:
+            return {"fresh": True, **whole(version)}
+        reasoning, answer = version.reasoning[self._reasoned :], version.text[self._answered - self._begin :]
         if reasoning:
             change["reasoning"] = reasoning
         html = self._renderer.feed(answer)

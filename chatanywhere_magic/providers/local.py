@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..core import ChatError, ConfigurationError, DeltaGenerator, Messages, ModelName, Notice, phrase, text
 from ..keys import Secret
 from .contract import AsyncGeneratorProvider
+from .dialects.effort import template_fields
 from .streaming import request_body, stream_completion
 from .wire.http import post_stream
 from .wire.limits import IDLE_SECONDS, Deadline, Limits
@@ -140,6 +141,8 @@ class Local(AsyncGeneratorProvider):
         ca_bundle: str = "",  # noqa: ARG003 - nothing leaves the machine
         max_retries: int = 0,  # noqa: ARG003 - what fails here fails again
         conversation_id: str = "",  # noqa: ARG003 - the protocol has no place for it
+        dialect: str = "auto",  # noqa: ARG003 - there is one engine, and one that serves it
+        effort: str = "",
         **kwargs: Any,
     ) -> DeltaGenerator:
         """Load the model if needed, and ask it.
@@ -148,6 +151,8 @@ class Local(AsyncGeneratorProvider):
         ----------
         idle_timeout : float, default 120
             Seconds of silence allowed at a time.
+        effort : str, optional
+            How much the model reasons; ``"none"`` keeps a model from it that can be kept from it.
         **kwargs
             Further fields of llama.cpp's request body, such as ``max_tokens`` (1,024 by default) or ``seed``.
 
@@ -166,9 +171,10 @@ class Local(AsyncGeneratorProvider):
         if not _is_loaded(path):
             yield Notice(text("notice.loading_model", model=path.stem))
         server = await asyncio.to_thread(_load, path)
+        reasoning = {"chat_template_kwargs": template_fields(effort)} if effort else {}
         deltas = stream_completion(
             f"{server.url}/v1/chat/completions",
-            request_body(path.stem, messages, temperature, {**DEFAULTS, **kwargs}),
+            request_body(path.stem, messages, temperature, {**DEFAULTS, **reasoning, **kwargs}),
             secret=server.secret,
             limits=Limits(Deadline(timeout or None), first_timeout, idle_timeout),
             socket_path=server.socket_path,

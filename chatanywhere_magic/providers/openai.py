@@ -21,6 +21,7 @@ from ..core import (
 )
 from ..keys import Owner, find_secret, places_of
 from .contract import AsyncGeneratorProvider
+from .dialects.choice import Dialect, in_dialect
 from .streaming import request_body, stream_completion
 from .wire.addresses import PLAIN_HTTP_VARIABLE, check_url, endpoint, host_of, may_carry_key, without_password
 from .wire.limits import CONNECT_SECONDS, IDLE_SECONDS, Deadline, Limits
@@ -198,9 +199,11 @@ class OpenAI(AsyncGeneratorProvider):
         ca_bundle: str = "",
         max_retries: int = MAX_RETRIES,
         conversation_id: str = "",  # noqa: ARG003 - the protocol has no place for it
+        dialect: str = "auto",
+        effort: str = "",
         **kwargs: Any,
     ) -> DeltaGenerator:
-        """Request a streamed chat completion.
+        """Request a streamed response.
 
         Parameters
         ----------
@@ -215,32 +218,44 @@ class OpenAI(AsyncGeneratorProvider):
             A file of certificates to trust instead of the system's.
         max_retries : int, default 2
             Retries after a temporary failure, as long as the response has not started.
+        dialect : {"auto", "chat", "responses"}
+            The protocol: chat completions, or OpenAI's Responses. By default the first, or what the server asks for.
+        effort : str, optional
+            How much the model reasons: none, minimal, low, medium, high or xhigh. By default its own choice.
         **kwargs
-            Further fields of the request's body, such as ``max_tokens`` or ``seed``.
+            Further fields of the request's body, such as ``max_tokens`` or ``seed``, as chat completions name them.
 
         Yields
         ------
-        Text, Reasoning, ToolCall, Usage, Finish, ModelName or Notice
+        Text, Reasoning, TextWasReasoning, ToolCall, Extras, Usage, Finish, ModelName or Notice
         """
         base_url = cls.base_url()
-        body = request_body(cls._model(model), messages, temperature, kwargs)
+        model = cls._model(model)
         addresses = deque([base_url, *cls._fallback()])
         # Each must be an address that the key may be sent to.
         secret, *_ = [cls._secret(base_url, address) for address in addresses]
         limits = Limits(Deadline(timeout or None), first_timeout, idle_timeout, connect_timeout)
 
-        def ask(before: ChatError | None) -> DeltaGenerator:
-            if isinstance(before, ConnectionFailedError) and before.status is None:
-                addresses.rotate(-1)
-            return stream_completion(
-                endpoint(addresses[0], "/chat/completions"),
-                body,
-                secret=secret,
-                proxy=proxy,
-                limits=limits,
-                ca_bundle=ca_bundle,
-            )
+        def ask(spoken: Dialect) -> DeltaGenerator:
+            options = {"effort": effort, "host": host_of(base_url), **kwargs}
+            body = request_body(model, messages, temperature, options, spoken)
 
-        async with aclosing(with_retries(ask, max_retries, limits.total)) as deltas:
+            def ask_once(before: ChatError | None) -> DeltaGenerator:
+                if isinstance(before, ConnectionFailedError) and before.status is None:
+                    addresses.rotate(-1)
+                return stream_completion(
+                    endpoint(addresses[0], spoken.path),
+                    body,
+                    spoken,
+                    secret=secret,
+                    proxy=proxy,
+                    limits=limits,
+                    ca_bundle=ca_bundle,
+                )
+
+            return with_retries(ask_once, max_retries, limits.total)
+
+        place = cls.name, without_password(base_url), model
+        async with aclosing(in_dialect(dialect, place, ask)) as deltas:
             async for delta in deltas:
                 yield delta

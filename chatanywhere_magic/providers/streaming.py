@@ -14,15 +14,13 @@ from ..core import (
     Delta,
     DeltaGenerator,
     IncompleteError,
-    MessageDict,
-    Messages,
     ProtocolError,
     Reasoning,
     Text,
-    encodable_content,
+    TextWasReasoning,
     phrase,
 )
-from .dialects.chat_completions import CompletionReader
+from .dialects.choice import CHAT
 from .wire.addresses import host_of
 from .wire.budget import AnswerBudget
 from .wire.http import Stream, post_stream
@@ -32,7 +30,10 @@ from .wire.sse import EventDecoder
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
+    from ..core import Messages
     from ..keys import Secret
+    from .dialects.choice import Dialect
+    from .dialects.reader import ResponseReader
     from .wire.limits import Limits
 
 MAX_BLANK_BYTES: Final = 1_024
@@ -41,27 +42,17 @@ _FIELD: Final = re.compile(r"(?:data|event|id|retry)?(?::|$)", re.MULTILINE)
 _SPACE: Final = re.compile(r"\s*")
 
 
-def request_body(model: str, messages: Messages, temperature: float, extra: dict[str, Any]) -> dict[str, Any]:
-    """Return the JSON body of a streamed chat completion."""
-    return {
-        "model": model,
-        "messages": [_as_sent(message) for message in messages],
-        "temperature": temperature,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        **extra,
-    }
+def request_body(
+    model: str, messages: Messages, temperature: float, extra: dict[str, Any], dialect: Dialect = CHAT
+) -> dict[str, Any]:
+    """Return the JSON body of a request in a dialect; `extra` holds its further options."""
+    return dialect.encode(messages, {"model": model, "temperature": temperature, **extra})
 
 
-def _as_sent(message: MessageDict) -> dict[str, Any]:
-    """Return `message` as it is sent; one of the model's own that only calls tools has no content."""
-    content = message.get("content")
-    return {**message} if content is None else {**message, "content": encodable_content(content)}
-
-
-async def stream_completion(
+async def stream_completion(  # noqa: PLR0913 - where, what, and how the connection is made
     url: str,
     body: dict[str, Any],
+    dialect: Dialect = CHAT,
     *,
     secret: Secret | None,
     proxy: str | None = None,
@@ -69,14 +60,14 @@ async def stream_completion(
     ca_bundle: str = "",
     socket_path: str | None = None,
 ) -> DeltaGenerator:
-    """POST a chat completion and yield its deltas.
+    """POST a request in a dialect and yield the deltas of its response.
 
-    The response is complete once the server sent a finish reason. Usage may follow it. ``[DONE]`` alone, or
-    the end of the body alone, does not complete it.
+    The response is complete once the server said so, in a chat completion by a finish reason. Usage may follow it.
+    ``[DONE]`` alone, or the end of the body alone, does not complete it.
 
     Yields
     ------
-    Text, Reasoning, ToolCall, Usage, Finish, ModelName or Notice
+    Text, Reasoning, TextWasReasoning, ToolCall, Extras, Usage, Finish, ModelName or Notice
 
     Raises
     ------
@@ -85,8 +76,7 @@ async def stream_completion(
     """
     host = host_of(url)
     budget = AnswerBudget(host)
-    takes_calls = bool(body.get("tools") or body.get("functions"))
-    reader = CompletionReader(host, secret, takes_calls=takes_calls, budget=budget)
+    reader = dialect.reader.of(body, host, secret, budget)
     request = post_stream(
         url,
         body,
@@ -118,7 +108,7 @@ async def stream_completion(
         yield delta
 
 
-async def _read(stream: Stream, reader: CompletionReader, host: str) -> DeltaGenerator:
+async def _read(stream: Stream, reader: ResponseReader, host: str) -> DeltaGenerator:
     async with aclosing(stream.chunks()) as chunks:
         beginning = await _beginning(chunks, stream.content_type)
         form = _form(beginning, stream.content_type)
@@ -131,7 +121,7 @@ async def _read(stream: Stream, reader: CompletionReader, host: str) -> DeltaGen
 
 
 async def _read_events(
-    beginning: bytes, chunks: AsyncGenerator[bytes, None], reader: CompletionReader, stream: Stream
+    beginning: bytes, chunks: AsyncGenerator[bytes, None], reader: ResponseReader, stream: Stream
 ) -> DeltaGenerator:
     decoder = EventDecoder()
     async for piece in _with_first(beginning, chunks):
@@ -153,7 +143,7 @@ async def _read_events(
         raise reader.protocol_error("data:", words)
 
 
-def _joined(deltas: Iterator[Delta], *, begun: bool) -> Iterator[Delta]:
+def _joined(deltas: Iterator[Delta], *, begun: bool) -> Iterator[Delta]:  # noqa: C901 - one loop over what comes
     """Yield the `deltas` of one read with neighbouring pieces of text joined.
 
     A fast server sends hundreds at once, and passing each on would cost more than reading it. Unless the response has
@@ -170,12 +160,15 @@ def _joined(deltas: Iterator[Delta], *, begun: bool) -> Iterator[Delta]:
             if isinstance(delta, Text | Reasoning):
                 break
         for delta in deltas:
-            if not isinstance(delta, Text | Reasoning):
+            if not isinstance(delta, Text | Reasoning | TextWasReasoning):
                 latest[type(delta)] = delta
                 continue
             if words and type(delta) is not kind:
                 yield kind("".join(words))
                 words.clear()
+            if isinstance(delta, TextWasReasoning):
+                yield delta
+                continue
             kind = type(delta)
             words.append(delta.text)
     except ChatError as caught:
@@ -189,7 +182,7 @@ def _joined(deltas: Iterator[Delta], *, begun: bool) -> Iterator[Delta]:
 
 
 async def _read_objects(
-    beginning: bytes, chunks: AsyncGenerator[bytes, None], reader: CompletionReader, stream: Stream
+    beginning: bytes, chunks: AsyncGenerator[bytes, None], reader: ResponseReader, stream: Stream
 ) -> DeltaGenerator:
     """Read a whole completion from a server that does not stream, or chunks in a row without event framing."""
     pieces = bytearray(beginning)

@@ -26,6 +26,7 @@ from ..core import (
     Reply,
     Status,
     Text,
+    TextWasReasoning,
     Timing,
     ToolCall,
     Usage,
@@ -129,6 +130,19 @@ class _GrowingResponse:
         growing.add(delta.text)
         last.end = len(growing)
 
+    def text_was_reasoning(self) -> int:
+        """Make the text of the message that comes now its reasoning; return of how many characters it was."""
+        segments = [part for part in self._parts if isinstance(part, _Segment) and part.kind is Text]
+        if not segments:
+            return 0
+        self.text.end()
+        said, begin = str(self.text), segments[0].begin
+        kept, self.text = said[:begin].removesuffix(BETWEEN_MESSAGES), _Growing()
+        self._parts = [part for part in self._parts if part not in segments]
+        self.text.add(kept)
+        self.add(Reasoning(said[begin:]))
+        return len(said)
+
     def _last(self, kind: type[Text | Reasoning]) -> _Segment | None:
         """Return the last text of its kind in the message that comes now."""
         return next((each for each in reversed(self._parts) if isinstance(each, _Segment) and each.kind is kind), None)
@@ -210,6 +224,8 @@ class LiveTurn:
             history=request.history,
         )
         self._response = _GrowingResponse()
+        self.answer_begin = 0
+        """Where the response begins, as :meth:`answer_since` counts. It moves when text turns out to be reasoning."""
         self.at = 0
         """Which of the turn's versions it is."""
         self._clock = time.monotonic()
@@ -246,11 +262,14 @@ class LiveTurn:
         return bool(len(self._response.text) or len(self._response.reasoning))
 
     def answer_since(self, position: int) -> tuple[str, int]:
-        """Return the response's text after its first `position` characters, and the current length.
+        """Return the response's text after `position`, and its end, which is the position to go on from.
 
-        It costs what is new, however long the response has become; :attr:`version` copies it whole.
+        It costs what is new, however long the response has become; :attr:`version` copies it whole. What comes from
+        before :attr:`answer_begin` is not text any more, and all of the text is returned.
         """
-        return self._response.text.since(position)
+        begin = self.answer_begin
+        fresh, end = self._response.text.since(max(position - begin, 0))
+        return fresh, begin + end
 
     def reasoning_since(self, position: int) -> tuple[str, int]:
         """Return the reasoning after its first `position` characters, and the current length."""
@@ -347,7 +366,7 @@ class LiveTurn:
         self._loop = loop
         self._task = asyncio.current_task()
 
-    def take(self, delta: Delta) -> None:
+    def take(self, delta: Delta) -> None:  # noqa: C901 - a list of cases
         """Take in what the provider yielded."""
         if isinstance(delta, Text):
             if self._version.timing.first_text is None:
@@ -361,6 +380,9 @@ class LiveTurn:
             self._check_length(len(self._response.reasoning) + len(delta.text))
             self._response.add(delta)
             self._begin_text()
+        elif isinstance(delta, TextWasReasoning):
+            # Another thread may read between the two: it must find neither a text twice nor none of the new one.
+            self.answer_begin += self._response.text_was_reasoning()
         elif isinstance(delta, ToolCall):
             self._response.add(replace(delta, extras=self._own(delta.extras)))
         elif isinstance(delta, Extras):

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatanywhere_magic.core import ChatError, Finish, Text, Usage
-from chatanywhere_magic.providers.dialects.chat_completions import MAX_COUNT, CompletionReader
+from chatanywhere_magic.providers.dialects.chat_completions import CompletionReader
+from chatanywhere_magic.providers.dialects.reader import MAX_COUNT
 from chatanywhere_magic.providers.wire.inflate import PIECE_BYTES, Inflater
 from chatanywhere_magic.providers.wire.sse import Event, EventDecoder
 

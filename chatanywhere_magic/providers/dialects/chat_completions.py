@@ -1,67 +1,33 @@
-"""Decode chunks of a chat completion into deltas, without I/O, in the variants that real servers write."""
+"""Chat completions: messages to a body, and chunks to deltas in the variants that real servers write. No I/O.
+
+Wire format: https://platform.openai.com/docs/api-reference/chat-streaming
+"""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from ...core import (
-    ChatError,
-    ContentFilterError,
-    Delta,
-    EmptyAnswerError,
-    Finish,
-    IncompleteError,
-    ModelName,
-    Notice,
-    ProtocolError,
-    Reasoning,
-    RefusalError,
-    StreamError,
-    Text,
-    ToolCall,
-    UnsupportedError,
-    Usage,
-    encodable,
-    phrase,
-    text,
-)
-from ...keys import AnswerRedactor
-from ..wire.budget import AnswerBudget
-from ..wire.refusals import MAX_CODE_WORDS, MAX_SERVER_WORDS, api_error, is_telling, printable_words
+from ...core import Notice, Usage, encodable_content, text
+from ..wire.refusals import api_error, is_telling
+from .effort import effort_fields
+from .reader import Call, ResponseReader, count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from typing_extensions import Self
+
+    from ...core import Delta, MessageDict, Messages
     from ...keys import Secret
-    from ..wire.sse import Event
+    from ..wire.budget import AnswerBudget
 
-_decode: Final = json.JSONDecoder().raw_decode
-_DONE: Final = "[DONE]"
-_LONGEST_DONE: Final = 20
-"""Characters of it with quotes around it, and some more: a response's chunks need not be looked at for it."""
-MAX_NAME_CHARACTERS: Final = 200
-MAX_COUNT: Final = 10**12
-"""More tokens than any response has. What is more is no count, and neither a database nor JSON may hold it."""
-MAX_REFUSAL_CHARACTERS: Final = 100_000
-"""Of a refusal so much is kept, of which its first words are shown."""
+PATH: Final = "/chat/completions"
+_NOT_FIELDS: Final = frozenset({"model", "effort", "host"})
 _FIRST: Final = (0, None, "0")
 """The first choice's index, as servers write it. One response was asked for, and never a mixture is shown."""
-_WITHHELD: Final = frozenset({"content_filter", "safety", "recitation", "prohibited_content", "blocklist", "sensitive"})
-_FAILED: Final = frozenset(
-    {
-        "error",  # gateways, when the model behind them fails
-        "insufficient_system_resource",  # DeepSeek
-        "network_error",  # Zhipu
-        "abort",  # SGLang and vLLM
-        "aborted",
-        "cancelled",
-        "failed",
-        "timeout",
-    }
-)
-_CALLING: Final = frozenset({"function_call", "stop"})
-"""How some servers finish what is nothing but calls of tools."""
+_COUNTING: Final = 2
+"""An index that was counted up to this counts tokens, as TGI's did, and no choices."""
 _PART_KINDS: Final = {
     "text": "text",
     "output_text": "text",
@@ -69,104 +35,103 @@ _PART_KINDS: Final = {
     "reasoning": "thinking",
     "refusal": "refusal",
 }
+_REASONING: Final = ("reasoning_content", "reasoning")
+_OTHERS_EXTRAS: Final = frozenset({"response_items"})
+"""What only another dialect of the same server understands."""
+_KEPT: Final = ("extra_content",)
+"""Fields of a message that a server wants back whenever it sent them: Gemini's signatures."""
+_KEPT_OF_CALLS: Final = ("extra_content", "provider_specific_fields", "thought_signature")
 
 
-class CompletionReader:
-    """Event data in, deltas out; remembers whether the response was said to be finished.
+# --- the request ----------------------------------------------------------------------------------------------------
+
+
+def encode(messages: Messages, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON body of a streamed chat completion.
 
     Parameters
     ----------
-    takes_calls : bool, default False
-        Whether tools were offered, so that a response may be nothing but calls of them.
-    budget : AnswerBudget, optional
-        What the response may cost; by default one of its own.
+    messages : list of dict
+        The conversation.
+    options : mapping
+        ``model``; ``effort``, and ``host``, by which it is worded; all others are fields of the body.
     """
+    further = {name: value for name, value in options.items() if name not in _NOT_FIELDS}
+    if further.get("temperature", 0) is None:  # the service's own
+        del further["temperature"]
+    effort = effort_fields(str(options.get("effort") or ""), str(options.get("host") or ""))
+    return {
+        "model": options.get("model", ""),
+        "messages": [_as_sent(message) for message in messages],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **effort,
+        **further,
+    }
 
-    def __init__(
-        self, host: str, secret: Secret | None, *, takes_calls: bool = False, budget: AnswerBudget | None = None
-    ) -> None:
-        self.host = host
-        self._budget = budget if budget is not None else AnswerBudget(host)
-        self._takes_calls = takes_calls
-        self.done = False
-        """Whether ``[DONE]`` came."""
-        self.has_answer = False
-        """Whether the first word came, be it text, reasoning, a refusal or a part of a tool call."""
-        self.has_events = False
-        self._secret = secret
-        self._finish_reason = ""
-        self._has_text = False
-        self._refused: list[str] = []
-        self._tool_calls: list[_Call] = []
-        self._open_calls: dict[int, _Call] = {}
+
+def _as_sent(message: MessageDict) -> dict[str, Any]:
+    """Return `message` as it is sent; one of the model's own that only calls tools has no content."""
+    sent = {name: value for name, value in message.items() if name not in _OTHERS_EXTRAS}
+    if (content := message.get("content")) is not None:
+        sent["content"] = encodable_content(content)
+    return sent
+
+
+# --- the response ---------------------------------------------------------------------------------------------------
+
+
+class CompletionReader(ResponseReader):
+    """Chunks of a chat completion in, deltas out."""
+
+    def __init__(self, host: str, secret: Secret | None, **options: Any) -> None:
+        super().__init__(host, secret, **options)
+        self._open_calls: dict[int, Call] = {}
         """Those that pieces still come for, by the index that the server gives them."""
-        self._half = ""
-        self._model = ""
-        self._odd: object = None
-        """A chunk without choices, which may turn out to tell why nothing else came."""
-        self._answer = AnswerRedactor(secret)
-        self._reasoning = AnswerRedactor(secret)
+        self._was_early = False
+        """Whether a finish reason was none, because text followed it."""
+        self._counted: bool | None = None
+        """Whether the choices' index counts tokens; None while nobody can know."""
+        self._index = self._pieces_at_zero = 0
+        self._waiting: list[tuple[dict[str, Any], str]] = []
+        """Choices of which nobody can know yet whether they are the first."""
+        self._said: dict[str, list[str]] = {}
+        """Reasoning by the name of its field."""
+        self._details: list[dict[str, Any]] = []
+        self._kept: dict[str, Any] = {}
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any], host: str, secret: Secret | None, budget: AnswerBudget) -> Self:
+        """Return the reader of what answers the request with this `body`."""
+        messages = body.get("messages") or []
+        calls = [len(each.get("tool_calls") or ()) for each in messages if each.get("role") == "assistant"]
+        return cls(
+            host,
+            secret,
+            takes_calls=bool(body.get("tools") or body.get("functions")),
+            budget=budget,
+            calls_before=sum(calls),
+            in_tool_turn=bool(calls and calls[-1]),
+        )
 
     @property
     def finished(self) -> bool:
-        """Whether the server gave a finish reason."""
-        return bool(self._finish_reason)
+        """Whether the server gave a finish reason. One that gives it with every chunk has to say ``[DONE]``, too."""
+        return bool(self._finish_reason) and (self.done or not self._was_early)
 
-    def read(self, event: Event) -> Iterator[Delta]:
-        """Read one event."""
-        data = event.data.strip()
-        if self.done:
-            return
-        if event.name == "error":
-            raise api_error(_parsed(data), host=self.host, secret=self._secret)
-        if not data:  # an event without data keeps the connection alive
-            return
-        if len(data) < _LONGEST_DONE and data.strip('"').upper() == _DONE:
-            self.done = True
-            return
-        self._budget.take_event()
-        self._budget.check_event(len(data))
-        self._budget.check_values(data)
-        try:
-            value, end = _decode(data)
-        except (ValueError, RecursionError):
-            end = -1
-        if end != len(data):
-            raise self.protocol_error("JSON", data)
-        yield from self.read_value(value, data)
-
-    def read_value(self, chunk: object, data: str) -> Iterator[Delta]:
-        """Read one chunk of a stream, or a whole completion where no stream was to be had; `data` is its JSON."""
-        deltas: list[Delta] = []
-        try:
-            self._read_chunk(chunk, data, deltas)
-        except RecursionError:  # it was parsed, but is nested too deeply for anything else
-            raise self.protocol_error("JSON", data) from None
-        except ChatError:
-            yield from deltas  # what came before what is wrong
-            raise
-        yield from deltas
-
-    def _read_chunk(self, chunk: object, data: str, deltas: list[Delta]) -> None:
-        if isinstance(chunk, list) and chunk and isinstance(chunk[0], dict) and chunk[0].get("error"):
-            chunk = chunk[0]  # Google's errors
-        if not isinstance(chunk, dict):
-            raise self.protocol_error("object", data)
-        self.has_events = True
-        if chunk.get("error") or chunk.get("object") == "error" or chunk.get("type") == "error":
-            raise api_error(chunk, host=self.host, secret=self._secret)
-        if (model := chunk.get("model")) and model != self._model and isinstance(model, str):
-            self._model = model
-            deltas.append(ModelName(self._shown(model, MAX_NAME_CHARACTERS)))
-        progress = chunk.get("prompt_progress")  # llama.cpp, when asked for it
+    def _read_object(self, value: dict[str, Any], data: str, name: str, deltas: list[Delta]) -> None:  # noqa: ARG002 - chunks have no names
+        if value.get("error") or value.get("object") == "error" or value.get("type") == "error":
+            raise api_error(value, host=self.host, secret=self._secret)
+        self._take_model(value.get("model"), deltas)
+        progress = value.get("prompt_progress")  # llama.cpp, when asked for it
         if isinstance(progress, dict) and (share := _progress(progress)):
             deltas.append(Notice(share))
-        choices = chunk.get("choices")
+        choices = value.get("choices")
         if choices:
             self._read_choices(choices, data, deltas)
-        elif choices is None and is_telling(chunk):
-            self._odd = chunk
-        if (usage := _usage(chunk, choices)) is not None:
+        elif choices is None and is_telling(value):
+            self._odd = value
+        if (usage := _usage(value, choices)) is not None:
             deltas.append(usage)
 
     def _read_choices(self, choices: object, data: str, deltas: list[Delta]) -> None:
@@ -179,13 +144,39 @@ class CompletionReader:
                 continue
             if not isinstance(choice, dict):
                 raise self.protocol_error("choices: [{…}]", data)
-            if choice.get("index") not in _FIRST:
+            index = choice.get("index")
+            if index in _FIRST:
+                self._pieces_at_zero += 1
+                if self._index:  # it did not count after all
+                    self._counted = False
+                    self._waiting.clear()
+            elif self._counted is not True:
+                self._look_at_index(index, choice, data, deltas, is_alone=len(choices) == 1)
                 continue
-            if choice.get("error"):  # a router, when the model behind it fails
-                raise api_error(choice, host=self.host, secret=self._secret)
-            self._read_choice(choice, data, deltas)
+            self._take_choice(choice, data, deltas)
 
-    def _read_choice(self, choice: dict[str, Any], data: str, deltas: list[Delta]) -> None:
+    def _look_at_index(
+        self, index: object, choice: dict[str, Any], data: str, deltas: list[Delta], *, is_alone: bool
+    ) -> None:
+        """Take in a choice that is either another one than was asked for, or the next token of the only one."""
+        if self._counted is False or not is_alone or index != self._index + 1 or self._pieces_at_zero > 1:
+            self._counted = False
+            self._waiting.clear()
+            return
+        self._index += 1
+        self._waiting.append((choice, data))
+        if self._index >= _COUNTING:
+            self._counted = True
+            self._take_waiting(deltas)
+
+    def _take_waiting(self, deltas: list[Delta]) -> None:
+        waiting, self._waiting = self._waiting, []
+        for choice, data in waiting:
+            self._take_choice(choice, data, deltas)
+
+    def _take_choice(self, choice: dict[str, Any], data: str, deltas: list[Delta]) -> None:
+        if choice.get("error"):  # a router, when the model behind it fails
+            raise api_error(choice, host=self.host, secret=self._secret)
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             # A whole message where nothing streams; text alone is how completions are written that are no chats.
@@ -194,7 +185,6 @@ class CompletionReader:
             self._read_delta(delta, data, deltas)
         if (reason := choice.get("finish_reason")) and isinstance(reason, str):
             self._finish_reason = reason
-        self.has_answer = self.has_answer or self._has_text or bool(self._refused or self._tool_calls)
 
     def _read_delta(self, delta: dict[str, Any], data: str, deltas: list[Delta]) -> None:
         content = delta.get("content")
@@ -205,27 +195,58 @@ class CompletionReader:
             words, thinking, refusal = _sorted_parts(content)
         else:  # 42 where "42" was meant, for example
             raise self.protocol_error('content: "…"', data)
-        reasoning = delta.get("reasoning_content") or delta.get("reasoning") or thinking
-        if reasoning and isinstance(reasoning, str):
-            self.has_answer = True
-            self._budget.take_characters(len(reasoning))
-            if shown := self._reasoning.feed(encodable(reasoning)):
-                deltas.append(Reasoning(shown))
+        if len(delta) > 1 or not isinstance(content, str):
+            self._read_fields(delta, thinking, refusal, deltas)
+        if words:
+            self._go_on(words)
+            self._take_words(words, deltas)
+
+    def _read_fields(self, delta: dict[str, Any], thinking: str, refusal: str, deltas: list[Delta]) -> None:
+        """Read what a delta holds beside its text."""
+        reasoning = ""
+        for name in _REASONING:
+            if isinstance(said := delta.get(name), str):
+                self._said.setdefault(name, []).append(said)
+                reasoning = reasoning or said
+        if isinstance(details := delta.get("reasoning_details"), list):
+            self._budget.check_pieces(len(details))
+            reasoning = reasoning or "".join(map(_detail_text, details))
+            self._take_details(details)
+        if reasoning := reasoning or thinking:
+            self._go_on(reasoning)
+            self._take_reasoning(reasoning, deltas)
+        for name in _KEPT:
+            if delta.get(name):
+                self._kept[name] = _merged(self._kept.get(name), delta[name])
         self._take_refusal(_parts(delta.get("refusal"), "text") + refusal)
         if calls := delta.get("tool_calls"):
             self._take_tool_calls(calls)
         if function := delta.get("function_call"):  # how it was before there were several
             self._take_tool_calls([{"function": function}])
-        if words := self._whole(words):
-            self._has_text = True
-            self._budget.take_characters(len(words))
-            if shown := self._answer.feed(words):
-                deltas.append(Text(shown))
 
-    def _take_refusal(self, refusal: str) -> None:
-        if refusal:
-            self._budget.take_characters(len(refusal))
-            self._refused.append(refusal)
+    def _go_on(self, words: str) -> None:
+        """Take note that text comes: a finish reason that text follows was none."""
+        if self._finish_reason and not words.isspace():
+            self._finish_reason = ""
+            self._was_early = True
+
+    def _take_details(self, details: list[Any]) -> None:
+        """Put OpenRouter's reasoning details together, which have to be sent back as if they had come whole."""
+        for detail in details:
+            if not isinstance(detail, dict):
+                continue
+            self._budget.take_characters(len(str(detail.get("data") or "")))
+            last = self._details[-1] if self._details else {}
+            place = ("type", "index")
+            field = _DETAIL_TEXTS.get(str(detail.get("type")), "")
+            goes_on = field and last and all(last.get(name) == detail.get(name) for name in place)
+            if not goes_on:
+                self._details.append({**detail, **({field: [detail[field]]} if field in detail else {})})
+                continue
+            words = last.setdefault(field, [])
+            last.update({name: value for name, value in detail.items() if name != field and value is not None})
+            if field in detail:
+                words.append(detail[field])
 
     def _take_tool_calls(self, calls: object) -> None:
         """Put the pieces of tool calls together: the name comes first, then its arguments bit by bit."""
@@ -235,115 +256,86 @@ class CompletionReader:
         for place, call in enumerate(calls):
             if not isinstance(call, dict):
                 continue
-            index = _count(call.get("index"))
+            index = count(call.get("index"))
             index = place if index is None else index
             function = call.get("function")
             fields = {"id": call.get("id"), **(function if isinstance(function, dict) else {})}
+            if isinstance(fields.get("arguments"), dict | list):  # LiteLLM and others, where JSON in a string is meant
+                fields["arguments"] = json.dumps(fields["arguments"], ensure_ascii=False)
+            if fields.get("name") or fields.get("arguments"):
+                self._go_on("a call")
             known = self._open_calls.get(index)
             if known is None or _is_another(fields, known):
-                self._budget.take_call()
-                known = self._open_calls[index] = _Call()
-                self._tool_calls.append(known)
-            self._budget.take_characters(known.take(fields))
-
-    def _whole(self, words: str) -> str:
-        """Return `words` in whole characters: servers that count in UTF-16 split an emoji between two chunks."""
-        if words.isascii() and not self._half:
-            return words
-        words = self._half + words
-        self._half = words[-1:] if "\ud800" <= words[-1:] <= "\udbff" else ""
-        return encodable(words.removesuffix(self._half))
+                known = self._open_calls[index] = self._begin_call()
+            self._budget.take_characters(_add(fields, known))
+            for name in _KEPT_OF_CALLS:
+                if call.get(name):
+                    known.extras[name] = _merged(known.extras.get(name), call[name])
 
     def flush(self) -> Iterator[Delta]:
         """Yield what was held back until more should come."""
-        if reasoning := self._reasoning.flush():
-            yield Reasoning(reasoning)
-        if words := self._answer.flush():
-            yield Text(words)
+        deltas: list[Delta] = []
+        if self._counted is None and not self._pieces_at_zero:
+            self._take_waiting(deltas)  # the only choice that ever came
+        yield from deltas
+        yield from super().flush()
 
-    def finish(self) -> Iterator[Delta]:
-        """Yield what remains and the finish, or raise if the response that was read is not a good one."""
-        yield from self.flush()
-        for call in self._tool_calls if self.finished else ():  # else the last of them may be half a call
-            yield ToolCall(self._redacted(call.id), self._redacted(call.name), self._redacted("".join(call.arguments)))
-        if error := self._failure():
-            raise error
-        only_calls = self._tool_calls and not self._has_text and self._finish_reason in _CALLING
-        yield Finish("tool_calls" if only_calls else self._shown(self._finish_reason, MAX_CODE_WORDS))
-
-    def _failure(self) -> ChatError | None:  # noqa: PLR0911 - a list of cases
-        """Return what is wrong with the response that was read to its end; None if it is a good one."""
-        host = self.host
-        reason = self._finish_reason.lower()
-        if not self.finished and not self.has_answer and self._odd is not None:
-            return api_error(self._odd, host=host, secret=self._secret)
-        if not self.has_events:
-            return EmptyAnswerError(phrase("error.empty_answer", host=host))
-        if not reason:
-            return IncompleteError(phrase("error.incomplete", host=host))
-        if reason in _WITHHELD:
-            return ContentFilterError(phrase("error.content_filter", host=host))
-        if reason in _FAILED:
-            return StreamError(phrase("error.stream", host=host, said=""))
-        if refusal := "".join(self._refused)[:MAX_REFUSAL_CHARACTERS]:
-            shown = self._shown(refusal)
-            return RefusalError(phrase("error.refusal", words=shown), server_message=shown)
-        if self._tool_calls and not self._has_text:
-            if self._takes_calls:
-                return None
-            names = ", ".join(call.name for call in self._tool_calls)
-            return UnsupportedError(phrase("error.tool_calls", names=self._shown(names)))
-        if not self._has_text:
-            return EmptyAnswerError(phrase("error.empty_answer", host=host))
-        return None
-
-    def _redacted(self, words: str) -> str:
-        redactor = AnswerRedactor(self._secret)
-        return redactor.feed(words) + redactor.flush()
-
-    def _shown(self, words: str, limit: int = MAX_SERVER_WORDS) -> str:
-        """Return the model's or the server's words as one printable line."""
-        return printable_words(words, self._secret, limit)
-
-    def protocol_error(self, expected: str, data: str) -> ProtocolError:
-        """Return the error for `data` that should have been something else."""
-        shown = self._shown(data[: 2 * MAX_SERVER_WORDS])
-        message = text("error.bad_event", host=self.host, expected=expected, data=repr(shown[:80]))
-        return ProtocolError(message, server_message=shown)
+    def _extras(self) -> dict[str, Any]:
+        """Return what the server wants back: Gemini's signatures, OpenRouter's details, the reasoning before calls."""
+        fields = dict(self._kept)
+        if self._details:
+            fields["reasoning_details"] = list(map(_joined, self._details))
+        elif self._tool_calls or self._in_tool_turn:
+            # DeepSeek refuses a turn with calls without it. Elsewhere nobody wants it back.
+            fields |= {name: "".join(said) for name, said in self._said.items()}
+        return fields
 
 
-class _Call:
-    """A call of a tool whose pieces still come."""
-
-    def __init__(self) -> None:
-        self.id = self.name = ""
-        self.arguments: list[str] = []
-
-    def take(self, fields: dict[str, Any]) -> int:
-        """Take a piece in, and return of how many characters it is."""
-        new_id, name, arguments = (
-            value if isinstance(value := fields.get(field), str) else "" for field in ("id", "name", "arguments")
-        )
-        self.id = new_id or self.id
-        self.name = name or self.name
-        if arguments:
-            self.arguments.append(arguments)
-        return len(new_id) + len(name) + len(arguments)
+_DETAIL_TEXTS: Final = {"reasoning.text": "text", "reasoning.summary": "summary"}
 
 
-def _parsed(data: str) -> object:
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        return data
+def _detail_text(detail: object) -> str:
+    field = _DETAIL_TEXTS.get(str(detail.get("type")), "") if isinstance(detail, dict) else ""
+    words = detail.get(field) if isinstance(detail, dict) else ""
+    return words if isinstance(words, str) else ""
 
 
-def _is_another(fields: dict[str, Any], known: _Call) -> bool:
+def _joined(detail: dict[str, Any]) -> dict[str, Any]:
+    field = _DETAIL_TEXTS.get(str(detail.get("type")), "")
+    words = detail.get(field)
+    return {**detail, field: "".join(map(str, words))} if isinstance(words, list) else detail
+
+
+def _merged(before: Any, new: Any) -> Any:
+    """Return an opaque value with what a later piece adds to it."""
+    return {**before, **new} if isinstance(before, dict) and isinstance(new, dict) else new
+
+
+def _is_another(fields: dict[str, Any], known: Call) -> bool:
     """Whether `fields` begin a call of their own, though the server gives it the index of the `known` one.
 
-    Some give every call index 0, or none. Others give every piece of a call its own id, but only the first a name.
+    Some give every call index 0, or none, or the same id. Others give every piece of a call its own id, but only the
+    first a name; or name the tool again with every piece.
     """
-    return bool(known.id and fields.get("id") and fields["id"] != known.id and fields.get("name"))
+    if not fields.get("name"):
+        return False
+    if known.id and fields.get("id") and fields["id"] != known.id and known.name:
+        return True
+    return bool(fields.get("arguments")) and known.is_complete
+
+
+def _add(fields: dict[str, Any], call: Call) -> int:
+    """Take a piece of a call in, and return of how many characters it is."""
+    new_id, name, arguments = (
+        value if isinstance(value := fields.get(field), str) else "" for field in ("id", "name", "arguments")
+    )
+    call.id = new_id or call.id
+    if not call.arguments and name != call.name:
+        # Some send it in pieces, some all of it so far.
+        call.name = name if name.startswith(call.name) else call.name + name
+    if arguments:
+        call.arguments.append(arguments)
+    return len(new_id) + len(name) + len(arguments)
 
 
 def _parts(content: object, kind: str) -> str:
@@ -385,16 +377,12 @@ def _usage(chunk: dict[str, Any], choices: object) -> Usage | None:
     """Return the token counts of a chunk, wherever servers put them."""
     for place in (chunk, chunk.get("x_groq"), choices[0] if isinstance(choices, list) and choices else None):
         if isinstance(place, dict) and isinstance(usage := place.get("usage"), dict):
-            return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
+            return Usage(count(usage.get("prompt_tokens")), count(usage.get("completion_tokens")))
     return None
 
 
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT else None
-
-
 def _progress(progress: dict[str, Any]) -> str:
-    total, cached, processed = (_count(progress.get(name)) or 0 for name in ("total", "cache", "processed"))
+    total, cached, processed = (count(progress.get(name)) or 0 for name in ("total", "cache", "processed"))
     if not cached <= processed < total:
         return ""
     return text("notice.reading_prompt", percent=100 * (processed - cached) // (total - cached))

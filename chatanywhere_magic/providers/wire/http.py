@@ -95,6 +95,8 @@ class Stream:
             self._end_gathering()
             if self._patience.end_soon():
                 self._look_again()
+        else:
+            self._patience.go_on()
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Yield the body's bytes as they arrive, decompressed, never empty, in pieces that are soon read."""

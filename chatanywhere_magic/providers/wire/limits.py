@@ -75,6 +75,12 @@ class Patience:
         self._last = Deadline(LAST_SECONDS)
         return True
 
+    def go_on(self) -> None:
+        """Take back that little more is allowed: the response goes on."""
+        if self._is_ending:
+            self._is_ending = False
+            self._last = Deadline(None)
+
     def left(self, silence: float) -> float:
         """Return the seconds until the nearest limit, after so many seconds of `silence`."""
         return min(self._all(silence))[0]

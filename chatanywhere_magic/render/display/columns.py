@@ -34,7 +34,7 @@ class _Column:
     def __init__(self, live: LiveTurn) -> None:
         self.live = live
         self._renderer = IncrementalRenderer()
-        self._read = 0
+        self._read = self._begin = 0
 
     @property
     def name(self) -> str:
@@ -43,6 +43,9 @@ class _Column:
 
     def html(self, *, footer: bool, mark: str = "") -> str:
         """Return the column as it stands."""
+        if self._begin != self.live.answer_begin:  # what was read was reasoning
+            self._begin = self.live.answer_begin
+            self._renderer = IncrementalRenderer()
         fresh, self._read = self.live.answer_since(self._read)
         self._renderer.feed(fresh)
         answer = page(*self._renderer.pieces, self._renderer.tail()) if self._read else ""

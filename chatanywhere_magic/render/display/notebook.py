@@ -68,7 +68,7 @@ class FinalPainter:
         self._footer = footer
         self._form = form
         self._renderer = IncrementalRenderer()
-        self._answered = 0
+        self._answered = self._begin = 0
         self._reasoned = 0
         self._shows_reasoning = reasoning
 
@@ -95,8 +95,15 @@ class FinalPainter:
 
     def _read(self, live: LiveTurn) -> tuple[str, list[str]]:
         """Return what is new of the response, and the HTML of its blocks that are finished now."""
+        if self._begin != live.answer_begin:
+            self._begin = live.answer_begin
+            self._restart()
         fresh, self._answered = live.answer_since(self._answered)
         return fresh, self._renderer.feed(fresh)
+
+    def _restart(self) -> None:
+        """Forget what was read as the response: it was reasoning."""
+        self._renderer = IncrementalRenderer()
 
     def _read_reasoning(self, live: LiveTurn) -> None:
         if self._shows_reasoning:
@@ -227,6 +234,14 @@ class CellPainter(RunningPainter):
             clear_output(wait=True)
             self._last, self._shown = DisplayHandle(), ""
         _publish(self._last, data, metadata, update=bool(self._shown))
+
+    def _restart(self) -> None:
+        super()._restart()
+        self._gathered, self._plain = [], ""
+        if self._groups:
+            clear_output(wait=True)
+            self._last, self._shown, self._groups, self._kept = DisplayHandle(), "", 0, 0
+            self._details, self._details_size = None, 0
 
     def _paint_last(self, words: str) -> None:
         answer = page(*self._gathered, self._renderer.tail()) if self._plain.strip() else ""

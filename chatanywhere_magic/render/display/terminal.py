@@ -36,10 +36,16 @@ class TerminalPainter:
         """Print what has come since the last time, if it is to be shown as it comes."""
         if self._form not in {"markdown", "text"}:
             return
-        fresh, self._answered = live.answer_since(self._answered)
+        fresh = self._read(live)
         if fresh:
             sys.stdout.write(printable(fresh))
             sys.stdout.flush()
+
+    def _read(self, live: LiveTurn) -> str:
+        """Return what is new of the response. What was printed stays, also where it turns out to be reasoning."""
+        before = self._answered
+        fresh, self._answered = live.answer_since(before)
+        return f"\n\n{fresh}" if fresh and 0 < before <= live.answer_begin else fresh
 
     def finish(self, live: LiveTurn) -> None:
         """Print the rest, and, where a person reads it, how the turn ended."""
@@ -81,7 +87,7 @@ class RichPainter(TerminalPainter):
         if self._form != "markdown":
             super().paint(live)
             return
-        fresh, self._answered = live.answer_since(self._answered)
+        fresh = self._read(live)
         self._renderer.feed(fresh)
         self._waiting += fresh.replace("\r\n", "\n")
         size = len(self._waiting) - len(self._renderer.open_text)
