@@ -25,7 +25,7 @@ from .summary import with_summary
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..core import Message, MessageDict, Messages, Turn, Usage, Version
+    from ..core import MessageDict, Messages, Turn, Usage, Version
     from .request import Request, Who
 
 ANSWER_TOKENS: Final = 1_024
@@ -127,6 +127,8 @@ class Prompt:
     limit: Limit | None = None
     counted: bool = False
     summary: str = ""
+    versions: tuple[tuple[int, Version], ...] = ()
+    """The versions among them, each with its turn's index."""
 
     def with_summary(self, words: str) -> Prompt:
         """Return the prompt with a summary of the turns left out."""
@@ -203,7 +205,8 @@ class Budget:
             earlier = []
         limit = self.limit(request, setting)
         if limit is None:
-            return Prompt(request.messages(_messages(earlier)), tuple(index for index, _ in earlier))
+            versions = _versions(earlier)
+            return Prompt(request.messages(_of(versions)), tuple(index for index, _ in earlier), versions=versions)
         room = int((limit.room(request) - reserved) * part)
         return self._chosen(request, earlier, limit, room, await _counts(request, earlier, room))
 
@@ -240,12 +243,13 @@ class Budget:
         sent = [each for each in older if each[1].pinned] if pinned else []
         sent += earlier[begin:]
         return Prompt(
-            request.messages(_messages(sent)),
+            request.messages(_of(_versions(sent))),
             kept=tuple(index for index, _ in sent),
             left_out=tuple(index for index, turn in older if not turn.pinned),
             tokens=tokens,
             limit=limit,
             counted=counted,
+            versions=_versions(sent),
         )
 
     def measured(self, request: Request, prompt: Prompt, usage: Usage) -> None:
@@ -319,8 +323,12 @@ def _int(number: str) -> int:
     return int(number.replace(",", "")[:12])
 
 
-def _messages(turns: Sequence[tuple[int, Turn]]) -> list[Message]:
-    return [message for _, turn in turns for message in turn.current.messages]
+def _versions(turns: Sequence[tuple[int, Turn]]) -> tuple[tuple[int, Version], ...]:
+    return tuple((index, turn.current) for index, turn in turns)
+
+
+def _of(versions: Sequence[tuple[int, Version]]) -> list[Version]:
+    return [version for _, version in versions]
 
 
 def _about(versions: Sequence[Version]) -> int:

@@ -14,7 +14,6 @@ from ..core import (
     Message,
     Messages,
     Origin,
-    Text,
     estimate_messages,
     repaired,
     to_dicts,
@@ -24,6 +23,7 @@ from ..core import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..core import Version
     from ..providers import Provider
     from ..tools import Schema
 
@@ -48,6 +48,8 @@ class Request:
     origin: Origin
     params: dict[str, Any]
     attachments: tuple[Attachment, ...] = ()
+    allow_secrets: bool = False
+    """Whether the person lets the provider have what looks like a key."""
     revises: tuple[str, int] | None = None
     """The turn that it is to be a version of: its conversation's id, and its index there."""
     given: tuple[Message, ...] = ()
@@ -100,13 +102,26 @@ class Request:
         """What the person asks with: messages given as such, or the prompt with its attachments."""
         return self.given or (user_message(self.prompt, self.attachments),)
 
-    def messages(self, earlier: Iterable[Message]) -> Messages:
-        """Return everything that is sent."""
-        instructions = "\n\n".join(filter(None, [self.system, self.schema.instruction if self.schema else ""]))
-        system = [Message("system", (Text(instructions),))] if instructions else []
-        known = earlier if self.provider.supports_message_history else ()
-        whole = repaired([*known, *self.asked, *self.correction])
-        return to_dicts([*system, *whole], self.owner, images=self.provider.supports_images)
+    @property
+    def instructions(self) -> str:
+        """The system prompt, with what the response must hold."""
+        return "\n\n".join(filter(None, [self.system, self.schema.instruction if self.schema else ""]))
+
+    def messages(self, earlier: Iterable[Version]) -> Messages:
+        """Return everything that is sent: instructions, the earlier versions' messages and the prompt."""
+        sent: Messages = [{"role": "system", "content": self.instructions}] if self.instructions else []
+        row: list[Message] = []  # what may need a repair, or a look at whose it is
+        for version in earlier if self.provider.supports_message_history else ():
+            if version.plain is None:
+                row += version.messages
+            else:
+                sent += self._written(row) if row else ()
+                row = []
+                sent += version.plain
+        return [*sent, *self._written([*row, *self.asked, *self.correction])]
+
+    def _written(self, messages: Iterable[Message]) -> Messages:
+        return to_dicts(repaired(messages), self.owner, images=self.provider.supports_images)
 
 
 def _is_plain(value: Any) -> bool:

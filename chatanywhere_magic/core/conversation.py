@@ -7,7 +7,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .dictionaries import to_dicts
-from .messages import Attachment, Message, Messages, Reasoning, Text, ToolCall, Usage, repaired, user_message
+from .messages import (
+    Attachment,
+    Image,
+    Message,
+    Messages,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+    Usage,
+    repaired,
+    user_message,
+)
 from .tokens import estimate_messages
 
 if TYPE_CHECKING:
@@ -159,6 +171,15 @@ class Version:
         return bool(self.tool_calls) or bool(self.text.strip())
 
     @cached_property
+    def plain(self) -> Messages | None:
+        """The messages as every provider is sent them; None if that depends on the provider, or on what follows."""
+        depends = any(
+            message.extras or any(isinstance(part, Image | ToolCall | ToolResult) for part in message.parts)
+            for message in self.messages
+        )
+        return None if depends else to_dicts(repaired(self.messages))
+
+    @cached_property
     def is_sent(self) -> bool:
         """Whether later prompts are sent this one with its response."""
         return self.status in SENT and self.has_response
@@ -166,7 +187,7 @@ class Version:
     @cached_property
     def tokens(self) -> int:
         """An upper estimate of the tokens of these messages; see :mod:`.tokens`."""
-        return estimate_messages(to_dicts(self.messages))
+        return estimate_messages(self.plain or to_dicts(self.messages))
 
 
 @dataclass(frozen=True)

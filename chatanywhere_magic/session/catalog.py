@@ -66,9 +66,12 @@ class Catalog:
         self._answered[version.provider, version.model] = provider, model
 
     def answered(self, version: Version) -> tuple[Any, str]:
-        """Return the provider and the model to ask for another version; the names alone may not be enough."""
-        names = version.provider, version.model
-        return self._answered.get(names, names)
+        """Return the provider and the model to ask for another version.
+
+        They are those that were asked in this session. What a record names, a file's or a database's, chooses nobody:
+        then it is the session's own provider, as for any prompt.
+        """
+        return self._answered.get((version.provider, version.model), (None, ""))
 
     # --- which models there are ---------------------------------------------------------------------------------
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..context import REPLAY_MODES, Request
 from ..core import (
     ConfigurationError,
-    Document,
     Image,
     Message,
     UnsupportedError,
-    content_text,
     encodable,
     from_dicts,
     phrase,
-    text,
-    to_dicts,
 )
 from ..providers import CHOICE_ORDER, AsyncGeneratorProvider, get_provider
 from . import cells
@@ -30,22 +26,58 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ..context import Budget, Lookup, Prompt, Replay
-    from ..core import Attachment, Origin, Turn
+    from ..core import Attachment, Origin, Turn, Version
     from ..providers import Provider
     from ..tools import Schema
     from .catalog import Catalog
+    from .egress import Egress
     from .open_conversation import OpenConversations
     from .settings import Settings
+
+WIRE_PARAMETERS: Final = frozenset(
+    {
+        "frequency_penalty",
+        "logit_bias",
+        "logprobs",
+        "max_completion_tokens",
+        "max_tokens",
+        "min_p",
+        "parallel_tool_calls",
+        "presence_penalty",
+        "reasoning_effort",
+        "repetition_penalty",
+        "response_format",
+        "seed",
+        "stop",
+        "tool_choice",
+        "tools",
+        "top_k",
+        "top_logprobs",
+        "top_p",
+        "verbosity",
+    }
+)
+"""Fields of a request that a record may set again."""
 
 
 class Preparation:
     """Prepare turns of the open conversation, ready to start."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, conversations: OpenConversations, budget: Budget) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        conversations: OpenConversations,
+        budget: Budget,
+        egress: Egress,
+    ) -> None:
         self._settings = settings
         self._catalog = catalog
         self._conversations = conversations
         self._budget = budget
+        self._egress = egress
+        self._asked_with: set[str] = set()
+        """The names of parameters that were given in this session."""
 
     def prepare(  # noqa: PLR0913 - each is an option of the magic
         self,
@@ -109,6 +141,7 @@ class Preparation:
             params=params,
             attachments=sent_along,
             given=given,
+            allow_secrets=allow_secrets or self._settings.secrets == "allow",
             revises=None if revises is None else (self._conversations.current.id, revises),
             replay=mode,
             alternatives=alternatives,
@@ -116,8 +149,9 @@ class Preparation:
             schema=form,
         )
         self._budget.check(request, self._settings.budget)
-        self._check_leaks(request, allowed=allow_secrets or self._settings.secrets == "allow")
+        self._egress.check(request, [(index, turn.current) for index, turn in self._earlier(request)])
         cells.count(origin)
+        self._asked_with.update(params)
         return LiveTurn(request)
 
     def compare(self, live: LiveTurn, *, provider: Any = None, model: str = "") -> LiveTurn:
@@ -142,6 +176,15 @@ class Preparation:
         other = LiveTurn(request, version_of=live)
         live.also_stop(other)
         return other
+
+    def recorded_parameters(self, version: Version) -> dict[str, Any]:
+        """Return the parameters of a version that may be sent again: fields of the protocol, and nothing else.
+
+        A record is data. It names no file to attach, no address, and no option of ours.
+        """
+        return {
+            name: value for name, value in version.parameters if name in WIRE_PARAMETERS or name in self._asked_with
+        }
 
     # --- what would be sent -------------------------------------------------------------------------------------
 
@@ -223,26 +266,6 @@ class Preparation:
         opened = self._conversations.current
         conversation, place = opened.conversation, opened.place_of(request)
         return conversation.sent_before(len(conversation.turns) if place is None else place)
-
-    def _check_leaks(self, request: Request, *, allowed: bool) -> None:
-        """Refuse keys in what this provider was not sent before: the prompt, and what was said to others since."""
-        if allowed:
-            return
-        from ..keys import scan  # with the first prompt, not with the extension
-
-        texts = {"leak.prompt": request.prompt, "leak.system": request.system}
-        texts |= {each.name: each.text for each in request.attachments if isinstance(each, Document)}
-        texts |= {
-            f"messages[{index}]": content_text(message.get("content"))
-            for index, message in enumerate(to_dicts(request.given))
-        }
-        for index, turn in reversed(self._earlier(request)):
-            if turn.current.provider == request.provider.name:
-                break
-            said = [content_text(message.get("content")) for message in to_dicts(turn.current.messages)]
-            texts[text("leak.turn", number=index + 1)] = "\n".join(said)
-        of_environment = scan.secrets_of_environment() if scan.may_hold_keys(texts.values()) else ()
-        scan.check_leaks(texts, (*of_environment, *request.provider.secrets()))
 
 
 def _check_asked(prompt: str, messages: Sequence[Mapping[str, Any]] | None) -> None:

@@ -58,7 +58,8 @@ class ChatSession:
         self._here = OpenConversations(self._autosave)
         self._catalog = Catalog(self._engine, self._settings)
         self._turn_loop = TurnLoop(self._settings, self._catalog, self._autosave, self._here)
-        self._preparation = Preparation(self._settings, self._catalog, self._here, self._turn_loop.budget)
+        loop = self._turn_loop
+        self._preparation = Preparation(self._settings, self._catalog, self._here, loop.budget, loop.egress)
         self._conversations = Conversations(self._engine, self._autosave, self._here)
         self._turns = Turns(self._engine, self._here, self._catalog, self._preparation)
         atexit.register(self.close)

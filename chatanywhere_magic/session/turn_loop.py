@@ -32,6 +32,7 @@ from ..core import (
     text,
     user_message,
 )
+from .egress import Egress
 from .usage import UsageTotals
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class TurnLoop:
         self, settings: Settings, catalog: Catalog, autosave: Autosave, conversations: OpenConversations
     ) -> None:
         self.budget = Budget()
+        self.egress = Egress()
         self.usage = UsageTotals()
         self._settings = settings
         self._catalog = catalog
@@ -104,6 +106,7 @@ class TurnLoop:
             error = _provider_error(live, caught)
         finally:
             live.end(status, error)
+            self.egress.receive(live.request, live.version)
             self.usage.add(live.version)
             self._catalog.note_answer(live.version, live.request.provider, live.request.model)
             if correction is not None and not live.is_cancelled:
@@ -196,7 +199,9 @@ class TurnLoop:
         # With it go the summary so far, the new one, and twice the task.
         for said in requests(turns, max(limit - 3 * SUMMARY_TOKENS, limit // 3)):
             asked = replace(request, params={**request.params, "max_tokens": SUMMARY_TOKENS})
-            async with aclosing(self._generator(asked, task(before, said), "")) as deltas:
+            messages = task(before, said)
+            self.egress.send(asked, (), messages)
+            async with aclosing(self._generator(asked, messages, "")) as deltas:
                 before = "".join([delta.text async for delta in deltas if isinstance(delta, Text)]).strip()
             if not before:
                 raise EmptyAnswerError(phrase("error.empty_answer", host=request.provider.name))
@@ -228,6 +233,8 @@ class TurnLoop:
 
     async def _stream(self, opened: OpenConversation, live: LiveTurn, prompt: Prompt) -> None:
         live.sent = prompt.messages
+        summary: Messages = [{"role": "system", "content": prompt.summary}] if prompt.summary else []
+        self.egress.send(live.request, prompt.versions, summary)
         loop = asyncio.get_running_loop()
         # In the second round of the loop from here everything is done that a provider can do without a response.
         loop.call_soon(loop.call_soon, live.asked.set)

@@ -222,9 +222,8 @@ class Turns:
             system=version.system,
             temperature=version.temperature,
             origin=version.origin,
-            allow_secrets=is_same,  # this provider has it already
             revises=index,
-            **dict(version.parameters),
+            **self._preparation.recorded_parameters(version),
         )
 
     def revise(self, index: int, prompt: str, **options: Any) -> LiveTurn:
@@ -243,7 +242,7 @@ class Turns:
             "attachments": [
                 each for each in version.attachments if "namespace" not in options or not each.name.startswith("@")
             ],
-            **dict(version.parameters),
+            **self._preparation.recorded_parameters(version),
         }
         return self._preparation.prepare(prompt, **{**kept, **options}, revises=index)
 

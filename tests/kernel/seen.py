@@ -34,7 +34,7 @@ def the_answer(result: Result) -> Display:
 
 
 def text_so_far(result: Result) -> str:
-    """Return what the answer shows as plain text at this moment, in all its outputs; `""` while there is none."""
+    """Return what the text shows at this moment, in all its outputs; `""` while there is none."""
     plain = [display.data["text/plain"] for display in result.displays.values()]
     text = "".join(words for words in plain if not words.startswith("["))
     return text or "".join(plain[-1:])

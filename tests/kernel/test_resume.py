@@ -47,7 +47,7 @@ def stored(home: Path) -> list[tuple[Any, ...]]:
     """Return question and status of every version on the disk."""
     (path,) = home.rglob("*.db")
     with sqlite3.connect(path) as connection:
-        return connection.execute("SELECT question, status FROM versions ORDER BY id").fetchall()
+        return connection.execute("SELECT prompt, status FROM versions ORDER BY id").fetchall()
 
 
 def dump(home: Path) -> list[str]:
