@@ -36,6 +36,7 @@ _LOOK_AGAIN: Final = 300
 """After so many characters without an empty line finished blocks are looked for all the same."""
 _ENDING: Final = frozenset({"blockquote_open", "heading_open", "hr", "paragraph_open", "table_open"})
 """Blocks that are over where an empty line comes."""
+_BEFORE_FORMULAS: Final = frozenset({"paragraph_open", "blockquote_open", "bullet_list_open", "ordered_list_open"})
 _LISTS: Final = frozenset({"bullet_list_open", "ordered_list_open"})
 """These are over if a letter follows that is not indented."""
 
@@ -257,7 +258,8 @@ class IncrementalRenderer:
         for at, block in enumerate(blocks):
             begin, following = (starts[line] for line in _lines(block))
             own = source[begin:following]
-            if block[0].type == "paragraph_open" and open_formula(source, begin, following) is not None:
+            # A formula that begins on a line of its own ends a quotation or a list as it ends a paragraph.
+            if block[0].type in _BEFORE_FORMULAS and open_formula(source, begin, following) is not None:
                 break
             cut = first_part(block, own, 0 if at else self._number)
             if cut:
