@@ -103,7 +103,6 @@ def test_a_formula_that_a_later_line_closes_ends_what_stands_before_it(before: s
     assert page(*grown(pieces).pieces) == to_html("".join(pieces))
 
 
-
 @given(pieces())
 def test_however_it_is_cut_it_ends_as_the_whole(pieces: list[str]) -> None:
     assert page(*grown(pieces).pieces) == to_html("".join(pieces))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from chatanywhere_magic import AsyncGeneratorProvider, ChatSession, ConfigurationError, Script, Scripted
+from chatanywhere_magic.core.conversation import Conversation, Turn
 from chatanywhere_magic.core.errors import NotFoundError, NotRecordedError
+from chatanywhere_magic.core.messages import Extras, Message, Reasoning, Text, ToolCall, ToolResult
 from chatanywhere_magic.session import cells
 
 if TYPE_CHECKING:
@@ -191,3 +194,24 @@ def test_an_answer_belongs_to_the_question_as_it_was_typed(chat: ChatSession) ->
     assert asked == ["clev", "clever"]
     assert ask("replay-only") == "an answer"
     assert len(asked) == 2
+
+
+def test_a_response_in_steps_is_replayed_in_steps_and_asks_nobody(chat: ChatSession) -> None:
+    parrot = Scripted.of("Sunny.")
+    chat.ask_sync("Weather?", provider=parrot)
+    call = ToolCall("1", "look", "{}", Extras("scripted", "", {"signature": "s"}))
+    steps = (
+        Message("assistant", (Reasoning("Look."), Text("One moment."), call)),
+        Message("tool", (ToolResult("1", "18 °C"),)),
+        Message("assistant", (Text("Sunny."),)),
+    )
+    recorded = chat.conversation.turns[0].current
+    whole = replace(recorded, messages=(*recorded.messages[:1], *steps))
+    chat._here.change(Conversation((Turn((whole,)),)))
+    chat.conversations.new()
+    assert chat.ask_sync("Weather?", provider=parrot, replay="replay-only") == "One moment.\n\nSunny."
+    replayed = last(chat)
+    assert (replayed.replayed, len(parrot.requests)) == (True, 1)
+    assert [message.role for message in replayed.response] == ["assistant", "tool", "assistant"]
+    assert replayed.response[0].parts[:2] == steps[0].parts[:2]
+    assert replayed.response[1:] == steps[1:]
