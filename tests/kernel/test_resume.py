@@ -226,7 +226,7 @@ def test_nothing_is_kept_of_a_private_conversation_nor_where_the_option_is_off(
     kernel.run("%chat a secret")
     kernel.run("chat.conversations.new()\nchat.persist = False")
     kernel.run("%chat another secret")
-    kernel.run("chat.persist = True\nchat.new()")
+    kernel.run("chat.persist = True\nchat.conversations.new()")
     kernel.run("%chat no secret")
     kernel.shutdown()
     assert stored(tmp_path / "home") == [("no secret", "complete")]
