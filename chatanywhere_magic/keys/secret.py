@@ -13,6 +13,8 @@ from .echoes import Forms, Text, merged
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+AUTHORIZATION: Final = ("Authorization", "Bearer ")
+"""How nearly every server takes a key: a header, and what stands there before the key."""
 _SALT: Final = os.urandom(32)
 MIN_REDACTED: Final = 6
 """Shortest secret that is redacted; shorter ones would blank ordinary words."""
@@ -37,7 +39,7 @@ class Secret:
         The message does not contain the key.
     """
 
-    __slots__ = ("__forms", "__value", "source")
+    __slots__ = ("__forms", "__value", "header", "source")
 
     def __init__(self, value: str, source: str, *, is_sent: bool = True) -> None:
         self.source = source
@@ -46,6 +48,25 @@ class Secret:
             raise ConfigurationError(phrase("error.key_characters", source=source))
         self.__value = value
         self.__forms: Forms | None = None
+        self.header = AUTHORIZATION
+        """The request's header in which it is sent, and what stands there before it."""
+
+    def sent_as(self, header: str, prefix: str = "") -> Secret:
+        """Return the same key for a server that takes it in another header.
+
+        Parameters
+        ----------
+        header : str
+            The header's name, such as ``X-Api-Key``.
+        prefix : str, optional
+            What stands before the key.
+        """
+        if (header, prefix) == self.header:
+            return self
+        other = Secret(self.__value, self.source)
+        other.__forms = self.forms  # looked up once, not for every request
+        other.header = (header, prefix)
+        return other
 
     def reveal(self) -> str:
         """Return the key itself, for the request header and nothing else."""

@@ -332,12 +332,12 @@ class ChatAnywhereAPI(OpenAI):
             If the service cannot be reached, or refuses.
         """
         base_url = cls.base_url()
+        secret = cls._secret(base_url)
         # This one endpoint takes the key without "Bearer".
         told = await ask_json(
             "POST",
             endpoint(base_url, "/query/balance"),
-            secret=cls._secret(base_url),
-            scheme="",
+            secret=secret.sent_as("Authorization") if secret else None,
             proxy=proxy,
             ca_bundle=ca_bundle,
         )

@@ -42,6 +42,8 @@ class OpenAI(AsyncGeneratorProvider):
     ----------
     key_variable, url_variable, model_variable : str
         Names of the environment variables; a subclass with its own is a new preset.
+    key_header, key_prefix : str
+        The request's header with the key, and what stands there before it.
     """
 
     name = "openai"
@@ -53,6 +55,8 @@ class OpenAI(AsyncGeneratorProvider):
     url_variable: ClassVar[str] = "OPENAI_BASE_URL"
     model_variable: ClassVar[str] = "OPENAI_MODEL"
     key_required: ClassVar[bool] = False
+    key_header: ClassVar[str] = "Authorization"
+    key_prefix: ClassVar[str] = "Bearer "
 
     @classmethod
     def is_configured(cls) -> bool:
@@ -171,7 +175,7 @@ class OpenAI(AsyncGeneratorProvider):
 
     @classmethod
     def _allowed(cls, base_url: str, secret: Secret) -> Secret:
-        """Return `secret` if it may go to `base_url`."""
+        """Return `secret`, in the header that the server wants it in, if it may go to `base_url`."""
         if not may_carry_key(base_url):
             raise ConfigurationError(
                 phrase(
@@ -182,7 +186,7 @@ class OpenAI(AsyncGeneratorProvider):
                     allowing=PLAIN_HTTP_VARIABLE,
                 )
             )
-        return secret
+        return secret.sent_as(cls.key_header, cls.key_prefix)
 
     @classmethod
     async def create_delta_generator(  # noqa: PLR0913 - the contract's parameters, and three more

@@ -26,6 +26,7 @@ from chatanywhere_magic.core.errors import (
     ContextLengthError,
     EmptyAnswerError,
     IncompleteError,
+    MissingKeyError,
     NotFoundError,
     OverloadedError,
     PermissionDeniedError,
@@ -177,14 +178,14 @@ def test_without_a_key_the_error_names_the_variable(
 ) -> None:
     if value is not None:
         monkeypatch.setenv(variable, value)
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(MissingKeyError):
         provider.check()
-    assert_for_people(ask(provider).error, ConfigurationError, provider.name, variable)
+    assert_for_people(ask(provider).error, MissingKeyError, provider.name, variable)
 
 
 def test_chatanywhere_needs_a_key_at_any_address(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATANYWHERE_BASE_URL", server.api_url)
-    assert_for_people(ask(ChatAnywhereAPI).error, ConfigurationError, "CHATANYWHERE_API_KEY")
+    assert_for_people(ask(ChatAnywhereAPI).error, MissingKeyError, "CHATANYWHERE_API_KEY")
     assert not server.requests
 
 

@@ -222,7 +222,6 @@ async def post_stream(  # noqa: PLR0913 - each is an option of its own
     *,
     headers: Mapping[str, str],
     method: str = "POST",
-    scheme: str = "Bearer ",
     secret: Secret | None = None,
     proxy: str | None = None,
     limits: Limits | None = None,
@@ -238,10 +237,8 @@ async def post_stream(  # noqa: PLR0913 - each is an option of its own
         The request; a body of None is an empty one. `headers` hold no key.
     method : str, default "POST"
         The request's method.
-    scheme : str, default "Bearer "
-        The prefix before the key.
     secret : Secret, optional
-        Sent as ``Authorization``, and redacted from whatever the server echoes.
+        Sent in its header, and redacted from whatever the server echoes.
     proxy : str, optional
         Proxy URL; by default the environment's.
     limits : Limits, optional
@@ -275,9 +272,7 @@ async def post_stream(  # noqa: PLR0913 - each is an option of its own
                 url,
                 data=None if body is None else _encode(body),
                 headers=_with_key(
-                    {"Content-Type": "application/json", "Accept-Encoding": "identity", **headers},
-                    secret,
-                    scheme,
+                    {"Content-Type": "application/json", "Accept-Encoding": "identity", **headers}, secret
                 ),
                 proxy=proxy,
                 allow_redirects=False,  # a key must not follow one
@@ -413,8 +408,11 @@ def _encode(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def _with_key(headers: dict[str, str], secret: Secret | None, scheme: str) -> dict[str, str]:
-    return {**headers, "Authorization": f"{scheme}{secret.reveal()}"} if secret else headers
+def _with_key(headers: dict[str, str], secret: Secret | None) -> dict[str, str]:
+    if secret is None:
+        return headers
+    name, prefix = secret.header
+    return {**headers, name: f"{prefix}{secret.reveal()}"}
 
 
 async def _refusal(response: aiohttp.ClientResponse, host: str, secret: Secret | None, limits: Limits) -> ChatError:

@@ -27,7 +27,6 @@ async def ask_json(
     body: Mapping[str, Any] | None = None,
     *,
     secret: Secret | None = None,
-    scheme: str = "Bearer ",
     proxy: str | None = None,
     ca_bundle: str = "",
 ) -> Any:
@@ -46,7 +45,6 @@ async def ask_json(
             body,
             headers={"Accept": "application/json", "Accept-Encoding": accepted_encodings()},
             method=method,
-            scheme=scheme,
             secret=secret,
             proxy=proxy,
             limits=Limits(Deadline(SECONDS)),
