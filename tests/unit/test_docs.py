@@ -41,7 +41,7 @@ def test_nothing_else_is_there() -> None:
     assert named - set(OPTIONS) == set()
 
 
-@pytest.mark.parametrize("file", sorted(DOCS.glob("*.md")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(DOCS.rglob("*.md")), ids=lambda file: file.stem)
 def test_links_lead_somewhere(file: Path) -> None:
     for target in re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", file.read_text(encoding="utf-8")):
         assert (file.parent / target).exists(), target
