@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Offer = dict[str, Any]
 """What a matcher returns; IPython's own type for it demands what may be left out."""
 _CELL: Final = re.compile(r"\s*%%(?P<magic>chat(?:anywhere)?)(?:\s(?P<rest>.*))?$")
-_LINE: Final = re.compile(rf"\s*(?:(?:[^%]*=\s*)?%(?:{RUNNERS})\s[^%]*|[^%]*=\s*)?%(?P<magic>chat\w*)\s(?P<rest>.*)$")
+_LINE: Final = re.compile(rf"(?:(?:[^%]*=)?\s*%(?:{RUNNERS})\s[^%]*|[^%]*=\s*|\s*)%(?P<magic>chat\w*)\s(?P<rest>.*)$")
 _MENTION: Final = re.compile(r"""(?:^|[^\w\\@.])(?P<typed>@(?P<name>file:["'][^"'\n]*|[^\s@,;!?()]*))$""")
 _FILE: Final = "file:"
 MAX_OFFERED: Final = 200

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Namespace", "Option", "Options", "takes"]
 
 
-_TOKEN: Final = re.compile(r"""(?:[^\s"'\\]|\\.?|"(?:[^"\\]|\\.)*(?:"|$)|'[^']*(?:'|$))+""")
+_TOKEN: Final = re.compile(r"""(?:[^\s"'\\]|\\(?:.|(?!.))|"(?:[^"\\]|\\.)*(?:"|$)|'[^']*(?:'|$))+""")
 """A word as a shell reads it, which may be half typed."""
 _PLAIN_WORD: Final = re.compile(r"""[^\s"'\\]+(?=[ \t\r\n]|$)""")
 """A word without quotes and escapes, which nearly all are: it needs no look at by a shell's rules."""

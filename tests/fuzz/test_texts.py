@@ -24,7 +24,20 @@ SECONDS: Final = 2.0
 LENGTH: Final = 8_000
 MARKS: Final = (
     *"`*_~[]()<>!#|-+=\\$@&%:;'\"\n\t {}0a字",
-    *("```\n", "$$", "\\[", "\\)", "|-|\n", "://", "sk-", "eyJ", "KEY=", "-----BEGIN PRIVATE KEY-----", "file:", "<!-- "),
+    *(
+        "```\n",
+        "$$",
+        "\\[",
+        "\\)",
+        "|-|\n",
+        "://",
+        "sk-",
+        "eyJ",
+        "KEY=",
+        "-----BEGIN PRIVATE KEY-----",
+        "file:",
+        "<!-- ",
+    ),
     *("chatanywhere:0 question ", '{"role": "user", "content": "', '{"schema": 1, "turns": [', "]}", "%41", "\\u0041"),
 )
 TEXTS = st.lists(st.tuples(st.sampled_from(MARKS), st.integers(1, 300)), max_size=40).map(
