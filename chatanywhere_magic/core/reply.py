@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _BEGINNING: Final = re.compile(r"""\[(?=[ \t\r\n]*[\["{\d\-tfnNI\]])|\{(?=[ \t\r\n]*["}])""")
 _TOKEN: Final = re.compile(r"""[\[\]{}]|"(?:[^"\\]|\\.)*(?:"|\Z)""", re.DOTALL)
+_DEEP: Final = 100
+"""Tries for which one counts that is nested too deep."""
 MAX_TRIES: Final = 1_000
 """Most places in a response at which a JSON value is looked for."""
 
@@ -155,6 +157,7 @@ def find_json(answer: str) -> Any:
             at = _first_closed(answer, found.start(), caught.pos)
         except (ValueError, RecursionError):
             at = found.end()
+            tried += _DEEP  # to fail a thousand levels down takes long, and the next level fails so, too
     shown = answer if len(answer) <= 80 else f"{answer[:79]}…"  # noqa: PLR2004 - a line
     raise AnswerFormatError(phrase("error.no_json", answer=" ".join(shown.split())))
 

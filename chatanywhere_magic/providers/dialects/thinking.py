@@ -10,7 +10,7 @@ Piece = tuple[Kind, str]
 
 _TAG: Final = re.compile(r"<(/?)think>", re.IGNORECASE)
 _TAGS: Final = ("<think>", "</think>")
-_FENCE: Final = re.compile(r"[\s>]*(?:[-*+]\s+|\d{1,9}[.)]\s+)?(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)")
+_FENCE: Final = re.compile(r"[\s>]*(?:[-*+]\s+|\d{1,9}[.)]\s+)?(?P<fence>`{3,}(?!`)|~{3,}(?!~))(?P<info>[^\n]*)")
 _RUN: Final = re.compile("`+")
 _HEAD_CHARACTERS: Final = 200
 """So much of a line is looked at for a fence."""
