@@ -21,7 +21,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from chatanywhere_magic import ChatSession
-from chatanywhere_magic.session.autosave import DIRECTORY_VARIABLE
+from chatanywhere_magic.keys import DIRECTORY_VARIABLE
 from tests.support.environment import clean_environment
 
 if TYPE_CHECKING:

@@ -42,7 +42,7 @@ class Request:
     provider: Provider
     model: str
     system: str
-    temperature: float
+    temperature: float | None
     history: bool
     append: bool
     origin: Origin

@@ -172,9 +172,16 @@ class APIError(ChatError):
 
 
 class BadRequestError(APIError):
-    """The provider rejected the request."""
+    """The provider rejected the request.
+
+    Attributes
+    ----------
+    parameter : str
+        The field of the request that it named as the reason, ``""`` if it named none.
+    """
 
     kind = "bad_request"
+    parameter = ""
 
 
 class TooLargeError(BadRequestError):

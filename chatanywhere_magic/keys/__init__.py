@@ -9,7 +9,7 @@ from ..core import lazy_exports
 if TYPE_CHECKING:
     from . import keystore, scan
     from .keystore import Owner, Place, check_place, config_directory, file_path, find_secret, forget, keep, places_of
-    from .owned import ForeignFileError, check_owner, make_directory, make_private
+    from .owned import DIRECTORY_VARIABLE, ForeignFileError, check_owner, data_directory, make_directory, make_private
     from .scan import leaks_in, redacted, secrets_of_environment
     from .secret import AnswerRedactor, Secret
 else:
@@ -17,13 +17,14 @@ else:
         __name__,
         {
             "keystore": "Owner Place check_place config_directory file_path find_secret forget keep keystore places_of",
-            "owned": "ForeignFileError check_owner make_directory make_private",
+            "owned": "DIRECTORY_VARIABLE ForeignFileError check_owner data_directory make_directory make_private",
             "scan": "leaks_in redacted scan secrets_of_environment",
             "secret": "AnswerRedactor Secret",
         },
     )
 
 __all__ = [
+    "DIRECTORY_VARIABLE",
     "AnswerRedactor",
     "ForeignFileError",
     "Owner",
@@ -32,6 +33,7 @@ __all__ = [
     "check_owner",
     "check_place",
     "config_directory",
+    "data_directory",
     "file_path",
     "find_secret",
     "forget",

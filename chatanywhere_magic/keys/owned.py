@@ -9,11 +9,9 @@ import os
 import stat
 import tempfile
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+DIRECTORY_VARIABLE = "CHATANYWHERE_DATA_DIR"
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
 _SYSTEM = 0
@@ -22,6 +20,16 @@ _SYSTEM = 0
 
 class ForeignFileError(PermissionError):
     """The file, or the directory that it is in, belongs to another user. Its text is the path."""
+
+
+def data_directory() -> Path:
+    """Return where conversations are kept: where the environment says, else where this person's programs do so."""
+    own = os.environ.get(DIRECTORY_VARIABLE, "").strip()
+    if own:
+        return Path(own).expanduser()
+    from platformdirs import user_data_path  # with the first prompt, not with the extension
+
+    return user_data_path("chatanywhere_magic", appauthor=False)
 
 
 def make_directory(path: Path) -> None:

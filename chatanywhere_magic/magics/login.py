@@ -10,9 +10,8 @@ from IPython.core.error import StdinNotImplementedError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from ..core import ChatError, ChatInterrupted, ConfigurationError, NotFoundError, UsageError, phrase, text
-from ..keys import Secret, check_place, config_directory, file_path, forget, keep, places_of
-from ..providers import get_provider, provider_names
-from ..session import data_directory
+from ..keys import Secret, check_place, config_directory, data_directory, file_path, forget, keep, places_of
+from ..providers import forget_lessons, get_provider, list_lessons, provider_names
 from .guard import looks_like_key
 from .models import waited_for
 from .options import Namespace, Option, Options, takes
@@ -34,7 +33,9 @@ _LOGIN: Final = Options(
     words=("[PROVIDER]",),
 )
 _LOGOUT: Final = Options("chat_logout", "about.chat_logout", words=("[PROVIDER]",))
-_STATUS: Final = Options("chat_status", "about.chat_status")
+_STATUS: Final = Options("chat_status", "about.chat_status", Option(("--forget",), "help.status_forget"))
+MAX_SHOWN: Final = 20
+"""Models of which it is shown what was learned."""
 _PACKAGES: Final = (
     "chatanywhere-magic",
     "ipython",
@@ -93,8 +94,11 @@ class LoginMagics(Magics):
 
     @line_magic
     @takes(_STATUS)
-    def chat_status(self, _given: Namespace) -> None:
-        """Show the provider and model in use, where each key comes from, versions and directories."""
+    def chat_status(self, given: Namespace) -> None:
+        """Show the provider and model in use, where each key comes from, what was learned, versions and directories."""
+        if given.forget:
+            sys.stdout.write(text("notice.lessons_forgotten", count=forget_lessons()) + "\n")
+            return
         rows: list[list[str]] = []
         try:
             chosen: Provider | None = self.session.catalog.provider()
@@ -107,6 +111,7 @@ class LoginMagics(Magics):
             if chosen.address():
                 rows.append([text("label.address"), _without_user(chosen.address())])
         rows += [[text("label.key", provider=name), _key_state(name)] for name in provider_names()]
+        rows += _learned()
         turns = len(self.session.conversation.visible)
         rows.append([text("label.conversation"), text("label.turns", count=turns, id=self.session.conversations.id)])
         rows.append([text("label.data"), str(data_directory())])
@@ -188,6 +193,24 @@ def _key_state(name: str) -> str:
     if not places:
         return text("label.no_key", host=_host(owner), provider=name)
     return f"{_place(places[0], owner)} → {_host(owner)}"
+
+
+def _learned() -> list[list[str]]:
+    """Return a row for each model of which something was learned, the latest first."""
+    places: dict[tuple[str, str, str], list[str]] = {}
+    dates: dict[tuple[str, str, str], str] = {}
+    for lesson in reversed(list_lessons()):
+        without = text("lesson.without", name=lesson.parameter)
+        shown = f"{lesson.parameter} → {lesson.instead}" if lesson.instead else without
+        places.setdefault(lesson.place, []).append(shown)
+        dates.setdefault(lesson.place, lesson.date)
+    return [
+        [
+            text("label.lessons", model=model or provider),
+            f"{', '.join(learned)} ({address.partition('://')[2]}, {dates[provider, address, model]})",
+        ]
+        for (provider, address, model), learned in [*places.items()][:MAX_SHOWN]
+    ]
 
 
 def _without_user(url: str) -> str:

@@ -9,6 +9,7 @@ from ..core import lazy_exports
 if TYPE_CHECKING:
     from .chatanywhere import ChatAnywhere, ChatAnywhereAPI
     from .contract import AsyncGeneratorProvider, Provider
+    from .lessons import forget_lessons, list_lessons
     from .local import Local
     from .openai import OpenAI
     from .registry import CHOICE_ORDER, choose_provider, get_provider, provider_names, register, wrap
@@ -19,6 +20,7 @@ else:
         {
             "chatanywhere": "ChatAnywhere ChatAnywhereAPI",
             "contract": "AsyncGeneratorProvider Provider",
+            "lessons": "forget_lessons list_lessons",
             "local": "Local",
             "openai": "OpenAI",
             "registry": "CHOICE_ORDER choose_provider get_provider provider_names register wrap",
@@ -37,7 +39,9 @@ __all__ = [
     "Script",
     "Scripted",
     "choose_provider",
+    "forget_lessons",
     "get_provider",
+    "list_lessons",
     "provider_names",
     "register",
     "wrap",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from ..core import AsyncResult, DeltaGenerator, Finish, Messages, Text, ToolCall, UnsupportedError, phrase
 
@@ -11,6 +11,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..keys import Secret
+
+
+class DefaultTemperature(float):
+    """A temperature that nobody chose: a provider whose service has a default of its own does not send it."""
+
+
+DEFAULT_TEMPERATURE: Final = DefaultTemperature(0.5)
+
+
+def chosen_temperature(temperature: float | None) -> float | None:
+    """Return `temperature` if somebody chose it, else None."""
+    return None if isinstance(temperature, DefaultTemperature) else temperature
 
 
 class AsyncGeneratorProvider:
@@ -35,6 +47,9 @@ class AsyncGeneratorProvider:
         Whether a message's content may hold pictures, as parts in OpenAI's form.
     supports_response_format : bool
         Whether it takes ``response_format`` in OpenAI's form, and keeps its answers to a JSON schema.
+    learns_parameters : bool
+        Whether :meth:`create_delta_generator` takes ``optional``: the names of fields that nobody typed, to be left
+        out where the model refuses them.
     default_model : str
         Used when no model is named; ``""`` lets the provider choose.
     """
@@ -46,6 +61,7 @@ class AsyncGeneratorProvider:
     supports_message_history: ClassVar[bool] = True
     supports_response_format: ClassVar[bool] = False
     supports_images: ClassVar[bool] = False
+    learns_parameters: ClassVar[bool] = False
     default_model: ClassVar[str] = ""
 
     @classmethod
@@ -55,7 +71,7 @@ class AsyncGeneratorProvider:
         messages: Messages,
         proxy: str | None = None,
         timeout: float | None = 120,
-        temperature: float = 0.5,
+        temperature: float = DEFAULT_TEMPERATURE,
         **kwargs: Any,
     ) -> AsyncResult:
         """Ask `model`, and yield the response's text as it arrives.
@@ -71,7 +87,7 @@ class AsyncGeneratorProvider:
         timeout : float, default 120
             Seconds for the whole response; None or 0, as in aiohttp, for no limit.
         temperature : float, default 0.5
-            Sampling temperature.
+            Sampling temperature. OpenAI-compatible providers send it only if it is given: many models take none.
         **kwargs
             Further parameters of the provider.
 
@@ -110,7 +126,7 @@ class AsyncGeneratorProvider:
         messages: Messages,
         proxy: str | None = None,
         timeout: float | None = 120,
-        temperature: float = 0.5,
+        temperature: float = DEFAULT_TEMPERATURE,
         **kwargs: Any,
     ) -> DeltaGenerator:
         """Ask `model` and yield typed deltas; the last one of a complete response is a ``Finish``.

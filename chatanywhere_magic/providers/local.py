@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..core import ChatError, ConfigurationError, DeltaGenerator, Messages, ModelName, Notice, phrase, text
 from ..keys import Secret
-from .contract import AsyncGeneratorProvider
+from .contract import DEFAULT_TEMPERATURE, AsyncGeneratorProvider, chosen_temperature
 from .dialects.effort import template_fields
 from .streaming import request_body, stream_completion
 from .wire.http import post_stream
@@ -133,7 +133,7 @@ class Local(AsyncGeneratorProvider):
         messages: Messages,
         proxy: str | None = None,  # noqa: ARG003 - nothing leaves the process
         timeout: float | None = 120,
-        temperature: float = 0.5,
+        temperature: float | None = DEFAULT_TEMPERATURE,
         *,
         first_timeout: float | None = None,
         idle_timeout: float = IDLE_SECONDS,
@@ -174,7 +174,7 @@ class Local(AsyncGeneratorProvider):
         reasoning = {"chat_template_kwargs": template_fields(effort)} if effort else {}
         deltas = stream_completion(
             f"{server.url}/v1/chat/completions",
-            request_body(path.stem, messages, temperature, {**DEFAULTS, **reasoning, **kwargs}),
+            request_body(path.stem, messages, chosen_temperature(temperature), {**DEFAULTS, **reasoning, **kwargs}),
             secret=server.secret,
             limits=Limits(Deadline(timeout or None), first_timeout, idle_timeout),
             socket_path=server.socket_path,

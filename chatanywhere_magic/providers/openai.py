@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core import (
@@ -20,15 +21,18 @@ from ..core import (
     phrase,
 )
 from ..keys import Owner, find_secret, places_of
-from .contract import AsyncGeneratorProvider
+from .contract import DEFAULT_TEMPERATURE, AsyncGeneratorProvider, chosen_temperature
 from .dialects.choice import Dialect, in_dialect
+from .parameters import Body, Parameters, adjusted
 from .streaming import request_body, stream_completion
-from .wire.addresses import PLAIN_HTTP_VARIABLE, check_url, endpoint, host_of, may_carry_key, without_password
+from .wire.addresses import PLAIN_HTTP_VARIABLE, check_url, endpoint, host_of, may_carry_key, place_of, without_password
 from .wire.limits import CONNECT_SECONDS, IDLE_SECONDS, Deadline, Limits
 from .wire.retry import MAX_RETRIES, with_retries
 from .wire.small import ask_json, model_names
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from ..keys import Secret
 
 
@@ -51,6 +55,7 @@ class OpenAI(AsyncGeneratorProvider):
     default_model = "gpt-4o-mini"
     supports_response_format = True
     supports_images = True
+    learns_parameters = True
     key_variable: ClassVar[str] = "OPENAI_API_KEY"
     url_variable: ClassVar[str] = "OPENAI_BASE_URL"
     model_variable: ClassVar[str] = "OPENAI_MODEL"
@@ -195,7 +200,7 @@ class OpenAI(AsyncGeneratorProvider):
         messages: Messages,
         proxy: str | None = None,
         timeout: float | None = 120,
-        temperature: float = 0.5,
+        temperature: float | None = DEFAULT_TEMPERATURE,
         *,
         first_timeout: float | None = None,
         idle_timeout: float = IDLE_SECONDS,
@@ -205,12 +210,17 @@ class OpenAI(AsyncGeneratorProvider):
         conversation_id: str = "",  # noqa: ARG003 - the protocol has no place for it
         dialect: str = "auto",
         effort: str = "",
+        optional: Collection[str] = (),
         **kwargs: Any,
     ) -> DeltaGenerator:
         """Request a streamed response.
 
+        What the model refuses of the fields that nobody typed is left out, once and visibly, and remembered.
+
         Parameters
         ----------
+        temperature : float, optional
+            Sampling temperature; sent only if it is given, since many models take none.
         first_timeout : float, optional
             Seconds until the first text, reasoning or tool call. By default `idle_timeout` limits silence, and a
             server that keeps the connection alive has 15 minutes.
@@ -226,6 +236,8 @@ class OpenAI(AsyncGeneratorProvider):
             The protocol: chat completions, or OpenAI's Responses. By default the first, or what the server asks for.
         effort : str, optional
             How much the model reasons: none, minimal, low, medium, high or xhigh. By default its own choice.
+        optional : collection of str
+            Names of further fields that may be left out where the model refuses them.
         **kwargs
             Further fields of the request's body, such as ``max_tokens`` or ``seed``, as chat completions name them.
 
@@ -240,26 +252,30 @@ class OpenAI(AsyncGeneratorProvider):
         secret, *_ = [cls._secret(base_url, address) for address in addresses]
         limits = Limits(Deadline(timeout or None), first_timeout, idle_timeout, connect_timeout)
 
+        place = cls.name, place_of(base_url), model
+        ours = {*optional, "stream_options"} - (kwargs.keys() - set(optional))
+
+        def ask_once(spoken: Dialect, body: Body, before: ChatError | None) -> DeltaGenerator:
+            if isinstance(before, ConnectionFailedError) and before.status is None:
+                addresses.rotate(-1)
+            return stream_completion(
+                endpoint(addresses[0], spoken.path),
+                body,
+                spoken,
+                secret=secret,
+                proxy=proxy,
+                limits=limits,
+                ca_bundle=ca_bundle,
+            )
+
         def ask(spoken: Dialect) -> DeltaGenerator:
             options = {"effort": effort, "host": host_of(base_url), **kwargs}
-            body = request_body(model, messages, temperature, options, spoken)
+            body = request_body(model, messages, chosen_temperature(temperature), options, spoken)
+            return adjusted(
+                Parameters(body, place, ours),
+                lambda body: with_retries(partial(ask_once, spoken, body), max_retries, limits.total),
+            )
 
-            def ask_once(before: ChatError | None) -> DeltaGenerator:
-                if isinstance(before, ConnectionFailedError) and before.status is None:
-                    addresses.rotate(-1)
-                return stream_completion(
-                    endpoint(addresses[0], spoken.path),
-                    body,
-                    spoken,
-                    secret=secret,
-                    proxy=proxy,
-                    limits=limits,
-                    ca_bundle=ca_bundle,
-                )
-
-            return with_retries(ask_once, max_retries, limits.total)
-
-        place = cls.name, without_password(base_url), model
         async with aclosing(in_dialect(dialect, place, ask)) as deltas:
             async for delta in deltas:
                 yield delta

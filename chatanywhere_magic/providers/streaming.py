@@ -43,7 +43,7 @@ _SPACE: Final = re.compile(r"\s*")
 
 
 def request_body(
-    model: str, messages: Messages, temperature: float, extra: dict[str, Any], dialect: Dialect = CHAT
+    model: str, messages: Messages, temperature: float | None, extra: dict[str, Any], dialect: Dialect = CHAT
 ) -> dict[str, Any]:
     """Return the JSON body of a request in a dialect; `extra` holds its further options."""
     return dialect.encode(messages, {"model": model, "temperature": temperature, **extra})

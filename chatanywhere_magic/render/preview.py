@@ -68,11 +68,11 @@ def _head(request: Request, prompt: Prompt, tokens: int, leaks: Iterable[str]) -
     if prompt.limit is not None:
         size = text("preview.tokens_of", tokens=grouped(tokens), limit=grouped(prompt.limit.tokens))
     options = {"temperature": request.temperature, **request.params}
-    options.pop("response_format", None)
+    options = {name: value for name, value in options.items() if value is not None and name != "response_format"}
     model = request.provider.model_for(request.model)
     who = [request.provider.name, *([model] if model else [])]
     given = ", ".join(f"{name} {value}" for name, value in options.items())
-    yield f"{text('preview.title')}: {' · '.join([*who, size, given])}"
+    yield f"{text('preview.title')}: {' · '.join(filter(None, [*who, size, given]))}"
     if prompt.left_out:
         yield text("preview.left_out", count=len(prompt.left_out))
     if places := "; ".join(leaks):

@@ -8,7 +8,6 @@ from ..core import lazy_exports
 
 if TYPE_CHECKING:
     from . import cells
-    from .autosave import data_directory
     from .cells import Cell
     from .interrupts import Interrupts
     from .listeners import Change
@@ -19,7 +18,6 @@ else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
         {
-            "autosave": "data_directory",
             "cells": "Cell cells",
             "interrupts": "Interrupts",
             "listeners": "Change",
@@ -37,6 +35,5 @@ __all__ = [
     "Interrupts",
     "LiveTurn",
     "cells",
-    "data_directory",
     "get_session",
 ]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from concurrent.futures import TimeoutError as FuturesTimeoutError
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from ..core import text
+from ..keys import DIRECTORY_VARIABLE, data_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-DIRECTORY_VARIABLE: Final = "CHATANYWHERE_DATA_DIR"
 SAVE_SECONDS: Final = 0.3
 """After a change until it is written; further ones in between go with it."""
 PATIENCE_SECONDS: Final = 8.0
@@ -233,13 +231,3 @@ def _is_there() -> bool:
     with suppress(OSError, RuntimeError):  # a directory that may not be read, a home that is missing
         return any(data_directory().glob("*.db"))
     return False
-
-
-def data_directory() -> Path:
-    """Return where conversations are kept: where the environment says, else where this person's programs do so."""
-    own = os.environ.get(DIRECTORY_VARIABLE, "").strip()
-    if own:
-        return Path(own).expanduser()
-    from platformdirs import user_data_path
-
-    return user_data_path("chatanywhere_magic", appauthor=False)

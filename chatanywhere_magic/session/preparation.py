@@ -112,7 +112,7 @@ class Preparation:
         chosen, alternatives, unready = self._chosen(provider, model, mode)
         if temperature is None:
             temperature = self._settings.temperature
-        if not 0 <= temperature <= MAX_TEMPERATURE:
+        if temperature is not None and not 0 <= temperature <= MAX_TEMPERATURE:
             raise ConfigurationError(phrase("error.temperature", value=temperature, limit=MAX_TEMPERATURE))
         max_tokens = max_tokens if max_tokens is not None else self._settings.max_tokens
         if max_tokens is not None:

@@ -50,7 +50,11 @@ class Settings(Configurable):
     ).tag(config=True)
     system = traitlets.Unicode("", help="The system prompt. Default: none.").tag(config=True)
     temperature = traitlets.Float(
-        0.5, min=0.0, max=MAX_TEMPERATURE, help="Sampling temperature, 0 to 2. Default: 0.5."
+        None,
+        allow_none=True,
+        min=0.0,
+        max=MAX_TEMPERATURE,
+        help="Sampling temperature, 0 to 2. Default: the model's own, none is sent.",
     ).tag(config=True)
     max_tokens = traitlets.Int(
         None, allow_none=True, min=1, help="Maximum tokens of a response. Default: the provider's limit."

@@ -8,7 +8,8 @@ import re
 from contextlib import AsyncExitStack, aclosing
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final
 
 from ..context import ROOM, SUMMARY_TOKENS, Budget, Prompt, Summary, requests, task, too_long
 from ..core import (
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+FORMER_TEMPERATURE: Final = 0.5
+"""Sent by earlier versions where nobody chose one; what they recorded is found by it."""
 MAX_CORRECTIONS: Final = 1
 """How often at most the model is asked again because its response does not hold what it must."""
 DELTAS_BETWEEN_PAUSES: Final = 200
@@ -216,8 +219,9 @@ class TurnLoop:
             self._autosave.warnings.append(text("notice.not_recorded"))
         if request.replay not in {"replay", "replay-only"}:
             return False
-        for provider in request.providers:
-            fingerprint = _fingerprint(replace(request, provider=provider), prompt)
+        temperatures = [request.temperature] if request.temperature is not None else [None, FORMER_TEMPERATURE]
+        for provider, temperature in product(request.providers, temperatures):
+            fingerprint = _fingerprint(replace(request, provider=provider, temperature=temperature), prompt)
             found = self._conversations.find_answer(fingerprint) or await self._autosave.find_replay(fingerprint)
             if found is not None:
                 live.change(provider=found.provider, model=found.model, replayed=True, fingerprint=fingerprint)
@@ -262,19 +266,23 @@ class TurnLoop:
 
     def _generator(self, request: Request, messages: Messages, conversation_id: str) -> DeltaGenerator:
         settings = self._settings
+        options: dict[str, Any] = dict(request.params)
+        if request.temperature is not None:  # else the provider's own applies, or none is sent
+            options["temperature"] = request.temperature
+        if request.schema is not None and request.provider.learns_parameters:
+            options["optional"] = ("response_format",)
         return request.provider.create_delta_generator(
             request.model,
             messages,
             proxy=settings.proxy or None,
             timeout=settings.timeout,
-            temperature=request.temperature,
             connect_timeout=settings.connect_timeout,
             first_timeout=settings.first_timeout,
             idle_timeout=settings.idle_timeout,
             ca_bundle=settings.ca_bundle,
             max_retries=settings.max_retries,
             conversation_id=conversation_id,
-            **request.params,
+            **options,
         )
 
     def _changed(self, opened: OpenConversation, live: LiveTurn, change: Change) -> None:

@@ -157,6 +157,8 @@ class LocalServer:
         What ``GET /v1/models`` lists.
     keys : set of str
         With any in it, only who brings one is answered.
+    rule : callable, optional
+        Given a request, it returns the answer, or None to leave it to the queue.
     """
 
     def __init__(
@@ -170,6 +172,7 @@ class LocalServer:
         self.requests: list[Request] = []
         self.models = ["test-model", "another-model"]
         self.keys: set[str] = set()
+        self.rule: Callable[[Request], Answer | None] | None = None
         self._port = port
         self._host = host
         self._tls = tls
@@ -198,8 +201,9 @@ class LocalServer:
         self._answers.extend(answers)
 
     def forget(self) -> None:
-        """Forget the requests that came and the answers that are queued."""
+        """Forget the requests that came, the rule, and the answers that are queued."""
         self.requests.clear()
+        self.rule = None
         self._answers.clear()
 
     def wait_for_request(self, count: int = 1, *, seconds: float = 10.0) -> Request:
@@ -282,12 +286,7 @@ class LocalServer:
         if (received.method, received.path) == ("GET", MODELS_PATH):
             listed = [{"id": name, "object": "model", "owned_by": "test"} for name in self.models]
             return web.json_response({"object": "list", "data": listed})
-        if self._answers:
-            answer = self._answers.popleft()
-        elif received.path in {WEB_PATH, COMPLETIONS_PATH}:
-            answer = self._own_answer(received.messages)
-        else:
-            answer = Answer(status=404, raw=[b'{"error": {"message": "no such path"}}'])
+        answer = self._answer(received)
         body = _Body.of(answer, received)
         response = web.StreamResponse(status=answer.status, headers={**body.headers, **_own_headers(answer)})
         try:
@@ -309,6 +308,17 @@ class LocalServer:
             if isinstance(gone, asyncio.CancelledError):
                 raise
         return response
+
+    def _answer(self, received: Request) -> Answer:
+        """Return the answer by the rule, else the next that is queued, else the server's own."""
+        answer = self.rule(received) if self.rule is not None else None
+        if answer is not None:
+            return answer
+        if self._answers:
+            return self._answers.popleft()
+        if received.path in {WEB_PATH, COMPLETIONS_PATH}:
+            return self._own_answer(received.messages)
+        return Answer(status=404, raw=[b'{"error": {"message": "no such path"}}'])
 
     async def _send(
         self, request: web.BaseRequest, response: web.StreamResponse, answer: Answer, body: _Body, received: Request

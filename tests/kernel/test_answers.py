@@ -159,10 +159,12 @@ class TestForms:
     def test_a_server_without_structured_output(self, kernel: Kernel, server: LocalServer) -> None:
         refusal = b'{"error": {"message": "response_format of type json_schema is not supported"}}'
         server.queue(Answer(status=400, raw=[refusal]), Answer(text=[ADA]))
-        result = kernel.run(f"{PERSON}\nanswer = %chat --schema Person Who?")
-        assert "does not support structured output; retrying without it" in result.stdout
+        kernel.run(f"{PERSON}\nanswer = %chat --schema Person Who?")
         assert evaluate(kernel, "answer.value.age") == 36
         assert "response_format" not in server.requests[1].json
+        status = kernel.run("%chat_status").outputs[0]["data"]["text/plain"]
+        assert "without response_format (127.0.0.1" in status
+        assert kernel.run("%chat_status --forget").stdout.startswith("Forgotten: 1.")
 
     def test_a_provider_of_ones_own_is_told_in_words(self, kernel: Kernel) -> None:
         code = f"""
@@ -411,6 +413,7 @@ class TestSideBySide:
         assert result.status == "ok"
         assert "response_format" not in server.requests[2].json
         assert evaluate(kernel, "[answer.model, answer.value]") == ["two", json.loads(ADA)]
+        kernel.run("%chat_status --forget")
 
     def test_aside_or_quietly(self, kernel: Kernel, server: LocalServer) -> None:
         server.queue(Answer(text=["One."]), Answer(text=["Two."]))

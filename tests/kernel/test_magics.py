@@ -133,7 +133,6 @@ class TestStreaming:
             "finish_reason": "stop",
             "usage": {"prompt_tokens": 5, "completion_tokens": 4},
             "origin": {"source": "cell"},
-            "temperature": 0.5,
         }
 
     def test_the_footer_can_be_left_out(self, kernel: Kernel) -> None:

@@ -599,7 +599,7 @@ def test_what_is_no_command_does_nothing(page: Page, kernel: Kernel, server: Loc
     assert page.ask("source", turn=5)["ok"] is False
     assert turns(kernel) == []
     assert not server.requests
-    assert evaluate(kernel, "chat.temperature") == 0.5
+    assert evaluate(kernel, "chat.temperature") is None
 
 
 @pytest.mark.parametrize("words", ["%env SECRET=1", "!touch ran", "{1/0}", "/etc/passwd", "__import__('os')"])

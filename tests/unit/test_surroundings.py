@@ -13,7 +13,7 @@ import tests.conftest
 from IPython.paths import get_ipython_dir
 from jupyter_core.paths import jupyter_config_dir, jupyter_data_dir, jupyter_runtime_dir
 from chatanywhere_magic.keys.keystore import config_directory
-from chatanywhere_magic.session import data_directory
+from chatanywhere_magic.keys import data_directory
 
 for find in (get_ipython_dir, jupyter_config_dir, jupyter_data_dir, jupyter_runtime_dir, config_directory, data_directory):
     print(find())

@@ -47,7 +47,7 @@
  * @property {number} prompt_tokens
  * @property {number} completion_tokens
  * @property {string} system
- * @property {number} temperature
+ * @property {number | null} temperature
  * @property {number | null} max_tokens
  * @property {number | null} budget
  * @property {string} preset the one that holds now, "" if none does

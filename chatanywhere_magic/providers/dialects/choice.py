@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ...core import BadRequestError, ChatError, ConfigurationError, NotFoundError, Notice, phrase, text
+from .. import lessons
 from . import chat_completions, responses
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Dialect(NamedTuple):
 CHAT: Final = Dialect("chat", chat_completions.PATH, chat_completions.encode, chat_completions.CompletionReader)
 RESPONSES: Final = Dialect("responses", responses.PATH, responses.encode, responses.ResponsesReader)
 DIALECTS: Final = {dialect.name: dialect for dialect in (CHAT, RESPONSES)}
+_LESSON: Final = "dialect"
 _POINTER: Final = re.compile(r"v1/responses\b|\bresponses (?:api|endpoint)\b", re.IGNORECASE)
 
 
@@ -77,7 +79,7 @@ async def in_dialect(
     ------
     Text, Reasoning, TextWasReasoning, ToolCall, Extras, Usage, Finish, ModelName or Notice
     """
-    dialect = chosen_dialect(name, _learned.get(place, ""))
+    dialect = chosen_dialect(name, lessons.known(*place).get(_LESSON, "") if name == "auto" else "")
     begun = False
     try:
         async with aclosing(ask(dialect)) as deltas:
@@ -89,14 +91,13 @@ async def in_dialect(
         if begun or name != "auto" or dialect is not CHAT or not _points_to_responses(error):
             raise
     yield Notice(text("notice.responses_dialect", model=place[2]))
+    begun = False
     async with aclosing(ask(RESPONSES)) as deltas:
         async for delta in deltas:
-            if not isinstance(delta, Notice):
-                _learned[place] = RESPONSES.name
+            if not begun and not isinstance(delta, Notice):
+                begun = True
+                lessons.remember(*place, _LESSON, RESPONSES.name)
             yield delta
-
-
-_learned: Final[dict[tuple[str, str, str], str]] = {}
 
 
 def _points_to_responses(error: ChatError) -> bool:

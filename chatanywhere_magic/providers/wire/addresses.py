@@ -48,6 +48,11 @@ def without_password(url: str) -> str:
     return re.sub(r"//.*@", "//***@", url, flags=re.DOTALL)
 
 
+def place_of(url: str) -> str:
+    """Return `url` without user, password and query: what it may be remembered by."""
+    return urlunsplit(urlsplit(url)._replace(netloc=host_of(url), query=""))
+
+
 @lru_cache
 def host_of(url: str) -> str:
     """Return the host and port of `url`, without any user and password."""

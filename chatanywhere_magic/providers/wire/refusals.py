@@ -24,6 +24,7 @@ from ...core import (
     StreamError,
     TimeoutExceededError,
     TooLargeError,
+    phrase,
     text,
 )
 from .retry import LONGEST_ASKED_PAUSE_SECONDS, LONGEST_NAMED_PAUSE_SECONDS
@@ -31,6 +32,7 @@ from .retry import LONGEST_ASKED_PAUSE_SECONDS, LONGEST_NAMED_PAUSE_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ...core import Phrase
     from ...keys import Secret
 
 MAX_SERVER_WORDS: Final = 2_000
@@ -54,6 +56,8 @@ _REQUEST_ID_HEADERS: Final = (
 _WORD_FIELDS: Final = ("message", "detail", "msg", "error_msg", "error_description", "title")
 _TELLING: Final = ("message", "detail", "msg", "errors")
 _CODE_FIELDS: Final = ("code", "status", "status_code", "statusCode", "http_status")
+MAX_PROBLEMS: Final = 20
+_PLACE: Final = re.compile(r"""["']loc["']: ?[(\[]["']body["'], ?["'](\w{1,40})""")
 _TITLE: Final = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
 
 _DAILY: Final = re.compile(
@@ -71,6 +75,11 @@ _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _LENGTH: Final = re.compile(
     r"context (?:length|window|size)|maximum context|(?:prompt|input) is too long|too many (?:input |prompt )?tokens"
     r"|input token count|prompt tokens .{0,40}limit|上下文长度|输入(?:内容)?过长|token.{0,8}(?:小于|超过|超出|限制)",
+    re.IGNORECASE,
+)
+_UNSUPPORTED: Final = re.compile(
+    r"not support|unsupported|extra inputs|extra_forbidden"
+    r"|(?:unknown|unrecogni[sz]ed|unexpected|invalid) (?:request )?(?:parameter|argument|field|property|keyword)",
     re.IGNORECASE,
 )
 _WRONG_KEY: Final = re.compile(
@@ -163,7 +172,7 @@ def api_error(
     shown = status or printable_words(fields.get("code") or fields.get("type") or "?", secret, MAX_CODE_WORDS)
     if request_id is None and isinstance(detail, dict):
         request_id = detail.get("request_id") if isinstance(detail.get("request_id"), str) else None
-    return kind(
+    error = kind(
         text(key, host=host, status=shown, said=said).strip(),
         status=status,
         server_message=words,
@@ -171,6 +180,27 @@ def api_error(
         retry_after=wait,
         retryable=True if status in _RETRYABLE_STATUSES else None,
     )
+    if isinstance(error, BadRequestError):
+        error.parameter = printable_words(_parameter(fields, words), secret, MAX_CODE_WORDS)
+    return error
+
+
+def _parameter(fields: dict[str, Any], words: str) -> str:
+    """Return the field of the request that a refusal names: OpenAI's ``param``, or where a validator found it."""
+    if isinstance(named := fields.get("param"), str) and named:
+        return named
+    problems: list[Any] = next((fields[name] for name in _WORD_FIELDS if isinstance(fields.get(name), list)), [])
+    places = (problem.get("loc") for problem in problems[:MAX_PROBLEMS] if isinstance(problem, dict))
+    for place in places:
+        if isinstance(place, list) and place[:1] == ["body"] and len(place) > 1 and isinstance(place[1], str):
+            return place[1]
+    found = _PLACE.search(words)  # the same, as vLLM puts it into words
+    return found[1] if found else ""
+
+
+def said_by_server(words: str) -> Phrase | str:
+    """Return a sentence that quotes the server's `words`, ``""`` if there are none."""
+    return phrase("error.server_said", words=words) if words else ""
 
 
 def _fields(detail: Any) -> dict[str, Any]:
@@ -238,6 +268,8 @@ def _classify(  # noqa: C901, PLR0911 - a list of cases
     if status is None:
         kinds = ((kind, key) for mark, kind, key in _BY_MARK if mark in marks)
         return next(kinds, (StreamError, "error.stream"))
+    if status in {500, 501} and _UNSUPPORTED.search(words):  # asked again it would be refused again
+        return BadRequestError, "error.bad_request"
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status < 400:  # noqa: PLR2004 - what is left below are redirects
