@@ -35,7 +35,7 @@ def test_what_was_exported_runs_and_fetches_nothing(lab: Lab, browser: Browser, 
         return vector.replace("RUN", f"pwned('{name}')").replace("SINK", f"{server.url}/{name}")
 
     said = [(armed(name, PLAIN), armed(name, f"{name}:\n\n{vector}\n\nend")) for name, vector in VECTORS.items()]
-    turns = [Turn((Version(*each, status="complete", model=armed("model", PLAIN)),)) for each in said]
+    turns = [Turn((Version.of(*each, status="complete", model=armed("model", PLAIN)),)) for each in said]
     title = armed("title", PLAIN)
     document = export(Conversation(tuple(turns), title), "ipynb")
     (lab.root / "exported.ipynb").write_text(document, encoding="utf-8")

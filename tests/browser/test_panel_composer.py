@@ -116,7 +116,7 @@ def test_files_are_pasted_dropped_and_picked(notebook: NotebookPage, panel: Pane
     with page.expect_file_chooser() as chooser:
         panel.root.get_by_role("button", name="Attach files").click()
     chooser.value.set_files([{"name": "data.bin", "mimeType": "application/octet-stream", "buffer": b"\xff\xfe\x00"}])
-    expect(panel.root.get_by_role("alert")).to_contain_text("data.bin is left out")
+    expect(panel.root.get_by_role("alert")).to_contain_text("data.bin was not attached")
     chips = panel.root.locator(".chatanywhere-composer .chatanywhere-chip")
     expect(chips).to_have_count(2)
     panel.composer.click()

@@ -51,7 +51,7 @@ def test_nothing_jumps_from_one_state_to_the_next(
     notebook.page.evaluate(_WATCH, 1)
     notebook.run_cell(1)
     if BUSY in answers:
-        expect(notebook.output(1)).to_contain_text("asking again in 1 s …")
+        expect(notebook.output(1)).to_contain_text("retrying in 1 s …")
     expect(notebook.output(1)).to_contain_text(end)
     notebook.wait_idle()
     heights = notebook.page.evaluate("window.heights")
