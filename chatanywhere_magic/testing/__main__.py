@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 
     from .cases import Case
 
-_PROTOCOLS: Final = {"openai": "OpenAI's protocol", "web": "The web protocol"}
+_PROTOCOLS: Final = {"openai": "OpenAI's protocol", "responses": "Responses", "web": "The web protocol"}
 _BEGIN: Final = """\
 # Conformance
 
 What a server can do, and what a correct client must make of it: {count} behaviours, {openai} of OpenAI's streamed chat
-completions and {web} of the web protocol, whose answer is the body's plain text. Each is run against a real server on
-this machine. To run them against a provider of your own, with pytest:
+completions, {responses} of its Responses protocol, which a provider is asked for by `dialect="responses"`, and {web} of
+the web protocol, whose answer is the body's plain text. Each is run against a real server on this machine. To run them
+against a provider of your own, with pytest:
 
 ```python
 import pytest

@@ -6,9 +6,10 @@ import threading
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
+from . import _responses
 from ._wire import EVENTS, HTML, HTML_PAGE, JSON, PLAIN, QUICKLY, as_json, error, events, with_headers
 from .cases import ELSEWHERE, KEY, ONCE_TO_THRICE, Case
-from .server import COMPLETIONS_PATH, WEB_PATH, Answer, Request
+from .server import COMPLETIONS_PATH, RESPONSES_PATH, WEB_PATH, Answer, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ UNICODE: Final = {
     "devanagari": "क्षि",
     "cyrillic": "ж",
 }
+PATHS: Final = {"openai": COMPLETIONS_PATH, "responses": RESPONSES_PATH, "web": WEB_PATH}
 GOOD: Final = "Hello, world!"
 MANY: Final = (3,)
 """The first attempt and two retries, which is what clients do unless told otherwise."""
@@ -48,7 +50,8 @@ def good(protocol: Protocol) -> Answer:
     """Return a server's good answer."""
     if protocol == "web":
         return Answer(raw=[GOOD.encode()], headers=with_headers(PLAIN))
-    return Answer(raw=events(GOOD), headers=with_headers(EVENTS))
+    pieces = _responses.events(GOOD) if protocol == "responses" else events(GOOD)
+    return Answer(raw=pieces, headers=with_headers(EVENTS))
 
 
 def refused(status: int, body: bytes = b"", kind: str = JSON, **headers: str) -> Answer:
@@ -380,7 +383,7 @@ def statuses(protocol: Protocol) -> Iterator[Case]:
         refused(401, error("wrong key"), EVENTS),
         kinds=("authentication",),
     )
-    if protocol == "openai":
+    if protocol != "web":  # it has no key
         yield _failing(
             protocol,
             "status/401-echo",
@@ -403,7 +406,7 @@ def statuses(protocol: Protocol) -> Iterator[Case]:
 
 def redirects(protocol: Protocol) -> Iterator[Case]:
     """Yield the redirects."""
-    path = "/v1/chat/completions" if protocol == "openai" else "/v1/chat/gpt/"
+    path = PATHS[protocol]
     for status in (301, 302, 303, 307, 308):
         yield _failing(
             protocol,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from ._common import GOOD, good, refused
+from . import _responses
+from ._common import GOOD, PATHS, good, refused
 from ._wire import (
     EVENTS,
     HTML,
@@ -26,7 +27,7 @@ from .cases import ELSEWHERE, KEY, ONCE_TO_THRICE, Case
 from .server import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from .cases import Protocol
     from .server import Request
@@ -35,15 +36,25 @@ CUT: Final = ("incomplete", "connection", "protocol")
 _OK: Final = "HTTP/1.1 200 OK"
 
 
+def _plainly(*texts: object) -> list[bytes]:
+    return [str(text).encode() for text in texts]
+
+
 class _Maker:
     """Makes the cases of one protocol: the same behaviours, around that protocol's body."""
 
     def __init__(self, protocol: Protocol) -> None:
         self.protocol = protocol
-        self.kind = EVENTS if protocol == "openai" else PLAIN
-        self.pieces = events("Hello", ", ", "world!") if protocol == "openai" else [b"Hello", b", ", b"world!"]
+        self.kind = PLAIN if protocol == "web" else EVENTS
+        hello = ("Hello", ", ", "world!")
+        writers: dict[Protocol, Callable[..., list[bytes]]] = {
+            "openai": events,
+            "responses": _responses.events,
+            "web": _plainly,
+        }
+        self.pieces: list[bytes] = writers[protocol](*hello)
         self.body = b"".join(self.pieces)
-        self.started = self.pieces[:-2] if protocol == "openai" else self.pieces
+        self.started = self.pieces[: {"openai": -2, "responses": -1}.get(protocol)]
         """What comes before an answer that is cut short."""
 
     def case(self, name: str, server: str, why: str, *answers: Answer, **demands: Any) -> Case:
@@ -67,6 +78,11 @@ def wire_cases(protocol: Protocol) -> Iterator[Case]:
     make = _Maker(protocol)
     for group in (_heads, _bodies, _encodings, _broken, _statuses, _echoes, _ids, _redirects, _tries, _waits):
         yield from group(make)
+
+
+def broken_cases(protocol: Protocol) -> Iterator[Case]:
+    """Yield the cases of `protocol` in which HTTP breaks after some text."""
+    yield from _broken(_Maker(protocol))
 
 
 def _heads(make: _Maker) -> Iterator[Case]:
@@ -370,7 +386,7 @@ def _broken(make: _Maker) -> Iterator[Case]:
         make.wire(framed, *started, b"20\r\nabc", delay=0.02, reset=True),
         later,
         kinds=CUT,
-        text=GOOD if make.protocol == "openai" else GOOD + "abc",
+        text=GOOD + "abc" if make.protocol == "web" else GOOD,
     )
     yield make.case(
         "truth/short-length-reset",
@@ -740,7 +756,7 @@ def _redirects(make: _Maker) -> Iterator[Case]:
     stays = "The key belongs to the address that it was given for, and a question is not asked twice."
     for name, where in (
         ("same-host", "/v1/elsewhere"),
-        ("same-path", "/v1/chat/completions" if make.protocol == "openai" else "/v1/chat/gpt/"),
+        ("same-path", PATHS[make.protocol]),
         ("relative", "elsewhere"),
         ("other-scheme", "https://127.0.0.1:9/v1"),
         ("no-scheme", "//127.0.0.1:9/v1"),

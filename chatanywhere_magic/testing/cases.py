@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from .server import Answer, Request
 
-Protocol: TypeAlias = Literal["openai", "web"]
+Protocol: TypeAlias = Literal["openai", "responses", "web"]
 Demand: TypeAlias = Callable[[Sequence[Request]], str]
 """Looks at the requests that came, and says what is wrong with them; ``""`` if nothing."""
 
@@ -32,7 +32,7 @@ class Case:
     ----------
     name : str
         ``group/what-happens``; unique.
-    protocol : {"openai", "web"}
+    protocol : {"openai", "responses", "web"}
         Which one is spoken.
     server : str
         What the server does, in a sentence.

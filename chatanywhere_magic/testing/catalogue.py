@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from . import _openai_cases, _server_cases, _web_cases
+from . import _openai_cases, _responses_cases, _server_cases, _stream_cases, _web_cases
 from ._wire_cases import wire_cases
 
 if TYPE_CHECKING:
@@ -32,13 +32,22 @@ def conformance_cases(protocol: Protocol | None = None) -> tuple[Case, ...]:
 
     Parameters
     ----------
-    protocol : {"openai", "web"}, optional
-        ``openai``: streamed chat completions. ``web``: the answer as plain text in the body.
+    protocol : {"openai", "responses", "web"}, optional
+        ``openai``: streamed chat completions. ``responses``: OpenAI's Responses protocol. ``web``: the answer as plain
+        text in the body.
 
     Returns
     -------
     tuple of Case
     """
-    cases = [*_openai_cases.CASES, *_server_cases.CASES, *wire_cases("openai"), *_web_cases.CASES, *wire_cases("web")]
+    cases = [
+        *_openai_cases.CASES,
+        *_server_cases.CASES,
+        *_stream_cases.CASES,
+        *wire_cases("openai"),
+        *_responses_cases.CASES,
+        *_web_cases.CASES,
+        *wire_cases("web"),
+    ]
     cases.sort(key=lambda case: (case.protocol, _GROUPS.index(case.group)))  # stable: as written within a group
     return tuple(case for case in cases if protocol is None or case.protocol == protocol)

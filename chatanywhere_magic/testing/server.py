@@ -1,4 +1,4 @@
-"""A real HTTP server on this machine that speaks both protocols: ChatAnywhere's web endpoint and OpenAI's API.
+"""A real HTTP server on this machine that speaks ChatAnywhere's web endpoint and both of OpenAI's protocols.
 
 Tests queue what it answers, in the protocol or byte for byte, and look at what it was sent. By hand::
 
@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from ..core import content_text
+from . import _responses
 
 if TYPE_CHECKING:
     import ssl
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 WEB_PATH: Final = "/v1/chat/gpt/"
 COMPLETIONS_PATH: Final = "/v1/chat/completions"
+RESPONSES_PATH: Final = "/v1/responses"
 MODELS_PATH: Final = "/v1/models"
 START_SECONDS: Final = 10.0
 _TICK_SECONDS: Final = 0.002
@@ -128,6 +130,8 @@ class Request:
         """The conversation that was sent, in either protocol; empty where the body has none."""
         if not isinstance(self.json, dict):
             return []
+        if self.path == RESPONSES_PATH:
+            return _responses.messages_of(self.json)
         messages: list[dict[str, str]] = self.json.get("list" if self.path == WEB_PATH else "messages", [])
         return messages
 
@@ -316,7 +320,7 @@ class LocalServer:
             return answer
         if self._answers:
             return self._answers.popleft()
-        if received.path in {WEB_PATH, COMPLETIONS_PATH}:
+        if received.path in {WEB_PATH, COMPLETIONS_PATH, RESPONSES_PATH}:
             return self._own_answer(received.messages)
         return Answer(status=404, raw=[b'{"error": {"message": "no such path"}}'])
 
@@ -421,9 +425,35 @@ class _Body:
             return cls(answer.raw, {"Content-Type": kind})
         if received.path == WEB_PATH:
             return cls([piece.encode() for piece in answer.text], {"Content-Type": "text/plain"})
+        if received.path == RESPONSES_PATH:
+            return cls._response(answer, received)
         if received.json and received.json.get("stream"):
             return cls._events(answer, received)
         return cls([json.dumps(_completion(answer)).encode()], {"Content-Type": "application/json"})
+
+    @classmethod
+    def _response(cls, answer: Answer, received: Request) -> _Body:
+        words = "".join(answer.text)
+        thoughts = [_responses.reasoning_item("".join(answer.reasoning))] if answer.reasoning else []
+        status = "incomplete" if answer.finish_reason in {"length", "content_filter"} else "completed"
+        reason = {"length": "max_output_tokens"}.get(answer.finish_reason or "", answer.finish_reason)
+        fields: dict[str, Any] = {
+            "model": answer.model,
+            "output": [*thoughts, _responses.message_item(words)],
+            "usage": _responses.counted(*answer.usage) if answer.usage else None,
+            "incomplete_details": {"reason": reason} if status == "incomplete" else None,
+        }
+        if not (received.json and received.json.get("stream")):
+            whole = json.dumps(_responses.response(status, **fields)).encode()
+            return cls([whole], {"Content-Type": "application/json"})
+        begin = _responses.begin(answer.model)
+        begin += _responses.reasoning(answer.reasoning) if answer.reasoning else []
+        message = _responses.message(answer.text, index=len(thoughts))
+        begin += message[:2]
+        end = message[2 + len(answer.text) :]
+        if answer.finish_reason is not None:
+            end.append(_responses.end(status, **fields))
+        return cls(message[2 : 2 + len(answer.text)], {"Content-Type": "text/event-stream"}, begin, end)
 
     @classmethod
     def _events(cls, answer: Answer, received: Request) -> _Body:

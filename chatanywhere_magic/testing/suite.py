@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from os.path import commonpath
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from ..core import ChatError, Finish, MessageDict, ModelName, Notice, Reasoning, Text, ToolCall, Usage
+from ..core import ChatError, Finish, MessageDict, ModelName, Notice, Reasoning, Text, TextWasReasoning, ToolCall, Usage
 from .cases import ELSEWHERE, KEY, Case
 from .server import Answer, LocalServer, Request
 
@@ -134,7 +134,7 @@ def run(provider: Provider | Connect, case: Case) -> Outcome:
 
     async def ask(url: str, outcome: Outcome) -> None:
         target = _aimed(provider, url) if isinstance(provider, type) else provider(url)
-        options = dict(case.options)
+        options = {**({"dialect": "responses"} if case.protocol == "responses" else {}), **case.options}
         deltas = target.create_delta_generator(MODEL, list(QUESTION), **options)
         try:
             await _read(deltas, outcome, case)
@@ -177,7 +177,7 @@ def run_with(
                 for answer in answers
             )
         server.queue(*answers, *answers[-1:] * _ENOUGH)  # a client that asks too often is told the same again
-        url = server.api_url if case.protocol == "openai" else server.url
+        url = server.url if case.protocol == "web" else server.api_url
         if prepare is not None:
             prepare(url)
         started = time.monotonic()
@@ -240,6 +240,8 @@ def _take(delta: object, outcome: Outcome) -> None:
         outcome.first_text = outcome.first_text or time.monotonic()
     elif isinstance(delta, Reasoning):
         outcome.reasoning += delta.text
+    elif isinstance(delta, TextWasReasoning):
+        outcome.reasoning, outcome.text = outcome.reasoning + outcome.text, ""
     elif isinstance(delta, ToolCall):
         outcome.calls.append((delta.name, delta.arguments))
     elif isinstance(delta, Usage):

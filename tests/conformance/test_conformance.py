@@ -14,7 +14,7 @@ from chatanywhere_magic.testing.__main__ import table
 if TYPE_CHECKING:
     from chatanywhere_magic.providers.contract import Provider
 
-PROVIDERS: dict[str, Provider] = {"openai": OpenAI, "web": ChatAnywhere}
+PROVIDERS: dict[str, Provider] = {"openai": OpenAI, "responses": OpenAI, "web": ChatAnywhere}
 TABLE = Path(__file__).parents[2] / "docs" / "conformance.md"
 
 

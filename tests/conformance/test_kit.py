@@ -27,7 +27,8 @@ KIT: Final = Path(chatanywhere_magic.testing.__file__).parent
 
 def test_the_names_are_unique_and_there_are_enough() -> None:
     assert len(CASES) == len(conformance_cases()) >= 150
-    assert Counter(protocol for protocol, _ in CASES).keys() == {"openai", "web"}
+    assert Counter(protocol for protocol, _ in CASES).keys() == {"openai", "responses", "web"}
+    assert len(conformance_cases("responses")) >= 120
     assert {case.protocol for case in conformance_cases("web")} == {"web"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -58,6 +59,7 @@ _TELLING: Final = ("message", "detail", "msg", "errors")
 _CODE_FIELDS: Final = ("code", "status", "status_code", "statusCode", "http_status")
 MAX_PROBLEMS: Final = 20
 _PLACE: Final = re.compile(r"""["']loc["']: ?[(\[]["']body["'], ?["'](\w{1,40})""")
+_DATA: Final = re.compile(r"^data:[ \t]*(\S[^\r\n]*)", re.MULTILINE)
 _TITLE: Final = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
 
 _DAILY: Final = re.compile(
@@ -120,6 +122,10 @@ def refusal_detail(body: str) -> object:
     try:
         detail: object = json.loads(body)
     except (ValueError, RecursionError):
+        if (data := _DATA.search(body)) is not None:  # DashScope's: framed as an event
+            with suppress(ValueError, RecursionError):
+                return json.loads(data[1])
+            return data[1]
         if "<" not in body[:100]:
             return body
         title = _TITLE.search(body)
