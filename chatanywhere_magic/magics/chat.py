@@ -17,6 +17,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 from ..context import REPLAY_MODES
 from ..core import ChatError, ChatInterrupted, LeakError, UsageError, phrase, text
 from ..keys import keystore
+from ..providers import EFFORTS
 from ..render import FORMS, HEAD_START_SECONDS, Watch, painter_for, printable
 from ..session import MAX_TEMPERATURE, Interrupts, cells
 from ..tools import Schema
@@ -67,6 +68,7 @@ _CHAT: Final = Options(
     Option(("-s", "--system"), "help.system", "TEXT", str),
     Option(("-t", "--temperature"), "help.temperature", "0…2", _temperature),
     Option(("--max-tokens",), "help.max_tokens", "N", _max_tokens),
+    Option(("--effort",), "help.effort", "|".join(EFFORTS), one_of(*EFFORTS)),
     Option(("-o", "--output"), "help.output", "NAME", _variable),
     Option(("-f", "--format"), "help.format", "|".join(FORMS), one_of(*FORMS)),
     Option(("-q", "--quiet"), "help.quiet"),
@@ -212,6 +214,7 @@ class ChatMagics(Magics):
                 system=given.system,
                 temperature=given.temperature,
                 max_tokens=given.max_tokens,
+                effort=given.effort,
                 history=not given.no_history,
                 append=given.append,
                 origin=cells.here("cell"),

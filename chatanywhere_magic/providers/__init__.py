@@ -9,6 +9,7 @@ from ..core import lazy_exports
 if TYPE_CHECKING:
     from .chatanywhere import ChatAnywhere, ChatAnywhereAPI
     from .contract import AsyncGeneratorProvider, Provider
+    from .dialects.effort import EFFORTS
     from .lessons import forget_lessons, list_lessons
     from .local import Local
     from .openai import OpenAI
@@ -20,6 +21,7 @@ else:
         {
             "chatanywhere": "ChatAnywhere ChatAnywhereAPI",
             "contract": "AsyncGeneratorProvider Provider",
+            "dialects.effort": "EFFORTS",
             "lessons": "forget_lessons list_lessons",
             "local": "Local",
             "openai": "OpenAI",
@@ -30,6 +32,7 @@ else:
 
 __all__ = [
     "CHOICE_ORDER",
+    "EFFORTS",
     "AsyncGeneratorProvider",
     "ChatAnywhere",
     "ChatAnywhereAPI",

@@ -253,7 +253,7 @@ class OpenAI(AsyncGeneratorProvider):
         limits = Limits(Deadline(timeout or None), first_timeout, idle_timeout, connect_timeout)
 
         place = cls.name, place_of(base_url), model
-        ours = {*optional, "stream_options"} - (kwargs.keys() - set(optional))
+        typed = {*kwargs, *(("reasoning", "reasoning_effort") if effort else ())} - set(optional)
 
         def ask_once(spoken: Dialect, body: Body, before: ChatError | None) -> DeltaGenerator:
             if isinstance(before, ConnectionFailedError) and before.status is None:
@@ -272,7 +272,7 @@ class OpenAI(AsyncGeneratorProvider):
             options = {"effort": effort, "host": host_of(base_url), **kwargs}
             body = request_body(model, messages, chosen_temperature(temperature), options, spoken)
             return adjusted(
-                Parameters(body, place, ours),
+                Parameters(body, place, {*optional, *spoken.own} - typed),
                 lambda body: with_retries(partial(ask_once, spoken, body), max_retries, limits.total),
             )
 

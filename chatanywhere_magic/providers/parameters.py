@@ -33,7 +33,9 @@ _OTHER_NAMES: Final = {"max_tokens": "max_completion_tokens", "max_completion_to
 _OPTIONS: Final = {
     "image_url": "-a/--attach",
     "max_completion_tokens": "--max-tokens",
+    "max_output_tokens": "--max-tokens",
     "max_tokens": "--max-tokens",
+    "reasoning": "--effort",
     "reasoning_effort": "--effort",
     "temperature": "-t/--temperature",
 }
@@ -43,6 +45,7 @@ _FIRST: Final = ("stream_options", "response_format", "max_tokens", "max_complet
 _NEVER: Final = frozenset({"model", "messages", "input", "stream"})
 _SYSTEM: Final = "system"
 _PICTURE: Final = "image_url"
+_SUMMARY: Final = "reasoning.summary"
 _MAX_VALUE: Final = 40
 
 _REFUSING: Final = re.compile(
@@ -61,6 +64,8 @@ _NO_SYSTEM: Final = re.compile(
     re.IGNORECASE,
 )
 _NO_PICTURE: Final = re.compile(r"\bimage|\bvision\b|multi-?modal|图片|图像|视觉|多模态", re.IGNORECASE)
+_NO_SUMMARY: Final = re.compile(r"reasoning[. _]summar", re.IGNORECASE)
+_NO_ENCRYPTED: Final = re.compile(r"encrypted[ _]content", re.IGNORECASE)
 _LONGER: Final = 2_000
 """More words than any refusal of a parameter has are not looked through."""
 
@@ -159,7 +164,13 @@ class Parameters:
                 return _PICTURE
         if not isinstance(error, BadRequestError) or isinstance(error, TooLargeError):
             return ""
-        return self._named(error, words)
+        return self._of_reasoning(error, words) or self._named(error, words)
+
+    def _of_reasoning(self, error: BadRequestError, words: str) -> str:
+        """Return what of the wish to get the model's reasoning a refusal is about."""
+        if "reasoning" in self.body and _NO_SUMMARY.search(f"{error.parameter} {words}"):
+            return _SUMMARY
+        return "include" if "include" in self.body and _NO_ENCRYPTED.search(words) else ""
 
     def _named(self, error: BadRequestError, words: str) -> str:
         """Return the field of the body that a refusal names; ``system`` for what the system says."""
@@ -186,8 +197,10 @@ class Parameters:
 
     # --- what is sent instead -------------------------------------------------------------------------------------
 
-    def _apply(self, name: str, instead: str) -> bool:
+    def _apply(self, name: str, instead: str) -> bool:  # noqa: PLR0911 - a list of cases
         """Change the body, and return whether that was possible."""
+        if name == _SUMMARY:
+            return name in self._optional and self._leave_out_summary()
         if name in {_SYSTEM, _PICTURE}:
             change = _without_system if name == _SYSTEM else _without_pictures
             messages = change(self.body.get("messages"))
@@ -205,6 +218,13 @@ class Parameters:
         elif name not in self._optional:
             return False
         del self.body[name]
+        return True
+
+    def _leave_out_summary(self) -> bool:
+        reasoning = dict(self.body.get("reasoning") or {})
+        if not reasoning.pop("summary", ""):
+            return False
+        self.body["reasoning"] = reasoning
         return True
 
     @staticmethod

@@ -16,7 +16,7 @@ from ..core import (
     from_dicts,
     phrase,
 )
-from ..providers import CHOICE_ORDER, AsyncGeneratorProvider, get_provider
+from ..providers import CHOICE_ORDER, EFFORTS, AsyncGeneratorProvider, get_provider
 from . import cells
 from .live_turn import LiveTurn
 from .settings import MAX_TEMPERATURE
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 WIRE_PARAMETERS: Final = frozenset(
     {
+        "effort",
         "frequency_penalty",
         "logit_bias",
         "logprobs",
@@ -89,6 +90,7 @@ class Preparation:
         system: str | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
+        effort: str | None = None,
         history: bool = True,
         append: bool = False,
         origin: Origin | None = None,
@@ -119,6 +121,7 @@ class Preparation:
             if max_tokens < 1:
                 raise ConfigurationError(phrase("error.max_tokens", value=max_tokens))
             params["max_tokens"] = max_tokens
+        params |= _effort(self._settings.effort if effort is None else effort)
         if revises is not None:
             self._conversations.current.turn(revises)
         prompt, named = self._context(prompt, chosen, namespace, attach)
@@ -293,6 +296,13 @@ def _given(
         last = asked.pop() if asked[-1].role == "user" else Message("user")
         asked.append(replace(last, parts=(*last.parts, *attachments)))
     return tuple(asked), "\n\n".join(prompts) if prompts else system
+
+
+def _effort(effort: str) -> dict[str, str]:
+    """Return the parameter for an effort, none where the model's own will do."""
+    if effort and effort not in EFFORTS:
+        raise ConfigurationError(phrase("error.effort", value=effort, known=", ".join(EFFORTS)))
+    return {"effort": effort} if effort else {}
 
 
 def _check_pictures(attachments: Iterable[Attachment], provider: Provider) -> None:

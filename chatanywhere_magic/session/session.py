@@ -140,6 +140,8 @@ class ChatSession:
             0 to 2; by default the session's.
         max_tokens : int, optional
             Maximum tokens of the response; by default the session's.
+        effort : str, optional
+            How much the model reasons, ``none`` to ``xhigh``; by default the session's, ``""`` for the model's own.
         history : bool, default True
             False leaves the conversation out: it is neither sent nor changed.
         append : bool, default False

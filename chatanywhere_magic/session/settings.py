@@ -11,6 +11,7 @@ from traitlets.config import Configurable
 
 from ..context import REPLAY_MODES
 from ..core import ConfigurationError, phrase, set_language, text
+from ..providers import EFFORTS
 
 MAX_TEMPERATURE: Final = 2.0
 SHOWN_LENGTH: Final = 60
@@ -58,6 +59,18 @@ class Settings(Configurable):
     ).tag(config=True)
     max_tokens = traitlets.Int(
         None, allow_none=True, min=1, help="Maximum tokens of a response. Default: the provider's limit."
+    ).tag(config=True)
+    effort = traitlets.Enum(
+        ["", *EFFORTS],
+        "",
+        help="How much a reasoning model thinks: none, minimal, low, medium, high or xhigh; models differ in what they "
+        "take. Default: the model's own.",
+    ).tag(config=True)
+    dialect = traitlets.Enum(
+        ["auto", "chat", "responses"],
+        "auto",
+        help="The protocol of OpenAI-compatible servers: chat (chat completions), responses, or auto, which begins "
+        "with chat and follows a server that asks for the other. Default: auto.",
     ).tag(config=True)
     presets = traitlets.Dict(
         help="Options to choose together in the panel or with chat.settings.use_preset, as "

@@ -271,6 +271,8 @@ class TurnLoop:
             options["temperature"] = request.temperature
         if request.schema is not None and request.provider.learns_parameters:
             options["optional"] = ("response_format",)
+        if settings.dialect != "auto":
+            options["dialect"] = settings.dialect
         return request.provider.create_delta_generator(
             request.model,
             messages,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ..wire.budget import AnswerBudget
 
 PATH: Final = "/chat/completions"
+OWN: Final = frozenset({"stream_options"})
+"""What a request holds though nobody asked for it."""
 _NOT_FIELDS: Final = frozenset({"model", "effort", "host"})
 _FIRST: Final = (0, None, "0")
 """The first choice's index, as servers write it. One response was asked for, and never a mixture is shown."""

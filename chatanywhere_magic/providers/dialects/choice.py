@@ -30,16 +30,21 @@ class Dialect(NamedTuple):
         Messages and options to a request's body.
     reader : type
         Events of the response to deltas; one is made for each response.
+    own : frozenset of str
+        The fields that a request holds though nobody asked for them.
     """
 
     name: str
     path: str
     encode: Callable[[Messages, Mapping[str, Any]], dict[str, Any]]
     reader: type[ResponseReader]
+    own: frozenset[str]
 
 
-CHAT: Final = Dialect("chat", chat_completions.PATH, chat_completions.encode, chat_completions.CompletionReader)
-RESPONSES: Final = Dialect("responses", responses.PATH, responses.encode, responses.ResponsesReader)
+CHAT: Final = Dialect(
+    "chat", chat_completions.PATH, chat_completions.encode, chat_completions.CompletionReader, chat_completions.OWN
+)
+RESPONSES: Final = Dialect("responses", responses.PATH, responses.encode, responses.ResponsesReader, responses.OWN)
 DIALECTS: Final = {dialect.name: dialect for dialect in (CHAT, RESPONSES)}
 _LESSON: Final = "dialect"
 _POINTER: Final = re.compile(r"v1/responses\b|\bresponses (?:api|endpoint)\b", re.IGNORECASE)

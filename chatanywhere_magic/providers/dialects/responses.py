@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ..wire.budget import AnswerBudget
 
 PATH: Final = "/responses"
+OWN: Final = frozenset({"include", "reasoning", "reasoning.summary", "store"})
+"""What a request holds though nobody asked for it."""
 ITEMS: Final = "response_items"
 """The field of an assistant's message that holds its output items in order: reasoning as it came, and the places of
 texts and calls."""
