@@ -288,12 +288,12 @@ def show_turn(
     watch = Watch(live)
     with _history_waiting(shell):
         session.start(live)  # first of all: what painting needs is loaded while it is on its way
-        live.asked.wait(HEAD_START_SECONDS)
+        live.draft.asked.wait(HEAD_START_SECONDS)
         painter = painter_for(
             shell, footer=settings.footer, reasoning=settings.reasoning, rich=settings.rich, alone=alone, form=form
         )
         watch.get_ready(painter)
-        live.begun.wait(HEAD_START_SECONDS)
+        live.response.begun.wait(HEAD_START_SECONDS)
     watch.follow(painter)
     painter.finish(live)
     while live.correction is not None:

@@ -106,7 +106,7 @@ class Feed:
     def is_waiting(self) -> bool:
         """Whether a turn shows for how long it has been waiting."""
         return any(
-            live.status in {"queued", "streaming"} and not live.answer_since(0)[1]
+            live.status in {"queued", "streaming"} and not live.response.text_since(0)[1]
             for live in self._session.turns.running.values()
         )
 
@@ -191,20 +191,20 @@ class _Growth:
 
     def _begin_again(self) -> None:
         self._renderer = IncrementalRenderer()
-        self._begin = self._answered = self.live.answer_begin
+        self._begin = self._answered = self.live.response.text_begin
         self._reasoned = 0
         self._tail = ""
 
     def more(self) -> Change:
         """Return what has come since the last call."""
         change: Change = {}
-        if self._begin != self.live.answer_begin:  # what was shown as the response was reasoning
+        if self._begin != self.live.response.text_begin:  # what was shown as the response was reasoning
             self._begin_again()
             change["fresh"] = True
-        reasoning, self._reasoned = self.live.reasoning_since(self._reasoned)
+        reasoning, self._reasoned = self.live.response.reasoning_since(self._reasoned)
         if reasoning:
             change["reasoning"] = reasoning
-        answer, self._answered = self.live.answer_since(self._answered)
+        answer, self._answered = self.live.response.text_since(self._answered)
         if answer:
             html = self._renderer.feed(answer)
             if html:
@@ -217,7 +217,7 @@ class _Growth:
     def end(self, version: Version) -> Change:
         """Return the rest, of which only the finished `version` is left."""
         change: Change = {"html": []}
-        if self._begin != self.live.answer_begin:
+        if self._begin != self.live.response.text_begin:
             return {"fresh": True, **whole(version)}
         reasoning, answer = version.reasoning[self._reasoned :], version.text[self._answered - self._begin :]
         if reasoning:
@@ -230,7 +230,7 @@ class _Growth:
 
     def so_far(self) -> Change:
         """Return everything that the calls before have returned."""
-        reasoning, _ = self.live.reasoning_since(0)
+        reasoning, _ = self.live.response.reasoning_since(0)
         return {
             "html": grouped(self._renderer.pieces),
             "tail": self._tail,
@@ -279,7 +279,7 @@ def head_of(turn: Turn, version: Version, live: LiveTurn | None, *, footer: bool
     running = version.status in {"queued", "streaming"}
     waiting = ""
     if running and not version.text:
-        waiting = waiting_words(version, live.notice if live is not None else "")
+        waiting = waiting_words(version, live.draft.notice if live is not None else "")
     words = []
     if not running:
         # What failed is said by the problem, with more than this one word.

@@ -125,7 +125,7 @@ class StockPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
             for index, turn in enumerate(turns[first:], first):
                 running = live.get(index)
                 version = running.version if running else turn.current
-                notice = running.notice if running else ""
+                notice = running.draft.notice if running else ""
                 place = index % SHOWN_TURNS
                 mark = (index, turn.selected, version.prompt, version.status, len(version.text), notice)
                 if self._shown[place] != mark:

@@ -177,7 +177,7 @@ class Preparation:
         request = replace(live.request, provider=chosen, model=model, params=params)
         self._budget.check(request, self._settings.budget)
         other = LiveTurn(request, version_of=live)
-        live.also_stop(other)
+        live.stopping.include(other)
         return other
 
     def recorded_parameters(self, version: Version) -> dict[str, Any]:

@@ -243,7 +243,7 @@ class ChatSession:
         """Ask `live` to its end from code that runs on the engine."""
         outer = current_turn.get()
         if outer is not None:
-            outer.also_stop(live)
+            outer.stopping.include(live)
         self._here.live.append(live)
         self._engine.run_nested(self._turn_loop.run(self._here.current, live))
 
@@ -283,7 +283,7 @@ class ChatSession:
         try:
             while live.request.schema is None:
                 over = live.done.is_set()
-                fresh, shown = live.answer_since(shown)
+                fresh, shown = live.response.text_since(shown)
                 if fresh:
                     yield fresh
                 if over:

@@ -85,7 +85,7 @@ class TurnLoop:
 
     async def _attempt(self, opened: OpenConversation, live: LiveTurn, place_in_queue: AsyncExitStack) -> None:
         """Ask, and see to it that the response is corrected if it will not do."""
-        live.begin(asyncio.get_running_loop())
+        live.stopping.begin(asyncio.get_running_loop())
         if live.request.history:
             opened.place(live)
         self._changed(opened, live, "added")
@@ -108,11 +108,11 @@ class TurnLoop:
         except (Exception, KeyboardInterrupt, SystemExit) as caught:  # noqa: BLE001 - a provider is anybody's code
             error = _provider_error(live, caught)
         finally:
-            live.end(status, error)
+            live.draft.end(status, error)
             self.egress.receive(live.request, live.version)
             self.usage.add(live.version)
             self._catalog.note_answer(live.version, live.request.provider, live.request.model)
-            if correction is not None and not live.is_cancelled:
+            if correction is not None and not live.stopping.is_wanted:
                 self._conversations.live.append(live.correct(correction))
             self._conversations.live.remove(live)
             self._changed(opened, live, "changed")
@@ -121,7 +121,7 @@ class TurnLoop:
             live.notify()  # once more, for those who wait for `done` by listening
 
     async def _answer(self, opened: OpenConversation, live: LiveTurn) -> None:
-        live.change(status="streaming")
+        live.draft.change(status="streaming")
         self._changed(opened, live, "changed")
         if live.index is not None:
             await self._autosave.saved(opened)
@@ -147,13 +147,13 @@ class TurnLoop:
             if shorter.kept == prompt.kept:
                 tokens = self.budget.corrected(shorter.tokens, request, counted=shorter.counted)
                 raise too_long(request, tokens, limit, refusal) from None
-            live.notice = text("notice.shortened", limit=limit.tokens, count=len(shorter.left_out))
+            live.draft.notice = text("notice.shortened", limit=limit.tokens, count=len(shorter.left_out))
             self._changed(opened, live, "changed")
             prompt = shorter
             await self._stream(opened, live, prompt)
         finally:
             # Of the prompt as it was typed. Not before it is asked, for it takes a moment.
-            live.change(fingerprint=_fingerprint(request, prompt))
+            live.draft.change(fingerprint=_fingerprint(request, prompt))
 
     # --- what is sent ---------------------------------------------------------------------------------------------
 
@@ -164,7 +164,7 @@ class TurnLoop:
         # Where nobody is to be asked, nobody is asked for a summary either.
         if prompt.left_out and self._settings.summarise and request.replay != "replay-only":
             prompt = await self._summarised(opened, live, earlier, prompt)
-        live.change(left_out=len(prompt.left_out), summary=prompt.summary)
+        live.draft.change(left_out=len(prompt.left_out), summary=prompt.summary)
         return prompt
 
     async def _summarised(
@@ -185,7 +185,7 @@ class TurnLoop:
             summary = None
         before = summary.words if summary else ""
         new = summary.rest(turns) if summary else turns
-        live.notice = text("notice.summarising", count=len(turns))
+        live.draft.notice = text("notice.summarising", count=len(turns))
         self._changed(opened, live, "changed")
         try:
             words = await self._summarise(request, before, new, prompt)
@@ -193,7 +193,7 @@ class TurnLoop:
             _log.debug("no summary", exc_info=True)
             return plain
         finally:
-            live.notice = ""
+            live.draft.notice = ""
         opened.summary = Summary(tuple(turn.current for _, turn in turns), words)
         return prompt.with_summary(words)
 
@@ -224,9 +224,9 @@ class TurnLoop:
             fingerprint = _fingerprint(replace(request, provider=provider, temperature=temperature), prompt)
             found = self._conversations.find_answer(fingerprint) or await self._autosave.find_replay(fingerprint)
             if found is not None:
-                live.change(provider=found.provider, model=found.model, replayed=True, fingerprint=fingerprint)
+                live.draft.change(provider=found.provider, model=found.model, replayed=True, fingerprint=fingerprint)
                 _say_again(live, found)
-                live.take(Finish(found.finish_reason or "stop"))
+                live.draft.take(Finish(found.finish_reason or "stop"))
                 self._changed(opened, live, "changed")
                 return True
         if request.replay == "replay-only":
@@ -236,20 +236,20 @@ class TurnLoop:
         return False
 
     async def _stream(self, opened: OpenConversation, live: LiveTurn, prompt: Prompt) -> None:
-        live.sent = prompt.messages
+        live.draft.sent = prompt.messages
         summary: Messages = [{"role": "system", "content": prompt.summary}] if prompt.summary else []
         self.egress.send(live.request, prompt.versions, summary)
         loop = asyncio.get_running_loop()
         # In the second round of the loop from here everything is done that a provider can do without a response.
-        loop.call_soon(loop.call_soon, live.asked.set)
+        loop.call_soon(loop.call_soon, live.draft.asked.set)
         inside = current_turn.set(live)
         try:
             async with aclosing(self._generator(live.request, prompt.messages, opened.id)) as deltas:
                 count = 0
                 async for delta in deltas:
-                    live.take(delta)
+                    live.draft.take(delta)
                     self._changed(opened, live, "changed")
-                    if live.is_cancelled:
+                    if live.stopping.is_wanted:
                         raise asyncio.CancelledError  # it may have been swallowed on its way
                     count += 1
                     if count % DELTAS_BETWEEN_PAUSES == 0:
@@ -333,7 +333,7 @@ def _refuses_format(error: ChatError) -> bool:
 
 async def _queue(opened: OpenConversation, live: LiveTurn, place_in_queue: AsyncExitStack) -> None:
     """Wait until the turns before `live` have been answered."""
-    if live.is_cancelled:  # before it began
+    if live.stopping.is_wanted:  # before it began
         raise asyncio.CancelledError
     if live.version_of is not None:  # a correction comes at once, for what it corrects has begun
         await _begun(live.version_of)
@@ -353,13 +353,13 @@ def _say_again(live: LiveTurn, recorded: Version) -> None:
     """Have a turn respond as an earlier one did, part by part."""
     for message in recorded.response:
         if message.role == "tool":
-            live.take_results(message)
+            live.response.end_message(message)
             continue
         if message.extras is not None:
-            live.take(message.extras)
+            live.draft.take(message.extras)
         for part in message.parts:
             if isinstance(part, Text | Reasoning | ToolCall):
-                live.take(part)
+                live.draft.take(part)
 
 
 def _fingerprint(request: Request, prompt: Prompt) -> str:

@@ -46,7 +46,7 @@ class TestGrowing:
             "from chatanywhere_magic.render.display.notebook import CellPainter\n"
             "from chatanywhere_magic.core.messages import Text\n"
             "live = chat.prepare('Hello', provider=Scripted)\n"
-            "live.take(Text('Hi *there*'))"
+            "live.draft.take(Text('Hi *there*'))"
         )
         result = kernel.run("CellPainter(footer=True, reasoning=True).paint(live)")
         assert result.updates == 0  # not only a state, in whose place the text comes

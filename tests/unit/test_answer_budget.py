@@ -216,7 +216,7 @@ def test_many_calls_are_gathered_in_linear_time() -> None:
     live = ChatSession().prepare("Hello", provider=Scripted)
     began = time.process_time()
     for number in range(100_000):
-        live.take(ToolCall(str(number), "f", "{}"))
+        live.draft.take(ToolCall(str(number), "f", "{}"))
     assert time.process_time() - began < 5
     assert len(live.version.tool_calls) == 100_000
 
@@ -250,9 +250,9 @@ def test_a_count_that_is_none(api: LocalServer, count: object) -> None:
 
 def test_such_a_count_of_another_provider() -> None:
     live = ChatSession().prepare("Hello", provider=Scripted)
-    live.take(Usage(10**400, -5))
+    live.draft.take(Usage(10**400, -5))
     assert live.version.usage == Usage(None, None)
-    live.take(Usage(12, 34))
+    live.draft.take(Usage(12, 34))
     assert live.version.usage == Usage(12, 34)
 
 

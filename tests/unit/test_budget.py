@@ -169,7 +169,7 @@ def test_a_refusal_teaches_the_limit_and_is_tried_once_more_without_the_oldest_t
     small = Small.new()
     notices: list[str] = []
     live = chat.prepare("last", provider=small)
-    live.listen(lambda turn: notices.append(turn.notice))
+    live.listen(lambda turn: notices.append(turn.draft.notice))
     chat.start(live).result(10)
     assert live.status == "complete"
     assert [len(messages) for messages in small.tries] == [17, 5]
@@ -186,7 +186,7 @@ def test_a_limit_of_ones_own_does_not_stand_in_the_way_of_what_was_learnt(chat: 
     small = Small.new()
     assert ask(chat, small, "last").status == "complete"
     chat.budget = 200
-    assert estimate_messages(ask(chat, small, "again").sent) <= 200
+    assert estimate_messages(ask(chat, small, "again").draft.sent) <= 200
 
 
 def test_what_was_learnt_holds_for_that_model_alone(chat: ChatSession) -> None:

@@ -92,7 +92,7 @@ def test_also_where_the_answer_came_word_by_word(server: CountingServer) -> None
     pieces: list[int] = []
     for _ in range(2):
         live = chat.prepare("Hi")
-        live.listen(lambda live: pieces.append(len(live.answer_since(0)[0])))
+        live.listen(lambda live: pieces.append(len(live.response.text_since(0)[0])))
         chat.start(live).result()
         assert live.reply() == "word " * 100 + "Yes."
     chat.close()

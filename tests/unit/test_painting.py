@@ -76,7 +76,7 @@ def watched(painter: NotingPainter) -> Iterator[Answering]:
     live = answering.turn()
     watch = Watch(live)
     answering.session.start(live)
-    assert live.asked.wait(SECONDS)
+    assert live.draft.asked.wait(SECONDS)
     watch.get_ready(painter)
     waiting = threading.Thread(target=watch.follow, args=(painter,), name="waiting")
     waiting.start()
@@ -141,6 +141,6 @@ def test_nothing_is_painted_when_nobody_follows_the_turn_any_more() -> None:
     watch.get_ready(painter)
     live.done.set()
     watch.follow(painter)
-    live.take(Text("Too late."))  # of a provider that does not let itself be stopped
+    live.draft.take(Text("Too late."))  # of a provider that does not let itself be stopped
     live.notify()
     assert painter.paints.empty()

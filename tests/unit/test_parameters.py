@@ -153,7 +153,7 @@ def test_every_model_answers_with_default_settings(
     server.rule = rule
     notices: list[str] = []
     live = chat.prepare("Hello", **options)
-    live.listen(lambda turn: notices.append(turn.notice))
+    live.listen(lambda turn: notices.append(turn.draft.notice))
     chat.start(live).result(20)
     assert live.error is None
     assert live.reply()

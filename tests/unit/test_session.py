@@ -527,7 +527,7 @@ def test_the_version_that_the_person_chose_meanwhile_stays_the_one_that_is_shown
     slow = Scripted.of(Script(["One", "."], delay=0.2), "[1]")
     live = chat.prepare("a", provider=slow, schema=True, revises=0)
     future = chat.start(live)
-    assert live.begun.wait(5)
+    assert live.response.begun.wait(5)
     chat.turns.select(0, 0)
     future.result(5)
     assert [version.text for version in chat.conversation.turns[0].versions] == ["A", "One.", "[1]"]

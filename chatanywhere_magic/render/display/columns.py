@@ -38,20 +38,20 @@ class _Column:
 
     @property
     def name(self) -> str:
-        version = self.live.outline
+        version = self.live.draft.outline
         return f"{version.provider} · {version.model}" if version.model else version.provider
 
     def html(self, *, footer: bool, mark: str = "") -> str:
         """Return the column as it stands."""
-        if self._begin != self.live.answer_begin:  # what was read was reasoning
-            self._begin = self.live.answer_begin
+        if self._begin != self.live.response.text_begin:  # what was read was reasoning
+            self._begin = self.live.response.text_begin
             self._renderer = IncrementalRenderer()
-        fresh, self._read = self.live.answer_since(self._read)
+        fresh, self._read = self.live.response.text_since(self._read)
         self._renderer.feed(fresh)
         answer = page(*self._renderer.pieces, self._renderer.tail()) if self._read else ""
-        version = self.live.outline
+        version = self.live.draft.outline
         if not self.live.done.is_set():
-            words = [text("status.streaming") if self._read else waiting_words(version, self.live.notice)]
+            words = [text("status.streaming") if self._read else waiting_words(version, self.live.draft.notice)]
         else:
             words = [*final_words(version), *([str(self.live.error)] if self.live.error else [])]
             words += footer_words(version)[2:] if footer else []
@@ -60,8 +60,8 @@ class _Column:
 
     @property
     def plain(self) -> str:
-        answer = self.live.answer_since(0)[0]
-        state = final_words(self.live.outline) if self.live.done.is_set() else [text("status.streaming")]
+        answer = self.live.response.text_since(0)[0]
+        state = final_words(self.live.draft.outline) if self.live.done.is_set() else [text("status.streaming")]
         words = answer or f"[{' · '.join(state)}]"
         return f"{self.name}:\n{words}"
 
@@ -73,7 +73,7 @@ def follow_all(
     shown: list[Columns] = []
     while lives:
         shown += _follow(shell, lives, changed, footer=footer)
-        again = [(live.outline.model, live.correction) for live in lives if live.correction is not None]
+        again = [(live.draft.outline.model, live.correction) for live in lives if live.correction is not None]
         sys.stdout.writelines(printable(f"{model}: {correction.request.notice}\n") for model, correction in again)
         lives = [correction for _, correction in again]
     return shown

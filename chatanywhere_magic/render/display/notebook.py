@@ -95,10 +95,10 @@ class FinalPainter:
 
     def _read(self, live: LiveTurn) -> tuple[str, list[str]]:
         """Return what is new of the response, and the HTML of its blocks that are finished now."""
-        if self._begin != live.answer_begin:
-            self._begin = live.answer_begin
+        if self._begin != live.response.text_begin:
+            self._begin = live.response.text_begin
             self._restart()
-        fresh, self._answered = live.answer_since(self._answered)
+        fresh, self._answered = live.response.text_since(self._answered)
         return fresh, self._renderer.feed(fresh)
 
     def _restart(self) -> None:
@@ -107,7 +107,7 @@ class FinalPainter:
 
     def _read_reasoning(self, live: LiveTurn) -> None:
         if self._shows_reasoning:
-            fresh, self._reasoned = live.reasoning_since(self._reasoned)
+            fresh, self._reasoned = live.response.reasoning_since(self._reasoned)
             if fresh:
                 self._thoughts.feed(fresh)
 
@@ -135,10 +135,10 @@ class RunningPainter(FinalPainter):
 
     def _words(self, live: LiveTurn) -> str:
         """Return what a turn that runs is doing."""
-        version = live.outline
-        if version.timing.first_text is not None and not live.notice:
+        version = live.draft.outline
+        if version.timing.first_text is not None and not live.draft.notice:
             return self._streaming
-        return waiting_words(version, live.notice, thinking=live.has_text)
+        return waiting_words(version, live.draft.notice, thinking=live.response.has_text)
 
     @cached_property
     def _outputs(self) -> Outputs:
@@ -176,7 +176,7 @@ class OutputPainter(RunningPainter):
         answer = page(*self._renderer.pieces, self._renderer.tail()) if self._answered else ""
         html = self._reasoning() + answer + state_line(words)
         if html != self._shown:
-            plain = live.answer_since(0)[0] or f"[{words}]"
+            plain = live.response.text_since(0)[0] or f"[{words}]"
             if self._shown:
                 self._outputs.show(self._handle, html, plain, update=True)
             else:

@@ -114,7 +114,7 @@ class Watch:
     def follow(self, painter: Painter) -> None:
         """Paint the turn until it is over."""
         live, changed = self._live, self._changed
-        live.begun.wait(UNSHOWN_SECONDS)
+        live.response.begun.wait(UNSHOWN_SECONDS)
         while not live.is_over:
             changed.clear()
             painted = time.monotonic()
@@ -122,13 +122,13 @@ class Watch:
                 painter.paint(live)
             # Once a second at least, for the seconds waited.
             changed.wait(1.0)
-            if live.has_text and (early := painted + PAINT_SECONDS - time.monotonic()) > 0:
+            if live.response.has_text and (early := painted + PAINT_SECONDS - time.monotonic()) > 0:
                 live.done.wait(early)
         with self._painting:
             self._first = None
 
     def _note_change(self, live: LiveTurn) -> None:
-        if self._first is not None and live.has_text:
+        if self._first is not None and live.response.has_text:
             self._paint_first(live)
         if not self._changed.is_set():  # which costs less than to set it again
             self._changed.set()
@@ -138,7 +138,10 @@ class Watch:
             return  # the other thread paints just now
         try:
             painter, self._first = self._first, None
-            if painter is not None and live.answer_since(0)[1] + live.reasoning_since(0)[1] <= FIRST_SIZE:
+            if (
+                painter is not None
+                and live.response.text_since(0)[1] + live.response.reasoning_since(0)[1] <= FIRST_SIZE
+            ):
                 painter.paint(live)
         except Exception:  # noqa: BLE001 - the other thread meets it again, where it can be told
             _log.debug("the first text could not be painted", exc_info=True)

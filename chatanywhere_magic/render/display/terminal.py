@@ -44,8 +44,8 @@ class TerminalPainter:
     def _read(self, live: LiveTurn) -> str:
         """Return what is new of the response. What was printed stays, also where it turns out to be reasoning."""
         before = self._answered
-        fresh, self._answered = live.answer_since(before)
-        return f"\n\n{fresh}" if fresh and 0 < before <= live.answer_begin else fresh
+        fresh, self._answered = live.response.text_since(before)
+        return f"\n\n{fresh}" if fresh and 0 < before <= live.response.text_begin else fresh
 
     def finish(self, live: LiveTurn) -> None:
         """Print the rest, and, where a person reads it, how the turn ended."""
