@@ -192,7 +192,7 @@ def test_a_refusal_that_points_to_the_other_dialect_is_followed_once_and_remembe
     server.rule = rule
     notices: list[str] = []
     live = chat.prepare("Hello", model="gpt-5.6", tools=TOOLS)
-    live.listen(lambda turn: notices.append(turn.notice))
+    live.listen(lambda turn: notices.append(turn.draft.notice))
     chat.start(live).result(20)
     assert live.reply()
     assert any("Responses" in notice for notice in notices)
@@ -393,22 +393,22 @@ def test_a_closing_tag_alone_makes_what_came_before_reasoning(chat: ChatSession,
     version = live.version
     assert (live.reply(), version.text, version.reasoning) == ("Four.", "Four.", "two and two\n")
     assert [type(part) for part in version.response[-1].parts] == [Reasoning, Text]
-    assert live.answer_since(0) == ("Four.", live.answer_begin + 5)
+    assert live.response.text_since(0) == ("Four.", live.response.text_begin + 5)
     chat.ask_sync("Thanks")
     assert [message["content"] for message in server.requests[-1].messages] == ["2 + 2?", "Four.", "Thanks"]
 
 
 def test_a_reader_that_was_shown_reasoning_gets_all_of_the_text(chat: ChatSession) -> None:
     live = chat.prepare("2 + 2?")
-    live.take(Text("two and two"))
-    shown, place = live.answer_since(0)
-    assert (shown, live.answer_begin) == ("two and two", 0)
-    live.take(TextWasReasoning())
-    assert live.answer_since(place) == ("", place)
-    live.take(Text("Four, and more of it"))
-    assert live.answer_since(place)[0] == "Four, and more of it"
-    assert live.reasoning_since(0)[0] == "two and two"
-    live.take(TextWasReasoning())
+    live.draft.take(Text("two and two"))
+    shown, place = live.response.text_since(0)
+    assert (shown, live.response.text_begin) == ("two and two", 0)
+    live.draft.take(TextWasReasoning())
+    assert live.response.text_since(place) == ("", place)
+    live.draft.take(Text("Four, and more of it"))
+    assert live.response.text_since(place)[0] == "Four, and more of it"
+    assert live.response.reasoning_since(0)[0] == "two and two"
+    live.draft.take(TextWasReasoning())
     assert (live.version.text, live.version.reasoning) == ("", "two and twoFour, and more of it")
 
 
@@ -419,14 +419,14 @@ def test_what_was_painted_as_the_response_is_painted_again_as_reasoning(chat: Ch
     column = _Column(live)
     shown = ""
     for delta in (Text("# Two and two"), TextWasReasoning(), Text("Four.")):
-        live.take(delta)
+        live.draft.take(delta)
         painter._read(live)
         change = growth.more()
         shown = column.html(footer=False)
     assert "Two" not in shown
     assert "Four." in shown
     assert growth.more() == {}
-    live.end("complete")
+    live.draft.end("complete")
     assert "Two" not in str(growth.so_far()["html"]) + growth.so_far()["tail"]
     assert "Two" in growth.so_far()["reasoning"]
     assert "fresh" not in change  # it came with the change before
