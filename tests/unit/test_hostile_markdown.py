@@ -11,6 +11,8 @@ from chatanywhere_magic.render.markdown import IncrementalRenderer, to_html
 from chatanywhere_magic.render.markdown import incremental as module
 from chatanywhere_magic.render.markdown.code import highlighted
 
+pytestmark = pytest.mark.slow
+
 END = "\n\nDone **well**"
 SHOWN_END = "Done <strong>well</strong>"
 

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
     from _pytest.mark import ParameterSet
 
+pytestmark = pytest.mark.slow
+
 SHORT, LONG = 2_000, 8_000
 SLACK_SECONDS = 0.05
 """What takes no longer than this is not looked at more closely."""

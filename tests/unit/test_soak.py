@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.soak import soak
+
+pytestmark = pytest.mark.slow
 
 FEW = 60
 """Turns, twice as many as the panel shows and as cancelled timers are kept."""

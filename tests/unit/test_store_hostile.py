@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 
 def conversation(*questions: str) -> Conversation:
     return Conversation(tuple(Turn((Version.of(each, f"about {each}", status="complete"),)) for each in questions))
