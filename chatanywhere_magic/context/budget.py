@@ -77,11 +77,23 @@ _WINDOWS: Final = {
 # only a refusal tells: 4,096 tokens of prompt on the free one.
 _PROVIDERS: Final = {"chatanywhere-web": 4_096}
 
-_LIMIT_FIRST: Final = re.compile(
-    r"(?:context (?:length|window|size)|maximum|at most|limit\w*|up to|allowed)\D{0,60}?(\d[\d,]{2,})", re.IGNORECASE
+_LIMIT_WORDS: Final = (
+    r"context (?:length|window|size)|\bmax(?:imum)?\b|max_\w{3,5}_len|at most|limit\w*(?! exceeded by)|up to|allowed"
+    r"|cannot exceed|less than|<="
 )
-_LIMIT_LAST: Final = re.compile(r"(?:>|\[\d+,)\s*(\d[\d,]{2,})(?: maximum|\])", re.IGNORECASE)
-_NUMBER: Final = re.compile(r"\d[\d,]{2,}")
+# Where a refusal's limit stands: the first that is found counts.
+_LIMITS: Final = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"\d (?:tokens? )?> (\d[\d,]{2,12})\b(?! ?[-+])",  # 210000 tokens > 200000
+        r"\[\d{1,3}, ?(\d[\d,]{2,12})\]",  # [1, 30720]
+        r"(?<![\d,])(\d[\d,]{2,12})(?: tokens?)? (?:maximum|context)\b",  # 32768 maximum context length
+        r"n_ctx (\d[\d,]{2,12})",
+        rf"(?:{_LIMIT_WORDS})\D{{0,60}}?(\d[\d,]{{2,12}})",
+    )
+)
+_COUNTED: Final = re.compile(r"token|length|n_ctx|max_\w{3,5}_len|context size", re.IGNORECASE)
+_NUMBER: Final = re.compile(r"(?<![A-Za-z0-9_.-])\d[\d,]{2,12}")
 
 
 @dataclass(frozen=True)
@@ -296,9 +308,9 @@ def known_limit(request: Request) -> Limit | None:
 def numbers(words: str) -> tuple[int | None, int | None]:
     """Return the limit and the number of tokens that a refusal names."""
     found = [_int(number) for number in _NUMBER.findall(words)]
-    match = _LIMIT_LAST.search(words) or _LIMIT_FIRST.search(words)
-    if match is None:
-        return (found[0] if len(found) == 1 else None), None
+    match = next((match for pattern in _LIMITS if (match := pattern.search(words))), None)
+    if match is None or not _COUNTED.search(words):  # else it may be a code
+        return (found[0] if len(found) == 1 and match is None else None), None
     limit = _int(match[1])
     return limit, min((number for number in found if number > limit), default=None)
 

@@ -25,7 +25,7 @@ from .connections import Client, Exchange, open_client, trusted
 from .inflate import Inflater
 from .limits import Deadline, Limits, Patience
 from .refusals import MAX_CODE_WORDS, api_error, printable_words, refusal_detail, request_id_of
-from .retry import retry_after
+from .retry import reset_after, retry_after
 from .translate import FOREIGN_ERRORS, Way, translate
 
 if TYPE_CHECKING:
@@ -435,4 +435,5 @@ async def _refusal(response: aiohttp.ClientResponse, host: str, secret: Secret |
         status=response.status,
         secret=secret,
         wait=retry_after(response.headers),
+        reset=reset_after(response.headers),
     )

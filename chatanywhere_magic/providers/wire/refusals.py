@@ -28,7 +28,7 @@ from ...core import (
     phrase,
     text,
 )
-from .retry import LONGEST_ASKED_PAUSE_SECONDS, LONGEST_NAMED_PAUSE_SECONDS
+from .retry import LONGEST_ASKED_PAUSE_SECONDS, named_pause
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,16 +69,45 @@ _DAILY: Final = re.compile(
 _BALANCE: Final = re.compile(
     r"balance|余额|额度|欠费|quota|billing|insufficient[ _](?:funds|credit)|out of credits", re.IGNORECASE
 )
-_PASSING: Final = re.compile(
-    r"minute|per[ _-]?(?:min|second)|每分钟|(?:again|retry) (?:in|after) (?P<number>\d+(?:\.\d+)?) ?(?P<unit>ms|s|m)\b",
+_PASSING: Final = re.compile(r"minute|per[ _-]?(?:min|second)|每分钟|(?:again|retry) (?:in|after) \d", re.IGNORECASE)
+
+# A refusal for length is told by its kind: a subject, that it is too much, and a number of tokens.
+_CONTEXT: Final = re.compile(
+    r"context[ _-](?:length|window|size|limit)|context the overflows|max_(?:seq_len|model_len)"
+    r"|(?:prompt|input|messages?|conversation|prompt tokens?) (?:is |are )?too long|too many (?:input |prompt )?tokens"
+    r"|上下文|输入(?:内容)?过长|prompt ?超长|tokens?.{0,8}(?:小于|超过|超出|限制|上限)",
     re.IGNORECASE,
 )
-_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0}
-_LENGTH: Final = re.compile(
-    r"context (?:length|window|size)|maximum context|(?:prompt|input) is too long|too many (?:input |prompt )?tokens"
-    r"|input token count|prompt tokens .{0,40}limit|上下文长度|输入(?:内容)?过长|token.{0,8}(?:小于|超过|超出|限制)",
+_SUBJECT: Final = re.compile(r"\b(?:prompt|inputs?|messages?|context|tokens?|sequence|request)\b", re.IGNORECASE)
+_TOO_MUCH: Final = re.compile(
+    r"exceed|longer|greater|too (?:large|long|many)|maximum|\bmax\b|limit|up to|at most|less than|[<>]|reduce"
+    r"|should be",
     re.IGNORECASE,
 )
+_TOKENS: Final = re.compile(
+    r"\btokens?\b|\b(?:input|prompt|message|model) length|length of the (?:input|messages)", re.IGNORECASE
+)
+_NUMBER: Final = re.compile(r"(?<![A-Za-z0-9_.-])\d[\d,]{2,12}")
+_RATE: Final = re.compile(
+    r"per[ _-]?(?:min|sec|hour|day)|rate[ _-]?limit|please wait|throttl|\b[tr]p[mds]\b|每分钟|每天", re.IGNORECASE
+)
+_ONE_REQUEST: Final = re.compile(
+    r"request too large|tokens must be reduced|reduce (?:your|the) (?:message|prompt|input)", re.IGNORECASE
+)
+"""What a server says of a single request that is more than a minute's allowance: waiting does not help."""
+_OUTPUT: Final = re.compile(
+    r"max_(?:completion_|output_|new_)?tokens|(?:completion|output) tokens|maximum tokens you requested", re.IGNORECASE
+)
+_OTHER_LENGTH: Final = re.compile(r"\b(?:string|array|list) (?:is )?too long", re.IGNORECASE)
+_LENGTH_MARKS: Final = (
+    "context_length",
+    "context_window",
+    "exceed_context_size",
+    "max_prompt_tokens",
+    "prompt_too_long",
+    "tokens_limit_reached",
+)
+_LENGTH_STATUSES: Final = frozenset({None, 400, 403, 413, 422, 429, 500})
 _UNSUPPORTED: Final = re.compile(
     r"not support|unsupported|extra inputs|extra_forbidden"
     r"|(?:unknown|unrecogni[sz]ed|unexpected|invalid) (?:request )?(?:parameter|argument|field|property|keyword)",
@@ -146,6 +175,7 @@ def api_error(
     secret: Secret | None = None,
     request_id: str | None = None,
     wait: float | None = None,
+    reset: float | None = None,
 ) -> ChatError:
     """Turn a server's refusal, in a status or in the middle of a stream, into our error.
 
@@ -163,15 +193,22 @@ def api_error(
         The server's id of the request.
     wait : float, optional
         Seconds that the server asks to wait, by its headers.
+    reset : float, optional
+        Seconds until it gives anew what is used up, by its headers; they count where nothing else is said.
     """
     fields = _fields(detail)
     words = printable_words(_words(fields), secret)
     marks = " ".join(_as_text(fields.get(name))[:MAX_SERVER_WORDS] for name in ("type", "code", "status")).lower()
     if status is None:
         status = _status_within(fields)
-    if wait is None and (asked := _PASSING.search(words)) and asked["number"]:
-        wait = min(float(asked["number"]) * _UNITS[asked["unit"].lower()], LONGEST_NAMED_PAUSE_SECONDS)
-    kind, key = _classify(status, marks, words, host)
+    if wait is None:
+        wait = named_pause(words)
+    if wait is None:
+        wait = _retry_delay(detail)
+    parameter = printable_words(_parameter(fields, words), secret, MAX_CODE_WORDS)
+    kind, key = _classify(status, marks, words, host, parameter)
+    if wait is None and issubclass(kind, RateLimitError | QuotaError):
+        wait = reset
     said = text("error.server_said", words=words) if words else ""
     if wait is not None and wait > LONGEST_ASKED_PAUSE_SECONDS:
         said = text("error.ask_again_at", moment=_moment(wait)) + said
@@ -187,7 +224,7 @@ def api_error(
         retryable=True if status in _RETRYABLE_STATUSES else None,
     )
     if isinstance(error, BadRequestError):
-        error.parameter = printable_words(_parameter(fields, words), secret, MAX_CODE_WORDS)
+        error.parameter = parameter
     return error
 
 
@@ -224,6 +261,8 @@ def _fields(detail: Any) -> dict[str, Any]:
 
 def _words(fields: dict[str, Any]) -> str:
     words = next((fields[name] for name in _WORD_FIELDS if fields.get(name)), "")
+    if isinstance(fields.get("n_ctx"), int):  # llama.cpp
+        words = f"{words} (n_prompt_tokens {fields.get('n_prompt_tokens')}, n_ctx {fields['n_ctx']})"
     if isinstance(words, list):  # FastAPI's list of what is wrong with the request
         words = "; ".join(_as_text(each.get("msg", each) if isinstance(each, dict) else each) for each in words)
     metadata = fields.get("metadata")
@@ -246,18 +285,41 @@ def _moment(seconds: float) -> str:
     return f"{moment:%Y-%m-%d %H:%M}"
 
 
+def _is_length(words: str, parameter: str) -> bool:
+    """Whether a refusal says that what was sent has too many tokens."""
+    if _RATE.search(words):
+        return bool(_ONE_REQUEST.search(words) and _NUMBER.search(words))
+    if _OTHER_LENGTH.search(words) and not _TOKENS.search(words):
+        return False
+    if _CONTEXT.search(words):
+        return True
+    sent = re.match(r"\w*", parameter)[0]  # type: ignore[index]  # it matches anything
+    if sent not in _SENT or (_OUTPUT.search(words) and not re.search(r"prompt|input|message", words, re.IGNORECASE)):
+        return False
+    return all(pattern.search(words) for pattern in (_SUBJECT, _TOO_MUCH, _TOKENS, _NUMBER))
+
+
+_SENT: Final = frozenset({"", "messages", "input", "inputs", "prompt", "input_tokens", "contents"})
+"""The fields whose length it can be."""
+
+
+def _retry_delay(detail: Any) -> float | None:
+    """Return the seconds in Google's ``{"details": [{"retryDelay": "31s"}]}``."""
+    details = _fields(detail).get("details")
+    for each in details[:MAX_PROBLEMS] if isinstance(details, list) else ():
+        if isinstance(each, dict) and isinstance(delay := each.get("retryDelay"), str):
+            return named_pause(f"retry in {delay}")
+    return None
+
+
 def _classify(  # noqa: C901, PLR0911 - a list of cases
-    status: int | None, marks: str, words: str, host: str
+    status: int | None, marks: str, words: str, host: str, parameter: str
 ) -> tuple[type[ChatError], str]:
     """Return our class and text for a refusal, by its words where they are more precise than its status."""
     ours = "chatanywhere" in marks or "chatanywhere" in host
     if "chatanywhere_error" in marks and "4096" in words:
         return ContextLengthError, "error.chatanywhere_length"
-    if (
-        "context_length" in marks
-        or "exceed_context_size" in marks
-        or (status in {None, 400, 413, 422} and _LENGTH.search(words))
-    ):
+    if any(mark in marks for mark in _LENGTH_MARKS) or (status in _LENGTH_STATUSES and _is_length(words, parameter)):
         return ContextLengthError, "error.context_length"
     if "content_filter" in marks or "content_policy" in marks or "data_inspection_failed" in marks:
         return ContentFilterError, "error.content_filter_prompt"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import re
 import time
 from contextlib import aclosing
 from datetime import datetime, timezone
@@ -26,6 +27,60 @@ LONGEST_ASKED_PAUSE_SECONDS: Final = 60.0
 
 LONGEST_NAMED_PAUSE_SECONDS: Final = 366 * 86_400.0
 """A server that names more means that it is not to be asked again, and no calendar has to hold it."""
+
+
+_DURATION: Final = (
+    r"(?=\d)(?:(?P<h>\d{1,6})\s?h(?:ours?|rs?)?\s?)?(?:(?P<m>\d{1,6})\s?m(?:in(?:ute)?s?)?(?![a-z])\s?)?"
+    r"(?:(?P<s>\d{1,6}(?:\.\d{1,9})?)\s?s(?:ec(?:ond)?s?)?)?(?:(?P<ms>\d{1,9}(?:\.\d{1,9})?)\s?(?:ms|milliseconds?))?"
+)
+_NAMED_PAUSE: Final = re.compile(rf"(?:again|retry|wait)\s(?:in|after|for)?\s?(?:about\s)?{_DURATION}", re.IGNORECASE)
+_WHOLE_DURATION: Final = re.compile(_DURATION, re.IGNORECASE)
+_EPOCH: Final = 1e9
+"""From here on a number is a moment, in seconds since 1970, and from a thousand times as much in milliseconds."""
+
+
+def named_pause(words: str) -> float | None:
+    """Return the seconds that a server asks to wait in words, such as "try again in 1m0.36s"; None if it does not."""
+    found = _NAMED_PAUSE.search(words)
+    return _seconds(found) if found else None
+
+
+def _seconds(found: re.Match[str]) -> float | None:
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+    named = [(value, units[name]) for name, value in found.groupdict().items() if value]
+    if not named:
+        return None
+    return min(sum(float(value) * unit for value, unit in named), LONGEST_NAMED_PAUSE_SECONDS)
+
+
+def reset_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds until what is used up is given anew, by a server's ``x-ratelimit-reset-*``; None if unknown.
+
+    Of several kinds those count of which nothing remains.
+    """
+    found: list[float] = []
+    for name, value in headers.items():
+        _, is_reset, _ = name.lower().partition("ratelimit-reset")
+        remaining = headers.get(name.lower().replace("-reset", "-remaining"))
+        seconds = _until(value) if is_reset and remaining in {None, "0"} else None
+        if seconds is not None:
+            found.append(seconds)
+    return max(found, default=None)
+
+
+def _until(value: str) -> float | None:
+    """Return the seconds in "6m0s" or "17", or until a moment in seconds or milliseconds since 1970."""
+    value = value.strip()
+    try:
+        number = float(value)
+    except ValueError:
+        found = _WHOLE_DURATION.fullmatch(value)
+        return _seconds(found) if found else None
+    if number >= _EPOCH * 1000:
+        number /= 1000
+    if number >= _EPOCH:
+        number -= time.time()
+    return min(max(0.0, number), LONGEST_NAMED_PAUSE_SECONDS) if math.isfinite(number) else None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
