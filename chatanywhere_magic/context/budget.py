@@ -108,8 +108,8 @@ class Limit:
         if not self.with_answer:
             return self.tokens
         asked_for = request.params.get("max_tokens") or request.params.get("max_completion_tokens")
-        answer = asked_for if isinstance(asked_for, int) else min(ANSWER_TOKENS, self.tokens // 4)
-        return self.tokens - min(answer, self.tokens // 2)
+        response = asked_for if isinstance(asked_for, int) else min(ANSWER_TOKENS, self.tokens // 4)
+        return self.tokens - min(response, self.tokens // 2)
 
 
 @dataclass(frozen=True)

@@ -45,11 +45,11 @@ class Summary:
 
 def with_summary(messages: Messages, words: str) -> Messages:
     """Return the messages with a summary of what is not among them, as a part of the system prompt."""
-    told = f"{_HEADING}\n{words}"
+    heading = f"{_HEADING}\n{words}"
     if messages and messages[0]["role"] == "system":
-        first = MessageDict(role="system", content=f"{content_text(messages[0]['content'])}\n\n{told}")
+        first = MessageDict(role="system", content=f"{content_text(messages[0]['content'])}\n\n{heading}")
         return [first, *messages[1:]]
-    return [MessageDict(role="system", content=told), *messages]
+    return [MessageDict(role="system", content=heading), *messages]
 
 
 def requests(turns: Sequence[tuple[int, Turn]], room: int) -> Iterator[str]:

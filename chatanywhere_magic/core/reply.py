@@ -83,7 +83,7 @@ class Reply(str):
 
     def __new__(  # noqa: PLR0913 - what is known
         cls,
-        answer: str = "",
+        response: str = "",
         *,
         provider: str = "",
         model: str = "",
@@ -95,7 +95,7 @@ class Reply(str):
         value: Any = None,
     ) -> Self:
         """Make a string that knows what is given."""
-        reply = super().__new__(cls, answer)
+        reply = super().__new__(cls, response)
         reply.provider = provider
         reply.model = model
         reply.finish_reason = finish_reason
@@ -139,37 +139,37 @@ def code_blocks(markdown: str) -> list[Code]:
     ]
 
 
-def find_json(answer: str) -> Any:
+def find_json(response: str) -> Any:
     """Return the JSON value in `answer`, or raise ``AnswerFormatError``; see :meth:`Reply.json`."""
-    for candidate in _candidates(answer):
+    for candidate in _candidates(response):
         try:
             return json.loads(candidate)
         except (ValueError, RecursionError):  # noqa: PERF203 - each may be it
             continue
     decoder = json.JSONDecoder()
     at = tried = 0
-    while tried < MAX_TRIES and (found := _BEGINNING.search(answer, at)):
+    while tried < MAX_TRIES and (found := _BEGINNING.search(response, at)):
         tried += 1
         try:
-            return decoder.raw_decode(answer, found.start())[0]
+            return decoder.raw_decode(response, found.start())[0]
         except json.JSONDecodeError as caught:
             # Whatever is open there fails there too, and whatever is closed before is a value.
-            at = _first_closed(answer, found.start(), caught.pos)
+            at = _first_closed(response, found.start(), caught.pos)
         except (ValueError, RecursionError):
             at = found.end()
             tried += _DEEP  # to fail a thousand levels down takes long, and the next level fails so, too
-    shown = answer if len(answer) <= 80 else f"{answer[:79]}…"  # noqa: PLR2004 - a line
-    raise AnswerFormatError(phrase("error.no_json", answer=" ".join(shown.split())))
+    shown = response if len(response) <= 80 else f"{response[:79]}…"  # noqa: PLR2004 - a line
+    raise AnswerFormatError(phrase("error.no_json", response=" ".join(shown.split())))
 
 
-def _first_closed(answer: str, start: int, end: int) -> int:
+def _first_closed(response: str, start: int, end: int) -> int:
     """Return where the first list or object of `answer` begins that stands in the one from `start` on.
 
     Up to `end` it is JSON; if nothing is closed up to there it is `end` that is returned.
     """
     opened: list[int] = []
     closed = []
-    for token in _TOKEN.finditer(answer, start, end):
+    for token in _TOKEN.finditer(response, start, end):
         if token[0] in "[{":
             opened.append(token.start())
         elif token[0] in "]}" and opened:
@@ -177,9 +177,9 @@ def _first_closed(answer: str, start: int, end: int) -> int:
     return min(closed, default=max(end, start + 1))
 
 
-def _candidates(answer: str) -> Iterator[str]:
-    yield answer
-    blocks = code_blocks(answer)
+def _candidates(response: str) -> Iterator[str]:
+    yield response
+    blocks = code_blocks(response)
     yield from (block for block in blocks if block.language.startswith("json"))
     yield from (block for block in blocks if not block.language)
 

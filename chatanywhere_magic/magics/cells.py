@@ -29,7 +29,7 @@ _CELL_MAGICS: Final = {
 """Languages that a cell can hold under one of IPython's own magics."""
 
 
-def code_for_cell(answer: str, question: str = "") -> str:
+def code_for_cell(response: str, prompt: str = "") -> str:
     """Return what a cell should hold of the code in `answer`; ``""`` if there is none.
 
     All Python blocks. Where there are none, those without a language; beside Python they are mostly its output.
@@ -40,12 +40,12 @@ def code_for_cell(answer: str, question: str = "") -> str:
     prompt : str, optional
         Put above the code as a comment.
     """
-    blocks = code_blocks(answer)
+    blocks = code_blocks(response)
     python = [block for block in blocks if block.language in _PYTHON] or [b for b in blocks if not b.language]
     code = "\n\n".join(python) if python else _in_its_language(blocks)
-    if not code or not question:
+    if not code or not prompt:
         return code
-    comment = "".join(f"# {line}".rstrip() + "\n" for line in question.splitlines())
+    comment = "".join(f"# {line}".rstrip() + "\n" for line in prompt.splitlines())
     magic, newline, rest = code.partition("\n")
     return f"{magic}{newline}{comment}{rest}" if magic.startswith("%%") else f"{comment}{code}"
 

@@ -211,7 +211,7 @@ class ConversationMagics(Magics):
             _say(text("notice.restored", count=len(shown)) if shown else text("notice.nothing_to_restore"))
             return
         turn = self.session.turns.undo()
-        _say(text("notice.undone", question=shortened(turn.current.prompt)) if turn else text("notice.no_turns"))
+        _say(text("notice.undone", prompt=shortened(turn.current.prompt)) if turn else text("notice.no_turns"))
 
     @line_magic
     @takes(_RETRY)
@@ -246,7 +246,7 @@ class ConversationMagics(Magics):
             self.session.turns.get(index)  # all of them are there, or none is hidden
         for index in indices:
             turn = self.session.turns.delete(index)
-            _say(text("notice.undone", question=shortened(turn.current.prompt)))
+            _say(text("notice.undone", prompt=shortened(turn.current.prompt)))
 
     @line_magic
     @takes(_CLEAR)
@@ -269,8 +269,8 @@ class ConversationMagics(Magics):
         """Pin a turn, so that it is always sent."""
         index = _number(given.words[0]) if given.words else self._last()
         turn = self.session.turns.pin(index, pinned=not given.off)
-        question = shortened(turn.current.prompt)
-        _say(text("notice.unpinned", question=question) if given.off else text("notice.pinned", question=question))
+        prompt = shortened(turn.current.prompt)
+        _say(text("notice.unpinned", prompt=prompt) if given.off else text("notice.pinned", prompt=prompt))
 
     @line_magic
     @takes(_VERSIONS)

@@ -72,7 +72,7 @@ class ModelMagics(Magics):
     def chat_usage(self, _given: Namespace) -> None:
         """Show the responses and tokens of each model in this session, and the balance if it is reported."""
         rows = [
-            [provider, model, str(spent.answers), grouped(spent.prompt_tokens), grouped(spent.completion_tokens)]
+            [provider, model, str(spent.responses), grouped(spent.prompt_tokens), grouped(spent.completion_tokens)]
             for (provider, model), spent in self.session.usage.by_model.items()
         ]
         unreported = sum(spent.unreported for spent in self.session.usage.by_model.values())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class _Place:
     handle: Any
     """IPython's handle of the output."""
-    question: int
+    prompt: int
     """The hash of what was asked: of a conversation that is forgotten no text stays here."""
     form: str
 
@@ -42,7 +42,7 @@ def show_anew(session: ChatSession, conversation_id: str, index: int) -> bool:
     if place is None:
         return False
     turn = session.turns.shown(conversation_id, index)
-    if turn is not None and turn.current.is_sent and hash(turn.current.prompt) == place.question:
+    if turn is not None and turn.current.is_sent and hash(turn.current.prompt) == place.prompt:
         from ..render import repaint  # where there is an output, there is a notebook
 
         version = turn.current

@@ -191,8 +191,8 @@ class _Growth:
 
     def _begin_again(self) -> None:
         self._renderer = IncrementalRenderer()
-        self._begin = self._answered = self.live.response.text_begin
-        self._reasoned = 0
+        self._begin = self._text_read = self.live.response.text_begin
+        self._reasoning_read = 0
         self._tail = ""
 
     def more(self) -> Change:
@@ -201,12 +201,12 @@ class _Growth:
         if self._begin != self.live.response.text_begin:  # what was shown as the response was reasoning
             self._begin_again()
             change["fresh"] = True
-        reasoning, self._reasoned = self.live.response.reasoning_since(self._reasoned)
+        reasoning, self._reasoning_read = self.live.response.reasoning_since(self._reasoning_read)
         if reasoning:
             change["reasoning"] = reasoning
-        answer, self._answered = self.live.response.text_since(self._answered)
-        if answer:
-            html = self._renderer.feed(answer)
+        text, self._text_read = self.live.response.text_since(self._text_read)
+        if text:
+            html = self._renderer.feed(text)
             if html:
                 change["html"] = grouped(html)
             tail = self._renderer.tail()
@@ -219,10 +219,10 @@ class _Growth:
         change: Change = {"html": []}
         if self._begin != self.live.response.text_begin:
             return {"fresh": True, **whole(version)}
-        reasoning, answer = version.reasoning[self._reasoned :], version.text[self._answered - self._begin :]
+        reasoning, text = version.reasoning[self._reasoning_read :], version.text[self._text_read - self._begin :]
         if reasoning:
             change["reasoning"] = reasoning
-        html = self._renderer.feed(answer)
+        html = self._renderer.feed(text)
         html += self._renderer.finish()
         if self._renderer.is_revised:
             return {"fresh": True, **whole(version)}
@@ -234,7 +234,7 @@ class _Growth:
         return {
             "html": grouped(self._renderer.pieces),
             "tail": self._tail,
-            "reasoning": reasoning[: self._reasoned],
+            "reasoning": reasoning[: self._reasoning_read],
         }
 
 
@@ -285,9 +285,9 @@ def head_of(turn: Turn, version: Version, live: LiveTurn | None, *, footer: bool
         # What failed is said by the problem, with more than this one word.
         words = [*(() if version.error else final_words(version)), *(footer_words(version) if footer else ())]
     return {
-        "question": version.prompt,
+        "prompt": version.prompt,
         "chips": [{"name": each.name, "kind": each.kind, "size": _size(each)} for each in version.attachments],
-        "door": version.origin.source,
+        "source": version.origin.source,
         "cell": version.origin.cell_id,
         "started": version.timing.started or time.time(),
         "status": version.status,

@@ -22,11 +22,11 @@ LOG_HEIGHT: Final = "420px"
 SHOWN_TURNS: Final = 30
 """The last so many. Each is widgets, for which the kernel and the page keep an open channel each, for as long as the
 panel is there; and a list of all of them would be sent anew with every turn."""
-_QUESTION_STYLE: Final = (
+_PROMPT_STYLE: Final = (
     "background: var(--jp-layout-color2); border-left: 3px solid var(--jp-brand-color1); "
     "padding: 6px 10px; margin-right: 4px; line-height: 1.4"
 )
-_ANSWER_STYLE: Final = "padding: 4px 10px 0 13px"  # begins below the prompt's text
+_RESPONSE_STYLE: Final = "padding: 4px 10px 0 13px"  # begins below the prompt's text
 
 
 class StockPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
@@ -86,11 +86,11 @@ class StockPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
 
     def _on_send(self, _button: object) -> None:
         self._composer.focus()  # the next prompt, or another try at this one
-        question = self._composer.value.strip("\n")
-        if not question.strip():
+        prompt = self._composer.value.strip("\n")
+        if not prompt.strip():
             return
         try:
-            live = self.session.prepare(question, origin=Origin("panel"), namespace=self.session.names)
+            live = self.session.prepare(prompt, origin=Origin("panel"), namespace=self.session.names)
         except ChatError as error:
             self._problem_line.value = escape(words_of(error.message))
             return
@@ -150,12 +150,12 @@ class _TurnBox(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
 
     def __init__(self) -> None:
         block = {"display": "block"}  # or the text would be as wide as its words, not as the panel
-        self._question = ipywidgets.HTML(layout=block)
+        self._prompt = ipywidgets.HTML(layout=block)
         # HTMLMath, not HTML: only the former has its formulas typeset.
-        self._answer = ipywidgets.HTMLMath(layout=block)
+        self._response = ipywidgets.HTMLMath(layout=block)
         self._state_line = ipywidgets.HTML(layout=block)  # not typeset: servers' words are hostile too
         super().__init__(
-            [self._question, self._answer, self._state_line],
+            [self._prompt, self._response, self._state_line],
             layout={"flex": "0 0 auto", "overflow": "visible", "margin": "0 0 12px 0"},
         )
         self.add_class("chatanywhere-turn")
@@ -163,10 +163,10 @@ class _TurnBox(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
     def show(self, version: Version, notice: str, *, footer: bool) -> None:
         """Show `version`."""
         asked_in = text("panel.from_cell") if version.origin.source == "cell" else text("panel.you")
-        question = f"{state_line(asked_in)}{as_text_html(version.prompt)}"
-        self._question.value = f'<div style="{_QUESTION_STYLE}">{question}</div>'
-        answer = to_html(version.text) if version.text else ""
-        self._answer.value = f'<div style="{_ANSWER_STYLE}">{answer}</div>'
+        prompt = f"{state_line(asked_in)}{as_text_html(version.prompt)}"
+        self._prompt.value = f'<div style="{_PROMPT_STYLE}">{prompt}</div>'
+        response = to_html(version.text) if version.text else ""
+        self._response.value = f'<div style="{_RESPONSE_STYLE}">{response}</div>'
         problem = ""
         if version.status in {"queued", "streaming"}:
             words = [notice or text("status.queued" if version.status == "queued" else "status.streaming")]
@@ -179,4 +179,4 @@ class _TurnBox(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
                     f'<div style="color: var(--jp-error-color1)">{as_text_html(words_of(version.error.message))}</div>'
                 )
         below = f"{problem}{state_line(' · '.join(words))}" if words else problem
-        self._state_line.value = f'<div style="{_ANSWER_STYLE}; line-height: 1.4">{below}</div>'
+        self._state_line.value = f'<div style="{_RESPONSE_STYLE}; line-height: 1.4">{below}</div>'

@@ -30,7 +30,7 @@ _STYLE: Final = """<style>
   display: none;
 }
 </style>"""
-_QUESTION_STYLE: Final = (
+_PROMPT_STYLE: Final = (
     "background: var(--jp-layout-color2, #eee); border-left: 3px solid var(--jp-brand-color1, #1976d2); "
     "padding: 6px 10px; margin: 0 0 6px"
 )
@@ -60,7 +60,7 @@ def _turn(version: Version, *, formatted: bool) -> str:
     problem = f"{words}\n{words_of(version.error.message) if version.error else ''}".strip()
     return "".join(
         [
-            f'<div style="{_QUESTION_STYLE}">{as_text_html(version.prompt)}</div>',
+            f'<div style="{_PROMPT_STYLE}">{as_text_html(version.prompt)}</div>',
             (to_html if formatted else as_text_html)(version.text) if version.text else "",
             as_text_html(problem) if problem else "",
         ]

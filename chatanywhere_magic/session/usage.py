@@ -15,15 +15,15 @@ class ModelUsage:
 
     Parameters
     ----------
-    answers : int
+    responses : int
         The number of requests, whatever their outcome.
     prompt_tokens, completion_tokens : int
         As far as the provider reported them.
     unreported : int
-        For how many answers it did not.
+        For how many responses it did not.
     """
 
-    answers: int = 0
+    responses: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     unreported: int = 0
@@ -44,7 +44,7 @@ class UsageTotals:
         prompt = version.usage.prompt_tokens if version.usage else None
         completion = version.usage.completion_tokens if version.usage else None
         self.by_model[version.provider, version.model] = ModelUsage(
-            before.answers + 1,
+            before.responses + 1,
             before.prompt_tokens + (prompt or 0),
             before.completion_tokens + (completion or 0),
             before.unreported + (prompt is None or completion is None),

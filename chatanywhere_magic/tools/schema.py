@@ -82,7 +82,7 @@ class Schema:
             "json_schema": {"name": name, "schema": self.json, "strict": _is_strict(self.json)},
         }
 
-    def read(self, answer: str) -> Any:
+    def read(self, response: str) -> Any:
         """Return the value in `answer`: an instance of the type that the schema was made of, or JSON's own values.
 
         Raises
@@ -90,7 +90,7 @@ class Schema:
         AnswerFormatError
             If there is no JSON in it, or JSON of another form.
         """
-        value = find_json(answer)
+        value = find_json(response)
         try:
             problems = self._problems(value)
             if not problems:

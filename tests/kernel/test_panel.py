@@ -139,7 +139,7 @@ def _words(turn: dict[str, Any]) -> str:
         return ""
     answer = html.unescape(re.sub(r"<[^>]*>", "", turn["html"] + turn["tail"])).strip()
     problem = head["problem"]["words"] if head["problem"] else ""
-    return "\n".join([head["question"], turn["reasoning"], answer, problem, head["waiting"], head["footer"]])
+    return "\n".join([head["prompt"], turn["reasoning"], answer, problem, head["waiting"], head["footer"]])
 
 
 def displayed(result: Result) -> str:
@@ -176,7 +176,7 @@ def test_a_turn_asked_in_a_cell_grows_in_the_panel(page: Page, kernel: Kernel, s
     page.wait_for("Half")
     assert not running.done
     assert "From the cell?" in page.text
-    assert page.turns[0]["head"]["door"] == "cell"
+    assert page.turns[0]["head"]["source"] == "cell"
     assert page.turns[0]["head"]["cell"] == "here"
     assert page.header["running"]
     rest.set()

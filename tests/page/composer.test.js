@@ -26,7 +26,7 @@ const type = (box, text) => {
 
 const items = (composer) => [...composer.list.children].map((each) => each.firstElementChild.textContent);
 
-test("Enter sends what is written, and the box is empty for the next question", async () => {
+test("Enter sends what is written, and the box is empty for the next prompt", async () => {
   const { app, box } = compose();
   type(box, "\nWhat is a list?\n  And a set?\n");
   press(box, "Enter");
@@ -126,7 +126,7 @@ test("a Stop that goes while it has the focus leaves it to the box", () => {
 
 test("Up and Down recall what was asked", () => {
   const { app, box } = compose();
-  const asked = ["one", "two"].map((question, turn) => ({ turn, fresh: true, head: head({ question }) }));
+  const asked = ["one", "two"].map((prompt, turn) => ({ turn, fresh: true, head: head({ prompt }) }));
   app.turns.begin({ sequence: 0, order: [0, 1], changes: asked, sketches: [], header: null });
   const seen = ["ArrowUp", "ArrowUp", "ArrowUp", "ArrowDown", "ArrowDown"].map((key) => {
     press(box, key);
@@ -186,7 +186,7 @@ test("commands are completed from what the kernel has", async () => {
   assert.equal(box.value, "/unpin ");
 });
 
-test("files are read as what they are, and sent with the question", async () => {
+test("files are read as what they are, and sent with the prompt", async () => {
   const { app, composer, box } = compose();
   const bytes = Uint8Array.from({ length: 70_000 }, (_, at) => at % 256);
   await composer.attach([new File([bytes], "a.png", { type: "image/png" }), new File(["слово"], "b.txt")]);
@@ -215,7 +215,7 @@ test("of files only so many and so large ones are taken, and none that is neithe
   assert.deepEqual(labels(composer.chips).slice(2, 4), ["remove 2.txt", "remove 4.txt"]);
 });
 
-test("a question with files that is refused keeps them", async () => {
+test("a prompt with files that is refused keeps them", async () => {
   const { app, composer, box } = compose();
   app.answers.send = Promise.resolve({ ok: false, words: "no" });
   await composer.attach([new File(["a"], "a.txt")]);
@@ -275,7 +275,7 @@ test("a browser that keeps nothing is no hindrance", () => {
   }
 });
 
-test("a question is offered only to an empty box", () => {
+test("a prompt is offered only to an empty box", () => {
   const { composer, box } = compose();
   composer.offer("again");
   assert.equal(box.value, "again");

@@ -14,7 +14,7 @@ const DAY = 86_400;
 const begin = (order, known = order, fields = () => ({})) => ({
   sequence: 0,
   order,
-  changes: known.map((turn) => ({ turn, fresh: true, head: head({ question: `q${turn}`, ...fields(turn) }), html: [`<p>a${turn}</p>`] })),
+  changes: known.map((turn) => ({ turn, fresh: true, head: head({ prompt: `q${turn}`, ...fields(turn) }), html: [`<p>a${turn}</p>`] })),
   sketches: order.filter((turn) => !known.includes(turn)).map((turn) => [turn, 0, 100]),
   header: null,
 });

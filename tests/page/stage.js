@@ -122,9 +122,9 @@ export function stand(fields = {}) {
 
 /** Everything about a turn but its answer, as the kernel tells it. */
 export const head = (fields = {}) => ({
-  question: "Why?",
+  prompt: "Why?",
   chips: [],
-  door: "panel",
+  source: "panel",
   cell: "",
   started: 0,
   status: "complete",

@@ -65,7 +65,7 @@ test("reasoning is added to, as text", () => {
 test("what a person or a provider wrote enters the page as text", () => {
   const hostile = "<img src=x onerror=alert(1)>";
   const chips = [{ name: hostile, kind: "text", size: 1 }];
-  const { view } = show({ question: hostile, chips, problem: { words: hostile, kind: "", retry_at: null }, footer: hostile });
+  const { view } = show({ prompt: hostile, chips, problem: { words: hostile, kind: "", retry_at: null }, footer: hostile });
   assert.ok(!view.root.querySelector("img"));
   assert.equal(view.root.textContent.split(hostile).length, 5);
 });
@@ -88,13 +88,13 @@ test("code can be copied and inserted, below the cell that asked", () => {
   assert.deepEqual(app.calls, [["copy", "x = 1\n"], ["insertCode", "x = 1\n", "c1"]]);
 });
 
-test("a cell's question leads to its cell", () => {
-  const { app, view, change } = show({ door: "cell", cell: "c1" });
-  click(view.question, "from_cell");
+test("a cell's prompt leads to its cell", () => {
+  const { app, view, change } = show({ source: "cell", cell: "c1" });
+  click(view.prompt, "from_cell");
   assert.deepEqual(app.calls, [["goTo", "c1"]]);
   app.notebook.has = () => false;
-  change({ head: head({ door: "cell", cell: "gone" }) });
-  assert.deepEqual(labels(view.question), []);
+  change({ head: head({ source: "cell", cell: "gone" }) });
+  assert.deepEqual(labels(view.prompt), []);
 });
 
 test("an answer on its way can be cancelled while it waits, and nothing else", () => {
@@ -198,36 +198,36 @@ test("what is copied is what the model wrote", async () => {
   assert.deepEqual(app.calls.filter(([name]) => name === "copy").map((call) => call[1]), ["**Bold**", "Bold"]);
 });
 
-test("a question is edited in its place, and what comes in the meantime leaves the box alone", async () => {
+test("a prompt is edited in its place, and what comes in the meantime leaves the box alone", async () => {
   const { app, view, change } = show();
   click(view.actions, "edit");
-  const box = view.question.querySelector("textarea");
+  const box = view.prompt.querySelector("textarea");
   assert.ok(document.activeElement === box);
   box.value = "Why not?";
   change({ head: head({ pinned: true }) });
-  assert.ok(view.question.querySelector("textarea") === box);
+  assert.ok(view.prompt.querySelector("textarea") === box);
   press(box, "Enter", { isComposing: true });
   press(box, "Enter", { shiftKey: true });
   assert.deepEqual(app.calls, []);
   app.answers.revise = Promise.resolve({ ok: false });
   press(box, "Enter");
   await settle();
-  assert.ok(view.question.contains(box)); // it was refused, and is not lost
+  assert.ok(view.prompt.contains(box)); // it was refused, and is not lost
   app.answers.revise = Promise.resolve({ ok: true });
-  click(view.question, "send");
+  click(view.prompt, "send");
   await settle();
   assert.deepEqual(app.calls.map((call) => call.slice(1)), new Array(2).fill(["revise", { turn: 3, text: "Why not?" }]));
-  assert.ok(!view.question.querySelector("textarea"));
-  assert.ok(view.question.querySelector(".chatanywhere-pin"));
+  assert.ok(!view.prompt.querySelector("textarea"));
+  assert.ok(view.prompt.querySelector(".chatanywhere-pin"));
 });
 
-test("Escape leaves a question as it was, and the notebook does not hear of it", () => {
+test("Escape leaves a prompt as it was, and the notebook does not hear of it", () => {
   const { app, view } = show();
   click(view.actions, "edit");
   const heard = [];
   body.addEventListener("keydown", (event) => heard.push(event.key));
-  press(view.question.querySelector("textarea"), "Escape");
-  assert.equal(view.question.querySelector(".chatanywhere-words").textContent, "Why?");
+  press(view.prompt.querySelector("textarea"), "Escape");
+  assert.equal(view.prompt.querySelector(".chatanywhere-words").textContent, "Why?");
   assert.deepEqual([heard, app.calls], [[], []]);
   assert.ok(view.actions.contains(document.activeElement));
 });

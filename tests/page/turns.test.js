@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { Turns } from "../../chatanywhere_magic/panel/page/turns.js";
 
-const head = (question, fields = {}) => ({ question, status: "complete", ...fields });
+const head = (prompt, fields = {}) => ({ prompt, status: "complete", ...fields });
 const snapshot = (order, changes = [], sketches = []) => ({ sequence: 7, order, changes, sketches, header: { title: "" } });
 
 test("a snapshot names every turn and brings the content of some", () => {
@@ -19,8 +19,8 @@ test("what fills in later does not overwrite what has changed since", () => {
   turns.begin(snapshot([0, 1]));
   turns.change({ sequence: 8, changes: [{ turn: 0, fresh: true, head: head("new"), html: ["<p>new</p>"] }] });
   turns.fill({ changes: [0, 1].map((turn) => ({ turn, fresh: true, head: head("old"), html: ["<p>old</p>"] })) });
-  assert.equal(turns.all.get(0).head.question, "new");
-  assert.equal(turns.all.get(1).head.question, "old");
+  assert.equal(turns.all.get(0).head.prompt, "new");
+  assert.equal(turns.all.get(1).head.prompt, "old");
 });
 
 test("a change of an older turn that has not come yet is not taken for all of it", () => {
@@ -88,7 +88,7 @@ test("another snapshot is never taken for what is shown already", () => {
 
 test("what was asked is recalled last first, and each once", () => {
   const turns = new Turns();
-  const asked = ["one", "two", "one"].map((question, turn) => ({ turn, fresh: true, head: head(question) }));
+  const asked = ["one", "two", "one"].map((prompt, turn) => ({ turn, fresh: true, head: head(prompt) }));
   turns.begin(snapshot([0, 1, 2], asked));
-  assert.deepEqual(turns.questions(), ["one", "two"]);
+  assert.deepEqual(turns.prompts(), ["one", "two"]);
 });

@@ -220,7 +220,7 @@ export class App {
     // Stop means; anybody else's cell is interrupted only if the person says so.
     const asking = this.turns.order
       .map((index) => this.turns.all.get(index)?.head)
-      .find((head) => head?.status === "streaming" && head.door === "cell");
+      .find((head) => head?.status === "streaming" && head.source === "cell");
     if (asking && notebook.isRunning(asking.cell) && !notebook.hearsWhileBusy) {
       notebook.interrupt(); // nothing is to be waited for
       return;

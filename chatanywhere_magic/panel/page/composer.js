@@ -1,4 +1,4 @@
-/** Where questions are written: keys, completion, what was asked before, files, and a draft that outlives the page. */
+/** Where prompts are written: keys, completion, what was asked before, files, and a draft that outlives the page. */
 
 import { element, iconButton } from "./dom.js";
 import { size } from "./format.js";
@@ -208,7 +208,7 @@ export class Composer {
 
   /** @param {1 | -1} step */
   #recallQuestion(step) {
-    const text = this.#recall.move(this.app.turns.questions(), step);
+    const text = this.#recall.move(this.app.turns.prompts(), step);
     if (text !== null) this.#write(text);
   }
 

@@ -3,15 +3,15 @@
  *
  * @typedef {"queued" | "streaming" | "complete" | "interrupted" | "failed"} Status
  *
- * @typedef {object} Chip what went to the model beside a question
+ * @typedef {object} Chip what went to the model beside the prompt
  * @property {string} name
  * @property {string} kind "text" or "image"
  * @property {number} size in characters of text or bytes of a picture
  *
- * @typedef {object} Head everything about a turn but its answer
- * @property {string} question
+ * @typedef {object} Head everything about a turn but its response
+ * @property {string} prompt
  * @property {Chip[]} chips
- * @property {"cell" | "panel" | "api"} door
+ * @property {"cell" | "panel" | "api"} source
  * @property {string} cell the cell's id, "" where there is none
  * @property {number} started seconds since the epoch
  * @property {Status} status
@@ -30,9 +30,9 @@
  * @typedef {object} Change what happened to a turn
  * @property {number} turn its index in the conversation
  * @property {Head} [head]
- * @property {boolean} [fresh] whether what the page has of its answer is void
- * @property {string[]} [html] further finished pieces of the answer, made by the kernel's safe renderer
- * @property {string} [tail] the open end of the answer
+ * @property {boolean} [fresh] whether what the page has of its response is void
+ * @property {string[]} [html] further finished pieces of the response, made by the kernel's safe renderer
+ * @property {string} [tail] the open end of the response
  * @property {number} [keep] how much of the open end before stays in front of it
  * @property {string} [reasoning] further text of the reasoning
  *
@@ -41,7 +41,7 @@
  * @property {string} provider
  * @property {string} model
  * @property {boolean} running
- * @property {number} used tokens that the next question is sent with
+ * @property {number} used tokens that the next prompt is sent with
  * @property {number | null} limit
  * @property {boolean} estimated
  * @property {number} prompt_tokens
@@ -52,8 +52,8 @@
  * @property {number | null} budget
  * @property {string} preset the one that holds now, "" if none does
  * @property {string[]} presets
- * @property {string[]} trouble why nothing can be asked yet, in a few lines
- * @property {boolean} embedded whether the embedded model could answer
+ * @property {string[]} trouble why no prompt can be sent yet, in a few lines
+ * @property {boolean} embedded whether the embedded model can be used
  *
  * @typedef {[turn: number, started: number, size: number]} Sketch of a turn that comes when the page asks for it; the
  *   size is in characters

@@ -1,4 +1,4 @@
-/** One turn on the page: its question, its answer as it grows, and what can be done with it. */
+/** One turn on the page: its prompt, its response as it grows, and what can be done with it. */
 
 import { element, icon, iconButton, openMenu } from "./dom.js";
 import { clock, countdown, size } from "./format.js";
@@ -34,7 +34,7 @@ export class TurnView {
   constructor(app, index) {
     this.app = app;
     this.index = index;
-    this.question = element("div", { class: "chatanywhere-question" });
+    this.prompt = element("div", { class: "chatanywhere-question" });
     this.thoughts = element("div", { class: "chatanywhere-thoughts", dir: "auto" });
     this.reasoning = element(
       "details",
@@ -49,7 +49,7 @@ export class TurnView {
     this.root = element(
       "article",
       { class: "chatanywhere-turn", tabindex: -1, "data-turn": index },
-      this.question,
+      this.prompt,
       element("div", { class: "chatanywhere-answer" }, this.reasoning, this.body, this.below, this.actions),
     );
   }
@@ -103,13 +103,13 @@ export class TurnView {
     const isWhole = this.#grow(turn, end);
     if (turn.head && turn.head !== this.#head) {
       this.#head = turn.head;
-      if (!this.#editing) this.#showQuestion(turn.head);
+      if (!this.#editing) this.#showPrompt(turn.head);
       this.#showBelow(turn.head);
       this.#showActions(turn.head);
       this.root.dataset.status = turn.head.status;
       this.root.setAttribute("aria-label", this.app.say("panel.turn", { number: this.index + 1 }));
       this.root.setAttribute("aria-busy", String(turn.head.status === "streaming"));
-      for (const part of [this.question, this.reasoning, this.below, this.actions]) this.#reach(part);
+      for (const part of [this.prompt, this.reasoning, this.below, this.actions]) this.#reach(part);
     }
     if (isWhole && this.isReserved) this.root.style.minHeight = "";
     return isWhole;
@@ -128,7 +128,7 @@ export class TurnView {
     this.#reach(this.root);
   }
 
-  /** @param {HTMLElement} part that is new: in an answer that grows, looking through all of it would take ever longer */
+  /** @param {HTMLElement} part that is new: in a response that grows, looking through all of it would take ever longer */
   #reach(part) {
     const tabIndex = this.#reachable ? 0 : -1;
     for (const each of part.querySelectorAll("button, a, summary")) /** @type {HTMLElement} */ (each).tabIndex = tabIndex;
@@ -137,7 +137,7 @@ export class TurnView {
   /**
    * @param {Turn} turn
    * @param {number} end
-   * @returns {boolean} whether all of the answer is shown
+   * @returns {boolean} whether all of the response is shown
    */
   #grow(turn, end) {
     this.reasoning.hidden = turn.reasoning.length === 0;
@@ -181,9 +181,9 @@ export class TurnView {
   }
 
   /** @param {Head} head */
-  #showQuestion(head) {
+  #showPrompt(head) {
     const { app } = this;
-    const isCell = head.door === "cell";
+    const isCell = head.source === "cell";
     const asker = element("span", { class: "chatanywhere-asker", text: app.say(isCell ? "panel.from_cell" : "panel.you") });
     const place =
       isCell && head.cell && app.notebook.has(head.cell)
@@ -218,9 +218,9 @@ export class TurnView {
         element("span", { class: "chatanywhere-chip-size", text: size(chip.size) }),
       ),
     );
-    this.question.replaceChildren(
+    this.prompt.replaceChildren(
       meta,
-      element("div", { class: "chatanywhere-words", dir: "auto", text: head.question }),
+      element("div", { class: "chatanywhere-words", dir: "auto", text: head.prompt }),
       ...(chips.length
         ? [element("ul", { class: "chatanywhere-chips", "aria-label": app.say("panel.sent_with") }, ...chips)]
         : []),
@@ -245,7 +245,7 @@ export class TurnView {
       ...(words ? [element("div", { class: "chatanywhere-state", dir: "auto", text: words })] : []),
     );
     if (head.status === "queued") {
-      this.below.append(this.#remedy("panel.cancel", () => void app.cancel(this.index, head.question)));
+      this.below.append(this.#remedy("panel.cancel", () => void app.cancel(this.index, head.prompt)));
     }
   }
 
@@ -306,7 +306,7 @@ export class TurnView {
     if (over) {
       const more = iconButton("more", app.say("panel.more"), () => this.#openMore(more, head), { "aria-haspopup": "menu" });
       buttons.push(
-        iconButton("copy", app.say("panel.copy"), () => void this.#copyAnswer()),
+        iconButton("copy", app.say("panel.copy"), () => void this.#copyResponse()),
         iconButton("retry", app.say("panel.retry"), () => void app.act("retry", { turn: index })),
         iconButton("edit", app.say("panel.edit"), () => this.#edit(head)),
         iconButton("pin", app.say(head.pinned ? "panel.unpin" : "panel.pin"), () => this.#pin(head), {
@@ -328,7 +328,7 @@ export class TurnView {
     void this.app.act("pin", { turn: this.index, pinned: !head.pinned });
   }
 
-  async #copyAnswer() {
+  async #copyResponse() {
     // The words as the model wrote them are the kernel's; what is shown is better than nothing where it is busy.
     const source = await this.app.ask("source", { turn: this.index }, 1000);
     // biome-ignore lint/performance/useDomNodeTextContent: lines and paragraphs are to be told apart
@@ -369,10 +369,10 @@ export class TurnView {
     const { app } = this;
     this.#editing = true;
     const box = element("textarea", { class: "chatanywhere-field", "aria-label": app.say("panel.edit"), rows: 3 });
-    box.value = head.question;
+    box.value = head.prompt;
     const end = () => {
       this.#editing = false;
-      this.#showQuestion(this.#head ?? head);
+      this.#showPrompt(this.#head ?? head);
       /** @type {HTMLElement | null} */ (this.actions.querySelector("button"))?.focus();
     };
     const send = async () => {
@@ -390,7 +390,7 @@ export class TurnView {
         void send();
       }
     });
-    this.question.replaceChildren(
+    this.prompt.replaceChildren(
       box,
       element(
         "div",

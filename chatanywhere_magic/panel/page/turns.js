@@ -74,9 +74,9 @@ export class Turns {
     return Boolean(turn?.sketch && !turn.head);
   }
 
-  /** @returns {string[]} the questions, the last one first and each once */
-  questions() {
-    const asked = this.order.map((index) => this.all.get(index)?.head?.question ?? "").filter(Boolean);
+  /** @returns {string[]} the prompts, the last one first and each once */
+  prompts() {
+    const asked = this.order.map((index) => this.all.get(index)?.head?.prompt ?? "").filter(Boolean);
     return [...new Set(asked.reverse())];
   }
 

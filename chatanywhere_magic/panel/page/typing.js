@@ -93,15 +93,15 @@ export class Recall {
   #at = -1;
 
   /**
-   * @param {string[]} questions the last one first
+   * @param {string[]} prompts the last one first
    * @param {1 | -1} step 1 goes back in time
    * @returns {string | null} what the box is to hold; null where there is nothing in that direction
    */
-  move(questions, step) {
+  move(prompts, step) {
     const next = this.#at + step;
-    if (next < -1 || next >= questions.length) return null;
+    if (next < -1 || next >= prompts.length) return null;
     this.#at = next;
-    return next === -1 ? "" : questions[next];
+    return next === -1 ? "" : prompts[next];
   }
 
   /** Begin with the last question again. */

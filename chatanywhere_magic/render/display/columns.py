@@ -48,7 +48,7 @@ class _Column:
             self._renderer = IncrementalRenderer()
         fresh, self._read = self.live.response.text_since(self._read)
         self._renderer.feed(fresh)
-        answer = page(*self._renderer.pieces, self._renderer.tail()) if self._read else ""
+        response = page(*self._renderer.pieces, self._renderer.tail()) if self._read else ""
         version = self.live.draft.outline
         if not self.live.done.is_set():
             words = [text("status.streaming") if self._read else waiting_words(version, self.live.draft.notice)]
@@ -56,13 +56,13 @@ class _Column:
             words = [*final_words(version), *([str(self.live.error)] if self.live.error else [])]
             words += footer_words(version)[2:] if footer else []
         head = f'<div style="{_HEAD}">{escape(f"{mark} {self.name}".strip())}</div>'
-        return f"<div>{head}{answer}{state_line(' · '.join(words)) if words else ''}</div>"
+        return f"<div>{head}{response}{state_line(' · '.join(words)) if words else ''}</div>"
 
     @property
     def plain(self) -> str:
-        answer = self.live.response.text_since(0)[0]
+        response = self.live.response.text_since(0)[0]
         state = final_words(self.live.draft.outline) if self.live.done.is_set() else [text("status.streaming")]
-        words = answer or f"[{' · '.join(state)}]"
+        words = response or f"[{' · '.join(state)}]"
         return f"{self.name}:\n{words}"
 
 

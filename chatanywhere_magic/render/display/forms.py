@@ -9,20 +9,20 @@ from ...core import AnswerFormatError, code_blocks, find_json
 from ..markdown import as_text_html, to_html
 
 
-def formed(answer: str, form: str) -> tuple[str, str]:
+def formed(response: str, form: str) -> tuple[str, str]:
     """Return `answer` in the forms, as HTML and as text. What is not in it cannot be shown: it is shown whole."""
-    if form == "code" and (blocks := code_blocks(answer)):
+    if form == "code" and (blocks := code_blocks(response)):
         return to_html("\n\n".join(_fenced(block, block.language) for block in blocks)), "\n\n".join(blocks)
     if form == "json":
         try:
-            written = json.dumps(find_json(answer), ensure_ascii=False, indent=2)
+            written = json.dumps(find_json(response), ensure_ascii=False, indent=2)
         except AnswerFormatError:
-            return as_text_html(answer), answer
+            return as_text_html(response), response
         return to_html(_fenced(written, "json")), written
     if form == "html-source":
-        source = next((block for block in code_blocks(answer) if block.language in {"html", "xml", "svg"}), answer)
+        source = next((block for block in code_blocks(response) if block.language in {"html", "xml", "svg"}), response)
         return to_html(_fenced(source, "html")), source
-    return (to_html(answer) if form == "markdown" else as_text_html(answer)), answer
+    return (to_html(response) if form == "markdown" else as_text_html(response)), response
 
 
 def _fenced(code: str, language: str) -> str:

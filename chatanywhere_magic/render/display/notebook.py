@@ -68,8 +68,8 @@ class FinalPainter:
         self._footer = footer
         self._form = form
         self._renderer = IncrementalRenderer()
-        self._answered = self._begin = 0
-        self._reasoned = 0
+        self._text_read = self._begin = 0
+        self._reasoning_read = 0
         self._shows_reasoning = reasoning
 
     @property
@@ -98,7 +98,7 @@ class FinalPainter:
         if self._begin != live.response.text_begin:
             self._begin = live.response.text_begin
             self._restart()
-        fresh, self._answered = live.response.text_since(self._answered)
+        fresh, self._text_read = live.response.text_since(self._text_read)
         return fresh, self._renderer.feed(fresh)
 
     def _restart(self) -> None:
@@ -107,12 +107,12 @@ class FinalPainter:
 
     def _read_reasoning(self, live: LiveTurn) -> None:
         if self._shows_reasoning:
-            fresh, self._reasoned = live.response.reasoning_since(self._reasoned)
+            fresh, self._reasoning_read = live.response.reasoning_since(self._reasoning_read)
             if fresh:
                 self._thoughts.feed(fresh)
 
     def _reasoning(self) -> str:
-        if not self._reasoned:
+        if not self._reasoning_read:
             return ""
         return reasoning_details(page(*self._thoughts.pieces, self._thoughts.tail()))
 
@@ -121,9 +121,9 @@ class FinalPainter:
         self._read_reasoning(live)
         self._read(live)
         self._renderer.finish()
-        answer = page(*self._renderer.pieces) if version.text else ""
+        response = page(*self._renderer.pieces) if version.text else ""
         metadata = turn_metadata(version, conversation=live.conversation_id, turn=live.index, number=live.at)
-        return _whole(version, self._reasoning(), answer, metadata, footer=self._footer, form=self._form)
+        return _whole(version, self._reasoning(), response, metadata, footer=self._footer, form=self._form)
 
 
 class RunningPainter(FinalPainter):
@@ -171,10 +171,10 @@ class OutputPainter(RunningPainter):
         self._read_reasoning(live)
         self._fresh += len(fresh)
         words = self._words(live)
-        if self._fresh < self._answered and self._fresh * REPEATS < self._size:
+        if self._fresh < self._text_read and self._fresh * REPEATS < self._size:
             return
-        answer = page(*self._renderer.pieces, self._renderer.tail()) if self._answered else ""
-        html = self._reasoning() + answer + state_line(words)
+        response = page(*self._renderer.pieces, self._renderer.tail()) if self._text_read else ""
+        html = self._reasoning() + response + state_line(words)
         if html != self._shown:
             plain = live.response.text_since(0)[0] or f"[{words}]"
             if self._shown:
@@ -244,8 +244,8 @@ class CellPainter(RunningPainter):
             self._details, self._details_size = None, 0
 
     def _paint_last(self, words: str) -> None:
-        answer = page(*self._gathered, self._renderer.tail()) if self._plain.strip() else ""
-        html = answer + state_line(words)
+        response = page(*self._gathered, self._renderer.tail()) if self._plain.strip() else ""
+        html = response + state_line(words)
         if html != self._shown:
             plain = self._plain or f"[{words}]"
             self._outputs.show(self._last, html, plain, update=bool(self._shown))
@@ -287,12 +287,12 @@ class CellPainter(RunningPainter):
     def _paint_reasoning(self, live: LiveTurn) -> None:
         """Show the reasoning in an output of its own, which is seldom painted: painted again, it is folded again."""
         self._read_reasoning(live)
-        is_over = self._answered > 0
-        grown = self._reasoned - self._details_size
+        is_over = self._text_read > 0
+        grown = self._reasoning_read - self._details_size
         if grown and (is_over or grown >= max(JOIN_SIZE, self._details_size // 2) or self._details is None):
             if self._details is None:
                 self._details = self._leave_last(self._words(live))
-            self._details_size = self._reasoned
+            self._details_size = self._reasoning_read
             plain = f"[{text('answer.reasoning')}]"
             self._outputs.show(self._details, self._reasoning(), plain, update=True)
 
@@ -315,12 +315,12 @@ def repaint(
         What :func:`turn_metadata` makes of the version.
     """
     thoughts = reasoning_details(to_html(version.reasoning)) if reasoning and version.reasoning else ""
-    answer = to_html(version.text) if version.text else ""
-    _publish(place, *_whole(version, thoughts, answer, metadata, footer=footer, form=form), update=True)
+    response = to_html(version.text) if version.text else ""
+    _publish(place, *_whole(version, thoughts, response, metadata, footer=footer, form=form), update=True)
 
 
 def _whole(
-    version: Version, thoughts: str, answer: str, about: dict[str, Any], *, footer: bool, form: str
+    version: Version, thoughts: str, response: str, about: dict[str, Any], *, footer: bool, form: str
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Return data and metadata of the output of a turn that is over."""
     state = final_words(version)
@@ -331,9 +331,9 @@ def _whole(
     if form != "markdown" and version.text:
         from .forms import formed  # loaded where a form is asked for
 
-        answer, plain = formed(version.text, form)
+        response, plain = formed(version.text, form)
         about = {**about, "text": version.text}  # for what stands beside it may be a part of it
-    return {"text/html": thoughts + answer + line, "text/plain": plain}, {METADATA_KEY: about}
+    return {"text/html": thoughts + response + line, "text/plain": plain}, {METADATA_KEY: about}
 
 
 def _publish(

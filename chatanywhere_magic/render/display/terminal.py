@@ -27,7 +27,7 @@ class TerminalPainter:
     def __init__(self, *, footer: bool, form: str = "markdown") -> None:
         self._footer = footer
         self._form = form
-        self._answered = 0
+        self._text_read = 0
 
     def get_ready(self) -> None:
         """Do nothing: a terminal shows text as it is."""
@@ -43,8 +43,8 @@ class TerminalPainter:
 
     def _read(self, live: LiveTurn) -> str:
         """Return what is new of the response. What was printed stays, also where it turns out to be reasoning."""
-        before = self._answered
-        fresh, self._answered = live.response.text_since(before)
+        before = self._text_read
+        fresh, self._text_read = live.response.text_since(before)
         return f"\n\n{fresh}" if fresh and 0 < before <= live.response.text_begin else fresh
 
     def finish(self, live: LiveTurn) -> None:
