@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from . import keystore, scan
     from .keystore import Owner, Place, check_place, config_directory, file_path, find_secret, forget, keep, places_of
     from .owned import DIRECTORY_VARIABLE, ForeignFileError, check_owner, data_directory, make_directory, make_private
-    from .scan import leaks_in, redacted, secrets_of_environment
+    from .scan import find_leaks, leaks_in, redacted, secrets_of_environment
     from .secret import AnswerRedactor, Secret
 else:
     __getattr__, __dir__ = lazy_exports(
@@ -18,7 +18,7 @@ else:
         {
             "keystore": "Owner Place check_place config_directory file_path find_secret forget keep keystore places_of",
             "owned": "DIRECTORY_VARIABLE ForeignFileError check_owner data_directory make_directory make_private",
-            "scan": "leaks_in redacted scan secrets_of_environment",
+            "scan": "find_leaks leaks_in redacted scan secrets_of_environment",
             "secret": "AnswerRedactor Secret",
         },
     )
@@ -35,6 +35,7 @@ __all__ = [
     "config_directory",
     "data_directory",
     "file_path",
+    "find_leaks",
     "find_secret",
     "forget",
     "keep",

@@ -93,6 +93,7 @@ def unload(shell: InteractiveShell) -> None:
     matchers = shell.Completer.custom_matchers
     matchers[:] = [matcher for matcher in matchers if not isinstance(getattr(matcher, "__self__", None), ChatCompleter)]
     shell.events.unregister("post_run_cell", _key_guard.end_cell)
+    _key_guard.forget()  # the cell that unloads may have a key in it, and does not end with us
     transformers = shell.input_transformers_cleanup
     transformers[:] = [each for each in transformers if not isinstance(each, KeyGuard | CellAsTyped | LinesAsTyped)]
 

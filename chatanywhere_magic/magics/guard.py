@@ -1,4 +1,4 @@
-"""Guard against keys typed in cells: such a cell is not run, and the key is kept out of the history.
+"""Guard against keys typed in cells: they are kept out of the history, and a cell that gives one to us is not run.
 
 IPython stores a cell before it runs it. The guard sees the cell before that, keeps its line from being written to
 ``history.sqlite`` until it has ended, and takes the key out of everything that remembers it. In the notebook itself
@@ -9,26 +9,28 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from bisect import bisect_right
+from functools import lru_cache
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from IPython.core.getipython import get_ipython
 
 from ..core import text
-from .names import is_free
+from .names import aliases, is_free
 from .transform import RUNNERS
+from .typed_keys import ABBREVIATED, VARIABLE, keys_in, masked, prompts, set_variables, spans_of_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
-MASK: Final = "***"
 _HELD: Final = 1_000_000
 """So many lines of history wait in memory while a cell with a key in it is dealt with."""
 _MIN_KEY: Final = 20
 _MIN_KINDS: Final = 8
 """Different characters of a key; what has fewer stands for one, such as ``sk-xxxxxxxxxxxxxxxxxxxx``."""
-_VARIABLE: Final = r"(?P<variable>OPENAI_API_KEY|CHATANYWHERE_API_KEY)"
 _PROVIDERS: Final = {"OPENAI_API_KEY": "openai", "CHATANYWHERE_API_KEY": "chatanywhere"}
 _NAME: Final = r"(?:api[-_]?)?(?:key|token|secret)"
 _KEY: Final = re.compile(r"(?<![\w-])(?P<key>sk-[A-Za-z0-9_-]{16,})")
@@ -39,22 +41,40 @@ _RUN: Final = rf"(?:%%?(?:{RUNNERS})\s[^%]*)*"
 _SETTERS: Final = tuple(
     re.compile(pattern)
     for pattern in (
-        rf"^\s*{_RUN}%(?:set_)?env\s+{_VARIABLE}(?:\s*=\s*|\s+){_VALUE}",
-        rf"""\benviron\[\s*["']{_VARIABLE}["']\s*\]\s*=\s*[rbuRBU]?["'](?P<key>[^"']+)""",
-        rf"""\b(?:setdefault|putenv)\(\s*["']{_VARIABLE}["']\s*,\s*[rbuRBU]?["'](?P<key>[^"']+)""",
-        rf"\b(?:export|set)\s+{_VARIABLE}={_VALUE}",
+        rf"^\s*{_RUN}%(?:set_)?env\s+{VARIABLE}(?:\s*=\s*|\s+){_VALUE}",
+        rf"""\benviron\[\s*["']{VARIABLE}["']\s*\]\s*=\s*[rbuRBU]?["'](?P<key>[^"']+)""",
+        rf"""\b(?:setdefault|putenv)\(\s*["']{VARIABLE}["']\s*,\s*[rbuRBU]?["'](?P<key>[^"']+)""",
+        rf"\b(?:export|set)\s+{VARIABLE}={_VALUE}",
     )
 )
 """Lines that set a variable which we read."""
-_ABBREVIATED: Final = re.compile(r"\.{3}|…|\*{3}|<")
-"""What stands in the place of a key in instructions, as in ``sk-…``; no key has these."""
-_OURS: Final = re.compile(rf"(?:^\s*|=\s*){_RUN}%%?chat")
 _CELL: Final = re.compile(r"\s*%%(chat(?:anywhere)?)(?!\w)")
-_LOGIN: Final = re.compile(rf"^\s*{_RUN}%chat(?:anywhere)?_login\s(?P<words>.*)")
 _ALLOWED: Final = "--allow-secrets"
 _OPTION: Final = re.compile(rf"(?<!\S)--?{_NAME}(?:=|\s+){_VALUE}", re.IGNORECASE)
 _ASSIGNED: Final = re.compile(rf"""\b(?:ChatSession|chat)\.{_NAME}\s*=\s*["'](?P<key>[^"']+)""", re.IGNORECASE)
-_ARGUMENT: Final = re.compile(rf"""\bchat(?:\.\w+)?\(.*\b{_NAME}\s*=\s*["'](?P<key>[^"']+)""", re.IGNORECASE)
+_CALLED: Final = re.compile(r"\bchat(?:\.\w{1,40})?\(")
+_ARGUMENT: Final = re.compile(rf"""\b{_NAME}\s*=\s*["'](?P<key>[^"']+)""", re.IGNORECASE)
+
+
+class _Magics(NamedTuple):
+    """What our magics look like, by whatever name."""
+
+    line: re.Pattern[str]
+    login: re.Pattern[str]
+    prompt: re.Pattern[str]
+
+
+@lru_cache(maxsize=4)
+def _magics(named: tuple[tuple[str, str], ...]) -> _Magics:
+    others = [re.escape(name) for name, _ in named]
+    logins = [re.escape(name) for name, target in named if target.endswith("_login")]
+    ours = "|".join(["chat", *(f"{name}(?!\\w)" for name in others)])
+    login = "|".join(["chat(?:anywhere)?_login", *logins])
+    return _Magics(
+        re.compile(rf"(?:^\s*|=\s*){_RUN}%%?(?:{ours})"),
+        re.compile(rf"^\s*{_RUN}%(?:{login})\s(?P<words>.*)"),
+        re.compile(rf"%%(?:{ours})"),
+    )
 
 
 def looks_like_key(word: str) -> bool:
@@ -62,7 +82,9 @@ def looks_like_key(word: str) -> bool:
     return len(word) >= _MIN_KEY and len(set(word)) >= _MIN_KINDS and any(c.isdigit() for c in word)
 
 
-def without_keys(source: str, login: str = "chat_login") -> tuple[str, str] | None:
+def without_keys(
+    source: str, login: str = "chat_login", named: Mapping[str, str] | None = None
+) -> tuple[str, str] | None:
     """Return a cell without the keys typed in it, and their provider; None if it has none.
 
     Only where they are meant for us: in our magics and prompts, in what sets our variables, on our session.
@@ -71,46 +93,72 @@ def without_keys(source: str, login: str = "chat_login") -> tuple[str, str] | No
     ----------
     login : str, optional
         What the magic is called that stands in the place of a line that sets a key.
+    named : mapping, optional
+        Other names of our magics, each with the magic's own.
     """
+    magics = _magics(tuple(sorted((named or {}).items())))
     lines = source.split("\n")
-    if any(_OURS.search(line) and _ALLOWED in line for line in lines):
+    if any(_ALLOWED in line and magics.line.search(line) for line in lines):
         return None  # the person says that what looks like a key is to go to the model
-    is_prompt = source.lstrip().startswith("%%chat")
+    is_prompt = _is_prompt(lines, magics)
     keys: set[str] = set()
+    ours: set[int] = set()
     provider = begun = ""
     for row, line in enumerate(lines):
         whole = begun + line
-        is_ours = is_prompt or _OURS.search(whole) is not None
+        is_ours = is_prompt or magics.line.search(whole) is not None
+        if is_ours:
+            ours.add(row)
         # A line of ours that ends in a backslash goes on in the next one.
         begun = f"{whole[:-1]} " if is_ours and not is_prompt and line.endswith("\\") else ""
         for match in filter(None, (pattern.search(line) for pattern in _SETTERS)):
-            if not _ABBREVIATED.search(match["key"]):
+            if not ABBREVIATED.search(match["key"]):
                 provider = _PROVIDERS[match["variable"]]
                 keys.add(match["key"])
                 # A prompt that shows such a line stays a prompt.
                 lines[row] = line if is_ours else f"{line[: len(line) - len(line.lstrip())]}%{login} {provider}"
-        keys.update(_in_our_line(whole) if is_ours else _in_python(line))
-        if _LOGIN.match(line) and keys:
+        keys.update(_in_our_line(whole, magics) if is_ours else _in_python(line))
+        if keys and magics.login.match(line):
             lines[row] = f"%{login}"
-    if not keys:
-        return None
-    clean = "\n".join(lines)
-    for key in sorted(keys, key=len, reverse=True):
-        clean = clean.replace(key, MASK)
-    return clean, provider
+    for variable, key in set_variables(source):
+        provider = _PROVIDERS[variable]
+        keys.add(key)
+    keys.update(_in_prompts(source, ours))
+    return (masked("\n".join(lines), keys), provider) if keys else None
 
 
-def _in_our_line(line: str) -> Iterator[str]:
-    if match := _LOGIN.match(line):
+def _is_prompt(lines: list[str], magics: _Magics) -> bool:
+    """Tell whether a cell is meant as a prompt, also below a comment, where IPython does not take it for one."""
+    stripped = (line.strip() for line in lines)
+    return magics.prompt.match(next((line for line in stripped if line and line[0] != "#"), "")) is not None
+
+
+def _in_our_line(line: str, magics: _Magics) -> Iterator[str]:
+    if match := magics.login.match(line):
         yield from filter(looks_like_key, match["words"].split())
-    if _OURS.search(line):
+    if magics.line.search(line):
         yield from (match["key"] for match in _OPTION.finditer(line))
     yield from (match["key"] for match in _KEY.finditer(line) if looks_like_key(match["key"]))
 
 
 def _in_python(line: str) -> Iterator[str]:
-    for pattern in (_ASSIGNED, _ARGUMENT):
-        yield from (match["key"] for match in pattern.finditer(line))
+    yield from (match["key"] for match in _ASSIGNED.finditer(line))
+    if call := _CALLED.search(line):
+        yield from (match["key"] for match in _ARGUMENT.finditer(line, call.end()))
+
+
+def _in_prompts(source: str, ours: set[int]) -> Iterator[str]:
+    """Yield the keys of known forms in the rows that are `ours`, and in calls of our session."""
+    spans = spans_of_keys(source)
+    if not spans:
+        return
+    begins = [0, *accumulate(len(line) + 1 for line in source.split("\n"))]
+    calls = prompts(source)
+    starts = [start for start, _ in calls]
+    for start, end in spans:
+        call = bisect_right(starts, start) - 1
+        if bisect_right(begins, start) - 1 in ours or (call >= 0 and start < calls[call][1]):
+            yield source[start:end]
 
 
 def refuse(shell: InteractiveShell, clean: str, provider: str) -> None:
@@ -129,57 +177,83 @@ class KeyGuard:
     """Has IPython leave this out when it only asks whether a cell is complete."""
 
     def __init__(self) -> None:
-        self._clean = ""
+        self._held: dict[str, tuple[str, set[str]]] = {}
+        """Cells with keys: as typed, without the keys, and the keys. A cell may run others."""
         self._cache_size: int | None = None
 
     def __call__(self, lines: list[str]) -> list[str]:
-        """Return `lines`, or, where a key stands in them, the refusal."""
-        self._release()
-        if _is_theirs(lines):
-            return lines
+        """Return `lines`, or, where a key for us stands in them, the refusal."""
+        source = "".join(lines).removesuffix("\n")
         shell = get_ipython()
-        found = without_keys("".join(lines).removesuffix("\n"), _login(shell) if shell else "chat_login")
+        login, named = (_login(shell), aliases(shell)) if shell else ("chat_login", {})
+        found = None if _is_theirs(lines) else without_keys(source, login, named)
+        keys = keys_in(source)
         if found is None:
+            if keys:  # not for us: it runs
+                self._hold(source, masked(source, keys), keys)
             return lines
-        self._clean, provider = found
-        history = _history()
-        if history is not None:
-            self._cache_size = history.db_cache_size
-            history.db_cache_size = _HELD
-        call = f"refuse(get_ipython(), {self._clean!r}, {provider!r})"
+        clean, provider = found
+        self._hold(source, masked(clean, keys), keys)
+        call = f"refuse(get_ipython(), {clean!r}, {provider!r})"
         return [f"__import__({__name__!r}, fromlist=['refuse']).{call}\n"]
 
     def end_cell(self, result: ExecutionResult) -> None:
         """Take the key out of what remembers the cell that has ended."""
-        if self._clean and result.info is not None:
-            self._forget(result.info.raw_cell.rstrip("\n"))
-            result.info.raw_cell = self._clean
+        self.forget()
+        info = result.info
+        if info is not None and self._held and (held := self._held.get(info.raw_cell.rstrip("\n"))):
+            info.raw_cell = held[0]
+        self._held.clear()
+
+    def forget(self) -> None:
+        """Take the keys out of the history, and let it be written again."""
+        for typed, (clean, keys) in self._held.items():
+            self._forget(typed, clean, keys)
         self._release()
 
-    def _forget(self, typed: str) -> None:
+    def _hold(self, source: str, clean: str, keys: set[str]) -> None:
+        """Keep the history from being written until the cell has ended."""
+        self._held[source.rstrip("\n")] = clean, keys
+        history = _history()
+        if history is not None and self._cache_size is None:
+            self._cache_size = history.db_cache_size
+            history.db_cache_size = _HELD
+            # The thread that writes may have been woken by the cell before, and not have come to it.
+            history.writeout_cache = _write_later
+
+    def _forget(self, typed: str, clean: str, keys: set[str]) -> None:
         history = _history()
         if history is None:
             return
-        clean = self._clean
         with history.db_input_cache_lock:
             history.db_input_cache = [
-                tuple(clean if part == typed else part for part in row) for row in history.db_input_cache
+                (number, masked(parsed, keys) if parsed != typed else clean, clean) if raw == typed else row
+                for row in history.db_input_cache
+                for number, parsed, raw in [row]
             ]
-        for remembered in (history.input_hist_raw, history.input_hist_parsed):
-            remembered[:] = [clean if line == typed else line for line in remembered]
+        raws, parsed = history.input_hist_raw, history.input_hist_parsed
+        for row in [row for row, line in enumerate(raws) if line == typed]:
+            raws[row] = clean
+            if row < len(parsed):
+                parsed[row] = clean if parsed[row] == typed else masked(parsed[row], keys)
         for name in ("_i", "_ii", "_iii", "_i00"):
             if getattr(history, name, None) == typed:
                 setattr(history, name, clean)
         namespace = history.shell.user_ns
-        for name in [name for name, value in namespace.items() if name.startswith("_i") and value == typed]:
-            namespace[name] = clean
+        for name in [name for name in namespace if name.startswith("_i") and isinstance(namespace[name], str)]:
+            if namespace[name] == typed:
+                namespace[name] = clean
 
     def _release(self) -> None:
-        self._clean = ""
         if self._cache_size is not None:
             history = _history()
             history.db_cache_size = self._cache_size
+            vars(history).pop("writeout_cache", None)
             self._cache_size = None
+
+
+def _write_later(_conn: object = None) -> None:
+    """Stand in place of what writes the history, which goes on when the cell has ended."""
 
 
 def _login(shell: InteractiveShell) -> str:

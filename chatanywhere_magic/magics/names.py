@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from IPython.core.magic import MagicAlias
+
 from ..core import ConfigurationError, phrase
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 _OWN: Final = "chat"
 _OTHER: Final = "chatanywhere"
+_MOST_ALIASES: Final = 9
+"""So many aliases of aliases are followed; they may be a circle."""
 
 
 def new_names(shell: InteractiveShell, names: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -59,3 +63,19 @@ def is_free(shell: InteractiveShell, name: str, kinds: Iterable[str] = ("line", 
     """Whether no one else has a magic of that name, be it of one of `kinds`: it is ours, or none."""
     called = (shell.magics_manager.magics[kind].get(name) for kind in kinds)
     return all(hasattr(function, "options") for function in called if function is not None)
+
+
+def aliases(shell: InteractiveShell) -> dict[str, str]:
+    """Return the names that ``%alias_magic`` gave to our magics, each with the magic's own."""
+    found: dict[str, str] = {}
+    for functions in shell.magics_manager.magics.values():
+        for name, function in functions.items():
+            if isinstance(function, MagicAlias):
+                target, final = function.magic_name, functions.get(function.magic_name)
+                for _ in range(_MOST_ALIASES):
+                    if not isinstance(final, MagicAlias):
+                        break
+                    target, final = final.magic_name, functions.get(final.magic_name)
+                if hasattr(final, "options"):
+                    found[name] = target
+    return found

@@ -53,8 +53,18 @@ class Conversations:
         return self._here.listen(listener)
 
     def rename(self, title: str) -> None:
-        """Give the conversation a title; without one, its first prompt is its name."""
+        """Give the conversation a title; without one, its first prompt is its name.
+
+        Raises
+        ------
+        ConfigurationError
+            If the title contains what looks like a key: titles are saved and listed.
+        """
+        from ..keys import leaks_in, secrets_of_environment  # with the first title, not with the extension
+
         words = " ".join(encodable(title).split())
+        if kinds := leaks_in(words, secrets_of_environment()):
+            raise ConfigurationError(phrase("error.key_in_title", kinds=", ".join(kinds)))
         self._engine.call(lambda: self._here.change(replace(self.current, title=words)))
 
     # --- others -------------------------------------------------------------------------------------------------

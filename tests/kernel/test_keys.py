@@ -241,6 +241,55 @@ class TestTyped:
         assert evaluate(kernel, "get_ipython().history_manager.db_cache_size") == 0
 
 
+TOKEN = "ghp_aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xY1zA2"
+RUN = [
+    f"api_key = {TOKEN!r}",
+    f"import os\nos.environ['GITHUB_TOKEN'] = {TOKEN!r}",
+    f"import os\nos.environ.update(GITHUB_TOKEN={TOKEN!r})",
+    f"import os\nos.environ |= {{'GITHUB_TOKEN': {TOKEN!r}}}",
+    f"%env GITHUB_TOKEN={TOKEN}",
+    f"%set_env GITHUB_TOKEN {TOKEN}",
+    f'x = f"{TOKEN}"\n%time y = 1',
+    f"x = '''\n{TOKEN}\n'''",
+    f"x = {TOKEN!r}\n1 / 0",
+    f"x = {TOKEN!r}\nget_ipython().run_cell('y = 1', store_history=True)\nz = 2",
+]
+REFUSED = [
+    f"%chat Is {TOKEN} good?",
+    f"# a comment\n%%chat\n{TOKEN}",
+    f"%ask Is {TOKEN} good?",
+    f"%%ask\nIs {TOKEN} good?",
+    f"chat.ask_sync('Is {TOKEN} good?')",
+    f"await chat.ask('Is {TOKEN} good?')",
+    f"%chat_rename {TOKEN}",
+]
+
+
+def test_keys_of_every_form_are_kept_out_of_the_history(
+    start: Callable[..., Kernel], server: LocalServer, tmp_path: Path
+) -> None:
+    """What is meant for us is refused; other code runs, and is remembered without its key."""
+    kernel = start()
+    kernel.run("%alias_magic ask chat")
+    for cell in RUN:
+        assert "Nothing was run" not in kernel.run(cell).stderr
+        assert evaluate(kernel, f"[line for line in [*In[:-1], _i, _ii] if {TOKEN[:3:-1]!r}[::-1] in line]") == []
+    assert evaluate(kernel, "z") == 2
+    assert evaluate(kernel, "__import__('os').environ['GITHUB_TOKEN'][:8]") == TOKEN[:8]
+    for cell in REFUSED:
+        assert "Nothing was run: this cell contains a key" in kernel.run(cell).stderr
+        assert evaluate(kernel, f"[line for line in [*In[:-1], _i, _ii] if {TOKEN[:3:-1]!r}[::-1] in line]") == []
+    said = the_error_line(kernel.run("chat.conversations.rename(api_key)"))
+    assert "The title looks like it contains a key (GitHub" in said
+    assert evaluate(kernel, "get_ipython().history_manager.db_cache_size") == 0
+    assert not server.requests
+    kernel.run("get_ipython().history_manager.writeout_cache()\nchat.close()")
+    kernel.shutdown()
+    files = [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
+    assert [path.name for path in files if path.name == "history.sqlite"]
+    assert [path for path in files if TOKEN[4:].encode() in path.read_bytes()] == []
+
+
 def test_a_key_is_nowhere_to_be_found(start: Callable[..., Kernel], server: LocalServer, tmp_path: Path) -> None:
     """After every way to give one, right and wrong, and everything that might show it."""
     kernel = start(CHATANYWHERE_API_KEY=OTHER)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
+from IPython.core.magic import MagicAlias
 
 from chatanywhere_magic.magics.guard import looks_like_key, without_keys
+from chatanywhere_magic.magics.names import aliases
+from chatanywhere_magic.magics.typed_keys import keys_in, masked
+from tests.unit.test_scan import HARMLESS, KEYS
 
 KEY = "sk-Abc123dEf456gHi789jKl012"
 
@@ -104,3 +112,147 @@ def test_everything_else_is_left_alone(cell: str) -> None:
 @pytest.mark.parametrize(("word", "is_key"), [(KEY, True), ("openai", False), ("a-provider-with-a-long-name", False)])
 def test_what_looks_like_one(word: str, is_key: bool) -> None:
     assert looks_like_key(word) is is_key
+
+
+FOR_US = [
+    "%chat Is {key} good?",
+    "%%chat\nIs\n{key}\ngood?",
+    "\n\n%%chat\nIs {key} good?",
+    "# a comment\n\n# another\n%%chat\nIs {key} good?",
+    "x = %chat Is \\\n  {key} \\\ngood?",
+    "%chat_rename {key}",
+    "%chat_new {key}",
+    'chat.ask_sync("Is {key} good?")',
+    'answer = await chat.ask("Is {key} good?")',
+    'chat("Is {key} good?")',
+    'chat.ask_sync(\n    f"Is (that) {{x}} "\n    "{key}",\n)',
+    'chat.ask_sync("""\nIs\n{key}\ngood?""")',
+]
+
+
+@pytest.mark.parametrize("kind", KEYS)
+@pytest.mark.parametrize("cell", FOR_US)
+def test_every_known_form_is_found_where_it_is_meant_for_us(cell: str, kind: str) -> None:
+    found = without_keys(cell.format(key=KEYS[kind]))
+    assert found is not None
+    assert KEYS[kind][12:40] not in found[0]
+    assert "***" in found[0]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "chat.ask_sync('Is {key} good?', allow_secrets=True)",
+        "chat.undo()\nprint('{key}')",
+        "# chat.\nprint('{key}')",
+        "api_key = '{key}'",
+        "os.environ['GITHUB_TOKEN'] = '{key}'",
+        "%env GITHUB_TOKEN={key}",
+        "%chat --allow-secrets Is {key} good?",
+        "other.chat('{key}')",
+    ],
+)
+def test_what_is_not_meant_for_us_runs_and_is_found(cell: str) -> None:
+    cell = cell.format(key=KEYS["GitHub"])
+    assert without_keys(cell) is None
+    assert KEYS["GitHub"][:30] not in masked(cell, keys_in(cell))
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "os.environ.update(OPENAI_API_KEY='{key}')",
+        "os.environ.update({{'A': '1', 'OPENAI_API_KEY': '{key}'}})",
+        "os.environ |= {{\n    'OPENAI_API_KEY': '{key}',\n}}",
+        "os.environ |= dict(OPENAI_API_KEY='{key}')",
+        "os.environ['OPENAI_API_KEY'] = (\n    '{key}'\n)",
+        "os.environ['OPENAI_API_KEY'] = \\\n    '{key}'",
+        "os.environ['OPENAI_API_KEY'] = f'{key}'",
+        'os.environ[\'OPENAI_API_KEY\'] = """{key}"""',
+    ],
+)
+@pytest.mark.parametrize("key", [KEY, "hunter2"])
+def test_our_variables_may_be_set_in_other_ways(cell: str, key: str) -> None:
+    found = without_keys(cell.format(key=key))
+    assert found is not None
+    assert key not in found[0]
+    assert found[1] == "openai"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "os.environ.update(OPENAI_API_KEY=key)",
+        "os.environ.update(OPENAI_API_KEY=f'{key}')",
+        "os.environ.update(OPENAI_API_KEY='sk-...')",
+        "os.environ |= {'A': '1'}\nx = {'OPENAI_API_KEY': 'hunter2'}",
+    ],
+)
+def test_but_not_by_what_a_variable_holds(cell: str) -> None:
+    assert without_keys(cell) is None
+
+
+@pytest.mark.parametrize("between", ['"\n    "', '" \\\n  f"', "\\\n"])
+@pytest.mark.parametrize("kind", ["GitHub", "Hugging Face", "Groq"])
+def test_a_key_may_go_on_in_the_next_line(between: str, kind: str) -> None:
+    key = KEYS[kind]
+    cell = f'x = ("{key[:12]}{between}{key[12:]}")\ny = 1'
+    assert masked(cell, keys_in(cell)) == 'x = ("***")\ny = 1'
+
+
+def test_a_private_key_is_found_in_code_and_in_its_literal() -> None:
+    key = "-----BEGIN PRIVATE KEY-----\n" + "aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xY" * 4 + "\n-----END PRIVATE KEY-----"
+    found = keys_in(f'pem = """{key}"""')
+    assert masked(repr(f"%%bash {key}"), found) == repr("%%bash ***")
+
+
+@pytest.mark.parametrize("words", HARMLESS)
+@pytest.mark.parametrize("cell", ["{}", "x = '''{}'''", "%%chat\n{}", "chat.ask_sync('''{}''')"])
+def test_harmless_texts_stay(cell: str, words: str) -> None:
+    cell = cell.replace("{}", words)
+    assert without_keys(cell) is None
+    assert keys_in(cell) == set()
+
+
+def ours() -> None:
+    """Stands for a magic of ours."""
+
+
+def test_our_magics_are_known_by_the_names_that_a_user_gives_them() -> None:
+    ours.options = None  # type: ignore[attr-defined]
+    shell: Any = SimpleNamespace()
+    line = {"chat": ours, "chat_login": ours, "time": print, "t": MagicAlias(shell, "time", "line")}
+    line |= {name: MagicAlias(shell, target, "line") for name, target in (("ask", "chat"), ("q", "ask"), ("me", "me"))}
+    shell.magics_manager = SimpleNamespace(magics={"line": line, "cell": {}})
+    named = aliases(shell)
+    assert named == {"ask": "chat", "q": "chat"}
+    for cell in ("%ask Is {} good?", "%%q\nIs {} good?", "# a\n%%ask\n{}", "x = %time %q {}"):
+        typed = cell.format(KEYS["GitHub"])
+        assert without_keys(typed, named=named) == (cell.format("***"), "")
+        assert without_keys(typed) is None
+    assert without_keys(f"%asked {KEYS['GitHub']}", named=named) is None
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "chat(",
+        "chat.ask('",
+        "os.environ |= {",
+        "%chat a\n",
+        '"\n"',
+        "\\\n",
+        "chat.",
+        "x = 1\n",
+        "ghp_1",
+    ],
+)
+def test_long_cells_are_read_in_linear_time(piece: str) -> None:
+    taken = []
+    for size in (5_000, 40_000):
+        cell = piece * (size // len(piece)) + KEYS["GitHub"]
+        begun = time.perf_counter()
+        without_keys(cell)
+        keys_in(cell)
+        taken.append(time.perf_counter() - begun)
+    assert taken[1] < max(0.3, 24 * taken[0])
