@@ -1,4 +1,4 @@
-"""Print one table: what an answer costs in ``%%chat``, beside a raw read of it and what people write by hand."""
+"""Print one table: what a response costs in ``%%chat``, beside a raw read of it and what people write by hand."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ MODEL_SECONDS: Final = 0.1
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--chunks", type=int, default=4_000, help="of the slow answer (default: %(default)s)")
+    parser.add_argument("--chunks", type=int, default=4_000, help="chunks of the slow response (default: %(default)s)")
     parser.add_argument("--size", type=int, default=4, help="characters a chunk (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=100, help="chunks a second (default: %(default)s)")
-    parser.add_argument("--fast", type=int, default=20_000, help="chunks of the fast answer (default: %(default)s)")
+    parser.add_argument("--fast", type=int, default=20_000, help="chunks of the fast response (default: %(default)s)")
     parser.add_argument("--page", type=int, default=100_000, help="characters in JupyterLab (default: %(default)s)")
     parser.add_argument("--repeat", type=int, default=1, help="runs, of which the median (default: %(default)s)")
     parser.add_argument("--all", action="store_true", help="measure by hand at full speed and every chunk, too")

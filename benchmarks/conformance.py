@@ -135,7 +135,7 @@ def _print(scores: dict[str, Score]) -> None:
     rows: dict[str, Callable[[Score], int]] = {
         "cases": lambda one: one.cases,
         "right on the essentials": lambda one: one.essential,
-        "failure told as success": lambda one: one.false_successes,
+        "failure reported as success": lambda one: one.false_successes,
         "  without a finish reason at least": lambda one: one.unfinished,
         "right in everything": lambda one: one.exact,
     }

@@ -266,7 +266,7 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[str, int, Cost]]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.panel", description=__doc__)
     parser.add_argument("--turns", type=int, default=500, help="in the conversation before (default: %(default)s)")
-    parser.add_argument("--size", type=int, default=100_000, help="characters of the answer (default: %(default)s)")
+    parser.add_argument("--size", type=int, default=100_000, help="characters of the response (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=25, help="in which it comes (default: %(default)s)")
     parser.add_argument("--peer-turns", type=int, default=50, help="as --turns, for the peer (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print JSON, a line for each measurement")

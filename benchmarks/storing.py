@@ -36,7 +36,9 @@ ASK: Final = "for number in range({count}):\n    chat.ask_sync(f'{name} {{number
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.storing", description=__doc__)
-    parser.add_argument("--kills", type=int, default=50, help="kernels killed while they answer (default: %(default)s)")
+    parser.add_argument(
+        "--kills", type=int, default=50, help="kernels killed while they respond (default: %(default)s)"
+    )
     parser.add_argument("--seconds", type=float, default=2.0, help="within which they are (default: %(default)s)")
     parser.add_argument("--kernels", type=int, default=8, help="that write at once (default: %(default)s)")
     parser.add_argument("--turns", type=int, default=25, help="of each of them (default: %(default)s)")
@@ -80,10 +82,10 @@ def _kill(server: LocalServer, count: int, seconds: float, moments: random.Rando
             lost_seconds.append(max(0.0, sent - len(version.text) / 4) / RATE)
             if version.status != "interrupted":
                 print(f"  kill {number}: {version.status}")
-    print(f"{count} kernels killed: {lost_questions} questions lost, {lost_files} files that do not open")
+    print(f"{count} kernels killed: {lost_questions} prompts lost, {lost_files} files that do not open")
     if lost_seconds:
         middle, most = median(lost_seconds), max(lost_seconds)
-        print(f"  of {len(lost_seconds)} answers were lost: median {middle:.2f} s, at most {most:.2f} s")
+        print(f"  of {len(lost_seconds)} responses were lost: median {middle:.2f} s, at most {most:.2f} s")
 
 
 def _write_at_once(server: LocalServer, kernels: int, turns: int) -> None:
@@ -102,7 +104,7 @@ def _write_at_once(server: LocalServer, kernels: int, turns: int) -> None:
             kernel.shutdown()
         directory = _directory(Path(home))
         with closing(sqlite3.connect(directory / "chat.db")) as connection:
-            rows = connection.execute("SELECT question FROM versions WHERE status = 'complete'").fetchall()
+            rows = connection.execute("SELECT prompt FROM versions WHERE status = 'complete'").fetchall()
     asked = {f"kernel {number} {turn}" for number in range(kernels) for turn in range(turns)}
     found = {question for (question,) in rows}
     print(f"{kernels} kernels, {turns} turns each, in {elapsed:.1f} s: {len(asked & found)} of {len(asked)} are there")

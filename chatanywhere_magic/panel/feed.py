@@ -55,7 +55,7 @@ class Feed:
         if order == self._order:
             return found, None
         for index in self._shown.keys() - set(order):
-            del self._shown[index]  # shown again, it is told from the beginning
+            del self._shown[index]  # shown again, it is sent from the beginning
         self._order = order
         return found, order
 
@@ -68,7 +68,7 @@ class Feed:
     def begin(self) -> tuple[list[int], list[Change], list[int]]:
         """Return the turns to show, the last of them with everything, and the indices of the others, newest first.
 
-        It tells what :meth:`changes` has told up to now, so that a page which begins here goes on with what that
+        It holds what :meth:`changes` has returned up to now, so that a page which begins here goes on with what that
         returns next.
         """
         newest = self._order[::-1]
