@@ -101,13 +101,11 @@ class LoginMagics(Magics):
             return
         rows: list[list[str]] = []
         try:
-            chosen: Provider | None = self.session.catalog.provider()
+            chosen, model = self.session.catalog.answering()
         except ConfigurationError as error:
-            chosen = None
             rows.append([text("label.provider"), str(error)])
-        if chosen is not None:
-            model = self.session.settings.model or chosen.default_model or text("label.own_choice")
-            rows.append([text("label.provider"), f"{chosen.name} · {model}"])
+        else:
+            rows.append([text("label.provider"), f"{chosen.name} · {model or text('label.own_choice')}"])
             if chosen.address():
                 rows.append([text("label.address"), _without_user(chosen.address())])
         rows += [[text("label.key", provider=name), _key_state(name)] for name in provider_names()]

@@ -9,7 +9,7 @@ from traitlets import TraitError
 
 from ..context import candidates
 from ..core import ChatError, ConfigurationError, Origin, phrase, text
-from ..providers import get_provider, provider_names
+from ..providers import can_chat, get_provider, provider_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -162,7 +162,8 @@ class Actions:
         return [
             {"provider": name, "model": model, "detail": name}
             for name, provider in self._providers()
-            for model in dict.fromkeys([provider.default_model, *self._session.catalog.known(name)])
+            for model in dict.fromkeys([provider.model_for(""), *self._session.catalog.known(name)])
+            if can_chat(model)
         ]
 
     def _providers(self) -> Iterator[tuple[str, Provider]]:
@@ -170,6 +171,8 @@ class Actions:
             try:
                 provider = get_provider(name)
                 provider.check("")
+                if name != self._session.settings.provider and (name == "scripted" or not provider.is_configured()):
+                    continue
             except ChatError:  # it cannot be asked here, or is anybody's package that is broken
                 continue
             yield name, provider

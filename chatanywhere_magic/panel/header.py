@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..core import ChatError, text
-from ..providers import choose_provider, get_provider, wrap
+from ..providers import get_provider
 
 if TYPE_CHECKING:
     from ..session import ChatSession
@@ -39,15 +39,12 @@ def _turn_loop(session: ChatSession) -> dict[str, Any]:
     found = {"provider": "", "model": session.settings.model, "trouble": [], "embedded": False}
     source = session.settings.provider
     try:
-        if not source:
-            provider = choose_provider()
-        else:
-            provider = get_provider(source) if isinstance(source, str) else wrap(source)
-        provider.check(session.settings.model)
+        provider, model = session.catalog.answering()
+        provider.check(model)
     except ChatError as error:
         ways = [text("panel.way_key"), text("panel.way_server"), text("panel.way_embedded")]
         return {**found, "trouble": [str(error)] if source else ways, "embedded": _has_embedded_model()}
-    return {**found, "provider": provider.name, "model": session.settings.model or provider.default_model}
+    return {**found, "provider": provider.name, "model": model}
 
 
 def _has_embedded_model() -> bool:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .lessons import forget_lessons, list_lessons
     from .local import Local
     from .openai import OpenAI
-    from .registry import CHOICE_ORDER, choose_provider, get_provider, provider_names, register, wrap
+    from .registry import CHOICE_ORDER, can_chat, choose_provider, get_provider, provider_names, register, wrap
     from .scripted import Script, Scripted
 else:
     __getattr__, __dir__ = lazy_exports(
@@ -25,7 +25,7 @@ else:
             "lessons": "forget_lessons list_lessons",
             "local": "Local",
             "openai": "OpenAI",
-            "registry": "CHOICE_ORDER choose_provider get_provider provider_names register wrap",
+            "registry": "CHOICE_ORDER can_chat choose_provider get_provider provider_names register wrap",
             "scripted": "Script Scripted",
         },
     )
@@ -41,6 +41,7 @@ __all__ = [
     "Provider",
     "Script",
     "Scripted",
+    "can_chat",
     "choose_provider",
     "forget_lessons",
     "get_provider",

@@ -89,6 +89,11 @@ class ChatAnywhere(AsyncGeneratorProvider):
     default_model = "gpt-3.5-turbo"
 
     @classmethod
+    def is_configured(cls) -> bool:
+        """Whether somebody set it up: the public service answers no more."""
+        return cls.working or cls.url != _WEB_URL or bool(os.environ.get(_WEB_URL_VARIABLE, "").strip())
+
+    @classmethod
     async def create_async_generator(
         cls,
         model: str,

@@ -6,10 +6,13 @@ Wire format: https://platform.openai.com/docs/api-reference/chat-streaming
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from contextlib import aclosing, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import urlsplit
 
 from ..core import (
     ChatError,
@@ -18,22 +21,48 @@ from ..core import (
     DeltaGenerator,
     Messages,
     MissingKeyError,
+    NotFoundError,
+    Notice,
+    ProtocolError,
     phrase,
+    text,
 )
 from ..keys import Owner, find_secret, places_of
+from . import lessons
 from .contract import DEFAULT_TEMPERATURE, AsyncGeneratorProvider, chosen_temperature
 from .dialects.choice import Dialect, in_dialect
 from .parameters import Body, Parameters, adjusted
 from .streaming import request_body, stream_completion
-from .wire.addresses import PLAIN_HTTP_VARIABLE, check_url, endpoint, host_of, may_carry_key, place_of, without_password
+from .wire.addresses import (
+    PLAIN_HTTP_VARIABLE,
+    at_deployment,
+    base_of,
+    check_url,
+    deployment_of,
+    endpoint,
+    host_of,
+    is_azure,
+    may_carry_key,
+    other_form,
+    place_of,
+    without_password,
+)
 from .wire.limits import CONNECT_SECONDS, IDLE_SECONDS, Deadline, Limits
 from .wire.retry import MAX_RETRIES, with_retries
 from .wire.small import ask_json, model_names
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from ..keys import Secret
+
+
+_ABOUT_AN_ADDRESS: Final = re.compile(
+    r"not found|\b404\b|/chat/completions|/responses|cannot (?:post|get)"
+    r"|(?:invalid|unknown|no such|no matching|no) (?:url|path|route|endpoint|page|resource|handler)",
+    re.IGNORECASE,
+)
+_ABOUT_A_MODEL: Final = re.compile("model|模型|deployment", re.IGNORECASE)
 
 
 class OpenAI(AsyncGeneratorProvider):
@@ -105,9 +134,23 @@ class OpenAI(AsyncGeneratorProvider):
         """
         base_url = cls.base_url()
         secret = cls._allowed(base_url, secret) if secret else cls._secret(base_url)
-        return model_names(
-            await ask_json("GET", endpoint(base_url, "/models"), secret=secret, proxy=proxy, ca_bundle=ca_bundle)
-        )
+        if deployment := deployment_of(base_url):
+            return [deployment]
+        reached = cls._reached(base_url)
+        ask = partial(ask_json, "GET", secret=secret, proxy=proxy, ca_bundle=ca_bundle)
+        try:
+            return model_names(await ask(endpoint(reached, "/models")))
+        except NotFoundError as error:
+            other = other_form(reached)
+            if other is None:
+                raise error.bare() from None
+            refused = error
+        try:
+            names = model_names(await ask(endpoint(other, "/models")))
+        except ChatError:
+            raise refused.bare() from None
+        cls._remember(base_url, other)
+        return names
 
     @classmethod
     def check(cls, model: str = "") -> None:
@@ -132,8 +175,12 @@ class OpenAI(AsyncGeneratorProvider):
 
     @classmethod
     def model_for(cls, model: str) -> str:
-        """Return `model`, or the environment's default, or the class's."""
-        return model or os.environ.get(cls.model_variable, "").strip() or cls.default_model
+        """Return `model`, or the environment's default, or Azure's deployment in the address, or the class's."""
+        model = model or os.environ.get(cls.model_variable, "").strip()
+        if not model:
+            with suppress(ConfigurationError):
+                model = deployment_of(cls.base_url())
+        return model or cls.default_model
 
     @classmethod
     def account(cls) -> str:
@@ -165,7 +212,7 @@ class OpenAI(AsyncGeneratorProvider):
             If it is not an http(s) URL.
         """
         own = os.environ.get(cls.url_variable, "").strip()
-        return check_url(own or cls.url, cls.url_variable)
+        return base_of(check_url(own or cls.url, cls.url_variable))
 
     @classmethod
     def _secret(cls, base_url: str, further: str = "") -> Secret | None:
@@ -191,6 +238,8 @@ class OpenAI(AsyncGeneratorProvider):
                     allowing=PLAIN_HTTP_VARIABLE,
                 )
             )
+        if is_azure(base_url):
+            return secret.sent_as("api-key")
         return secret.sent_as(cls.key_header, cls.key_prefix)
 
     @classmethod
@@ -247,9 +296,9 @@ class OpenAI(AsyncGeneratorProvider):
         """
         base_url = cls.base_url()
         model = cls._model(model)
-        addresses = deque([base_url, *cls._fallback()])
+        addresses = deque([cls._reached(base_url), *cls._fallback()])
         # Each must be an address that the key may be sent to.
-        secret, *_ = [cls._secret(base_url, address) for address in addresses]
+        secret, *_ = [cls._secret(base_url, address) for address in (base_url, *cls._fallback())]
         limits = Limits(Deadline(timeout or None), first_timeout, idle_timeout, connect_timeout)
 
         place = cls.name, place_of(base_url), model
@@ -259,7 +308,7 @@ class OpenAI(AsyncGeneratorProvider):
             if isinstance(before, ConnectionFailedError) and before.status is None:
                 addresses.rotate(-1)
             return stream_completion(
-                endpoint(addresses[0], spoken.path),
+                endpoint(at_deployment(addresses[0], model), spoken.path),
                 body,
                 spoken,
                 secret=secret,
@@ -276,6 +325,57 @@ class OpenAI(AsyncGeneratorProvider):
                 lambda body: with_retries(partial(ask_once, spoken, body), max_retries, limits.total),
             )
 
-        async with aclosing(in_dialect(dialect, place, ask)) as deltas:
+        def begin() -> DeltaGenerator:
+            return in_dialect(dialect, place, ask)
+
+        async with aclosing(_in_either_form(addresses, begin, partial(cls._remember, base_url))) as deltas:
             async for delta in deltas:
                 yield delta
+
+    @classmethod
+    def _reached(cls, base_url: str) -> str:
+        """Return the form of `base_url` in which it was reached before."""
+        other = other_form(base_url)
+        learned = lessons.known(cls.name, place_of(base_url), "").get("path")
+        return other if other is not None and learned == urlsplit(other).path else base_url
+
+    @classmethod
+    def _remember(cls, base_url: str, other: str) -> None:
+        lessons.remember(cls.name, place_of(base_url), "", "path", urlsplit(other).path)
+
+
+def _is_elsewhere(error: NotFoundError) -> bool:
+    """Whether a server has nothing at an address, and does not just lack a model."""
+    words = error.server_message
+    is_address = not words or _ABOUT_AN_ADDRESS.search(words)
+    return error.status == HTTPStatus.NOT_FOUND and bool(is_address) and not _ABOUT_A_MODEL.search(words)
+
+
+async def _in_either_form(
+    addresses: deque[str], ask: Callable[[], DeltaGenerator], remember: Callable[[str], None]
+) -> DeltaGenerator:
+    """Yield the deltas of ``ask()``; where the first address has nothing, ask once more in its other form."""
+    begun = False
+    try:
+        async with aclosing(ask()) as deltas:
+            async for delta in deltas:
+                begun = begun or not isinstance(delta, Notice)
+                yield delta
+    except NotFoundError as error:
+        other = other_form(addresses[0])
+        if begun or other is None or not _is_elsewhere(error):
+            raise error.bare() from None
+        refused = error
+    else:
+        return
+    yield Notice(text("notice.other_address", host=host_of(other), path=urlsplit(other).path or "/"))
+    addresses[0] = other
+    try:
+        async with aclosing(ask()) as deltas:
+            async for delta in deltas:
+                if not begun and not isinstance(delta, Notice):
+                    begun = True
+                    remember(other)
+                yield delta
+    except (NotFoundError, ProtocolError) as error:  # it was not the address
+        raise (error if begun else refused).bare() from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from contextlib import aclosing
 from difflib import get_close_matches
 from functools import cache
@@ -32,6 +33,13 @@ _BUILT_IN: Final = {
 CHOICE_ORDER: Final = ("chatanywhere", "openai", "local")
 """The order in which providers are tried if none is named. The web endpoint must be named."""
 
+_NO_CHAT: Final = re.compile(
+    r"embed|rerank|moderation|whisper|speech|transcri|realtime|dall-?e|imagen?\b|image|stable-diffusion|\bflux|midjourney"
+    r"|\bsora|\bveo\b|video|cogview|wanx|suno|davinci-002|babbage-002|-instruct-0914|\b(?:tts|bge|gte|e5|clip|ocr|mj)\b"
+    r"|gpt-3\.5-turbo-instruct|guard\b",
+    re.IGNORECASE,
+)
+"""In the names of models that embed, speak, draw or judge, and answer no prompt."""
 _PARAMETERS: Final = frozenset({"model", "messages", "proxy", "timeout", "temperature"})
 
 _registered: dict[str, Provider] = {}
@@ -107,6 +115,11 @@ def _loaded(entry: EntryPoint) -> Any:
         # Third-party code: it may need a missing module, or name something that does not exist.
         failure = text("error.provider_failed", provider=entry.name, error=type(caught).__name__, reason=caught)
         raise ConfigurationError(failure) from caught
+
+
+def can_chat(model: str) -> bool:
+    """Whether a model answers prompts, as far as its name tells."""
+    return _NO_CHAT.search(model) is None
 
 
 def choose_provider() -> Provider:

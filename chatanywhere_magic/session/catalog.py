@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core import ChatError, NotFoundError, phrase
@@ -51,6 +52,18 @@ class Catalog:
         if not source:
             return choose_provider()
         return get_provider(source) if isinstance(source, str) else wrap(source)
+
+    def answering(self) -> tuple[Provider, str]:
+        """Return the provider and the model that would answer now, aliases and the environment considered.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is none.
+        """
+        source, model = self.resolved(self._settings.model)
+        provider = self.provider(source)
+        return provider, provider.model_for(model)
 
     def resolved(self, model: str) -> tuple[Any, str]:
         """Return the provider and the model that `model` means, which may be an alias."""
@@ -122,6 +135,15 @@ class Catalog:
         if meant:
             shown = ", ".join([*meant[:MAX_SHOWN], *(["…"] if len(meant) > MAX_SHOWN else [])])
             raise NotFoundError(phrase("error.model_ambiguous", name=model, names=shown)) from None
+        close = get_close_matches(model, names, n=1) if model not in names else []
+        if close:
+            hint = phrase("hint.did_you_mean", name=close[0])
+            raise NotFoundError(
+                phrase("error.model_unknown", provider=provider.name, name=model, hint=hint),
+                status=refused.status,
+                server_message=refused.server_message,
+                request_id=refused.request_id,
+            ) from None
         raise refused
 
     async def _list(self, source: Any, secret: Secret | None) -> list[str]:

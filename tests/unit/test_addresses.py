@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from yarl import URL
 from chatanywhere_magic import ChatAnywhere, ChatAnywhereAPI, OpenAI
 from chatanywhere_magic.core.errors import ConfigurationError
 from chatanywhere_magic.providers.wire.addresses import check_url, endpoint, host_of, is_loopback, may_carry_key
+from chatanywhere_magic.testing.server import Answer
 from tests.unit.helpers import ask, assert_for_people
 
 if TYPE_CHECKING:
@@ -150,3 +152,79 @@ def test_only_the_models_own_variables_are_looked_at(server: LocalServer, monkey
     assert isinstance(ask(OpenAI).error, ConfigurationError)
     assert not server.requests
     assert os.environ["OPENAI_MODEL"]
+
+
+# --- as people paste them ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pasted", "base"),
+    [
+        ("https://host/v1/chat/completions", "https://host/v1"),
+        ("https://host/v1/chat/completions/", "https://host/v1"),
+        ("https://host/v1/models", "https://host/v1"),
+        ("https://host/v1/responses", "https://host/v1"),
+        ("https://host/", "https://host"),
+        ("http://0.0.0.0:8000/v1", "http://127.0.0.1:8000/v1"),
+        ("http://[::]:8000/v1", "http://[::1]:8000/v1"),
+        ("http://0.0.0.0", "http://127.0.0.1"),
+        (
+            "https://me.openai.azure.com/openai/deployments/mine/chat/completions?api-version=2026-01-01",
+            "https://me.openai.azure.com/openai/deployments/mine?api-version=2026-01-01",
+        ),
+    ],
+)
+def test_the_base_of_a_pasted_address(pasted: str, base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", pasted)
+    assert OpenAI.base_url() == base
+
+
+@pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/", "/v1/chat/completions", "/chat/completions"])
+def test_with_or_without_its_version_an_address_is_reached(
+    end: str, server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}{end}")
+    assert ask(OpenAI).finish_reason == "stop"
+    first = len(server.requests)
+    assert first == (1 if "v1" in end else 2)
+    assert ask(OpenAI).finish_reason == "stop"
+    assert len(server.requests) == first + 1
+    assert asyncio.run(OpenAI.list_models()) == sorted(server.models)
+    assert len(server.requests) == first + 2
+
+
+def test_a_version_that_is_too_much_is_left_out(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.rule = lambda request: Answer(text=["Yes."]) if request.path == "/chat/completions" else None
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
+    server.queue(Answer(status=404, raw=[b'{"detail": "Not Found"}']))
+    assert ask(OpenAI).finish_reason == "stop"
+    assert [request.path for request in server.requests] == ["/v1/chat/completions", "/chat/completions"]
+
+
+def test_where_neither_is_there_the_first_refusal_counts(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.rule = lambda request: Answer(status=404, raw=[request.path.encode()])
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
+    assert "/v1/chat/completions" in str(ask(OpenAI).error)
+    assert len(server.requests) == 2
+
+
+def test_a_model_that_is_missing_is_no_wrong_address(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.rule = lambda _: Answer(status=404, raw=[b'{"error": {"message": "model x not found, try pulling it"}}'])
+    monkeypatch.setenv("OPENAI_BASE_URL", server.api_url)
+    assert ask(OpenAI).error is not None
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("model", ["", "other"])
+def test_azure_has_deployments_and_a_header_of_its_own(
+    model: str, server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.rule = lambda _: Answer(text=["Yes."])
+    path = "/openai/deployments/mine/chat/completions?api-version=2026-01-01"
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}{path}")
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert ask(OpenAI, model=model).error is None
+    (request,) = server.requests
+    assert request.target == path.replace("mine", model or "mine")
+    assert (request.header("api-key"), request.header("Authorization")) == (KEY, "")
+    assert OpenAI.model_for("") == "mine"

@@ -9,6 +9,7 @@ import pytest
 from chatanywhere_magic import ChatSession, OpenAI
 from chatanywhere_magic.core.conversation import Origin
 from chatanywhere_magic.core.errors import NotFoundError
+from chatanywhere_magic.providers import can_chat
 from chatanywhere_magic.testing.server import COMPLETIONS_PATH, Answer, LocalServer
 
 if TYPE_CHECKING:
@@ -56,7 +57,31 @@ def test_an_address_that_is_not_there_is_no_model(session: ChatSession, server: 
     server.queue(Answer(status=404, raw=[b'{"detail": "Not Found"}']))
     with pytest.raises(NotFoundError):
         session.ask_sync("Hi", model="test", origin=Origin("cell"))
-    assert len(server.requests) == 1
+    # Both forms of the address, and no list of models.
+    assert [request.path for request in server.requests] == [COMPLETIONS_PATH, "/chat/completions"]
+
+
+def test_a_typo_is_asked_back(session: ChatSession, server: LocalServer) -> None:
+    server.queue(UNKNOWN)
+    with pytest.raises(NotFoundError, match=r"has no model 'tset-model'\. Did you mean test-model\?"):
+        session.ask_sync("Hi", model="tset-model", origin=Origin("cell"))
+
+
+@pytest.mark.parametrize(
+    ("name", "chats"),
+    [
+        *(
+            (name, True)
+            for name in ("gpt-4o-mini", "gpt-5", "deepseek-r1", "claude-sonnet-4", "qwen2.5-vl-72b", "o3-mini")
+        ),
+        *((name, True) for name in ("Llama-3.1-8B-Instruct", "gemini-2.5-flash", "gpt-4o-search-preview", "glm-4.6")),
+        *((name, False) for name in ("text-embedding-3-small", "whisper-1", "tts-1-hd", "dall-e-3", "gpt-image-1")),
+        *((name, False) for name in ("omni-moderation-latest", "bge-m3", "gpt-4o-realtime-preview", "gpt-4o-mini-tts")),
+        *((name, False) for name in ("gpt-4o-transcribe", "gpt-3.5-turbo-instruct", "Llama-Guard-3-8B", "sora-2")),
+    ],
+)
+def test_which_models_can_chat(name: str, chats: bool) -> None:
+    assert can_chat(name) is chats
 
 
 def test_a_program_means_the_name_that_it_gives(session: ChatSession, server: LocalServer) -> None:

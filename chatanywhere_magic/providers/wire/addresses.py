@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Final
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ...core import ConfigurationError, phrase
@@ -17,6 +17,10 @@ PLAIN_HTTP_VARIABLE: Final = "CHATANYWHERE_PLAIN_HTTP"
 """The variable with the hosts, as comma-separated ``host`` or ``host:port``, to which a key may go unencrypted."""
 # Where parsers disagree on what the host is, or what is none of an address of a server.
 _FORBIDDEN: Final = re.compile(r"[\s\\#<>\"{}|^`]")
+
+_ENDPOINT: Final = re.compile(r"/(?:chat/completions|completions|responses|models|embeddings)/*$")
+_ANY_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - replaced, not listened on
+_AZURE_HOSTS: Final = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 
 
 @lru_cache
@@ -46,6 +50,47 @@ def without_password(url: str) -> str:
     """Return `url` with the user and password replaced by ``***``."""
     # Up to the last @, for a password may contain a slash.
     return re.sub(r"//.*@", "//***@", url, flags=re.DOTALL)
+
+
+def base_of(url: str) -> str:
+    """Return the base of an address as people paste it: without the endpoint, and with a host that can be asked."""
+    parts = urlsplit(url)
+    path = _ENDPOINT.sub("", parts.path).rstrip("/")
+    netloc = parts.netloc
+    if parts.hostname in _ANY_HOST:  # what a server listens on; here it means this machine
+        user, at, _ = netloc.rpartition("@")
+        netloc = f"{user}{at}{_ANY_HOST[parts.hostname]}{'' if parts.port is None else f':{parts.port}'}"
+    return urlunsplit(parts._replace(netloc=netloc, path=path))
+
+
+def other_form(base_url: str) -> str | None:
+    """Return the base with ``/v1`` or, if it has that, without; None if it has a version or a deployment of its own."""
+    parts = urlsplit(base_url)
+    if parts.path.endswith("/v1"):
+        return urlunsplit(parts._replace(path=parts.path.removesuffix("/v1")))
+    if re.search(r"/v\d|/deployments/", parts.path):
+        return None
+    return urlunsplit(parts._replace(path=f"{parts.path}/v1"))
+
+
+def is_azure(base_url: str) -> bool:
+    """Whether an address is of Azure's service, whose key goes in a header of its own."""
+    parts = urlsplit(base_url)
+    return (parts.hostname or "").endswith(_AZURE_HOSTS) or "/openai/deployments/" in parts.path
+
+
+def deployment_of(base_url: str) -> str:
+    """Return the deployment that Azure's address names, ``""`` if it names none."""
+    return unquote(urlsplit(base_url).path.partition("/openai/deployments/")[2].partition("/")[0])
+
+
+def at_deployment(base_url: str, model: str) -> str:
+    """Return the base at which Azure has `model`; any other base, and that of Azure's newer protocol, as it is."""
+    parts = urlsplit(base_url)
+    if not is_azure(base_url) or "api-version=" not in parts.query or parts.path.endswith("/v1"):
+        return base_url
+    resource = parts.path.partition("/deployments/")[0].removesuffix("/openai")
+    return urlunsplit(parts._replace(path=f"{resource}/openai/deployments/{quote(model, safe='')}"))
 
 
 def place_of(url: str) -> str:
