@@ -26,6 +26,7 @@ from ..core import (
     encodable,
     phrase,
 )
+from . import defaults
 from .contract import AsyncGeneratorProvider
 from .openai import OpenAI
 from .wire.addresses import check_url, endpoint, has_password, host_of, without_password
@@ -86,7 +87,7 @@ class ChatAnywhere(AsyncGeneratorProvider):
     supports_gpt_35_turbo = True
     supports_message_history = True
     working = False
-    default_model = "gpt-3.5-turbo"
+    default_model = defaults.MODELS["chatanywhere-web"]
 
     @classmethod
     def is_configured(cls) -> bool:
@@ -313,7 +314,7 @@ class ChatAnywhereAPI(OpenAI):
 
     name = "chatanywhere"
     url = "https://api.chatanywhere.tech/v1"
-    default_model = "gpt-4o-mini"
+    default_model = defaults.MODELS["chatanywhere"]
     key_variable = "CHATANYWHERE_API_KEY"
     url_variable = "CHATANYWHERE_BASE_URL"
     model_variable = "CHATANYWHERE_MODEL"

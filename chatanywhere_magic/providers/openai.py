@@ -28,7 +28,7 @@ from ..core import (
     text,
 )
 from ..keys import Owner, find_secret, places_of
-from . import lessons
+from . import defaults, lessons
 from .contract import DEFAULT_TEMPERATURE, AsyncGeneratorProvider, chosen_temperature
 from .dialects.choice import Dialect, in_dialect
 from .parameters import Body, Parameters, adjusted
@@ -81,7 +81,7 @@ class OpenAI(AsyncGeneratorProvider):
 
     name = "openai"
     url = "https://api.openai.com/v1"
-    default_model = "gpt-4o-mini"
+    default_model = defaults.MODELS["openai"]
     supports_response_format = True
     supports_images = True
     learns_parameters = True
