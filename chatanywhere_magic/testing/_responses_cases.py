@@ -364,6 +364,23 @@ def _ends() -> Iterator[Case]:
         why="That it was cut is told.",
     )
     yield said(
+        "limit-untold",
+        "calls an answer completed that has as many tokens as were asked for",
+        *TEXTS,
+        end(usage=COUNTS),
+        finish="length",
+        options={"max_tokens": 3},
+        why="llama.cpp does. That it may be cut is told.",
+    )
+    yield said(
+        "limit-not-reached",
+        "completes an answer below the limit",
+        *TEXTS,
+        end(usage=COUNTS),
+        options={"max_tokens": 4},
+        why="It is whole.",
+    )
+    yield said(
         "limit-without-text",
         "reaches the limit before a word",
         cut_off("max_output_tokens"),

@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 from chatanywhere_magic.core.errors import ChatError
 from chatanywhere_magic.core.messages import Delta, Reasoning, Text, ToolCall
 from chatanywhere_magic.providers.dialects.chat_completions import CompletionReader
+from chatanywhere_magic.providers.dialects.responses import ResponsesReader
 from chatanywhere_magic.providers.wire.sse import EventDecoder
 from chatanywhere_magic.testing import conformance_cases
 from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from chatanywhere_magic.providers.dialects.reader import ResponseReader
 
 LARGEST = 20_000
 STREAMS = sorted(
@@ -29,9 +32,20 @@ STREAMS = sorted(
 )
 
 
-def read(pieces: Iterable[bytes]) -> tuple[str, str, list[Delta], str]:
+RESPONSES = sorted(
+    {
+        body
+        for case in conformance_cases("responses")
+        for answer in case.answers
+        if answer.raw is not None and "Content-Encoding" not in answer.headers
+        if len(body := b"".join(answer.raw)) < LARGEST
+    }
+)
+
+
+def read(pieces: Iterable[bytes], kind: type[ResponseReader] = CompletionReader) -> tuple[str, str, list[Delta], str]:
     """Return the text, the reasoning, all other deltas, and the error that ended it."""
-    decoder, reader = EventDecoder(), CompletionReader("host", None)
+    decoder, reader = EventDecoder(), kind("host", None, takes_calls=kind is ResponsesReader)
     deltas: list[Delta] = []
     failure = ""
     try:
@@ -59,6 +73,14 @@ def test_any_split_of_any_stream_gives_the_same(stream: bytes, draw: st.DataObje
     cuts = sorted(draw.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
     pieces = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     assert read(pieces) == read([stream])
+
+
+@settings(max_examples=examples(200))
+@given(st.sampled_from(RESPONSES), st.data())
+def test_any_split_of_any_stream_of_the_other_protocol_gives_the_same(stream: bytes, draw: st.DataObject) -> None:
+    cuts = sorted(draw.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
+    pieces = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    assert read(pieces, ResponsesReader) == read([stream], ResponsesReader)
 
 
 @given(st.sampled_from([stream for stream in STREAMS if len(stream) < 2_000]))

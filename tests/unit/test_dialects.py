@@ -370,6 +370,19 @@ def test_extras_of_a_message_come_whole() -> None:
     assert "".join(each.text for each in found if isinstance(each, Reasoning)) == "Look it up.So."
 
 
+@pytest.mark.parametrize(
+    "value", [b"NaN", b"[" * 900 + b"]" * 900, b'"half \\ud83d"'], ids=["no number", "deep", "half a character"]
+)
+def test_extras_that_nobody_could_keep_are_not_kept(value: bytes) -> None:
+    call = {"id": "a", "function": {"name": "f", "arguments": "{}"}, "extra_content": {"x": "@"}}
+    data = chunk(None, tool_calls=[call]).replace(b'"@"', value)
+    found = [each for each in deltas_of(data) if isinstance(each, ToolCall)]
+    assert len(found) == 1
+    extras = found[0].extras
+    if extras is not None:
+        assert json.loads(json.dumps(extras.fields, ensure_ascii=False).encode()) == extras.fields
+
+
 # --- reasoning in the text ------------------------------------------------------------------------------------------
 
 

@@ -237,10 +237,11 @@ class CompletionReader(ResponseReader):
         for detail in details:
             if not isinstance(detail, dict):
                 continue
-            self._budget.take_characters(len(str(detail.get("data") or "")))
             last = self._details[-1] if self._details else {}
             place = ("type", "index")
             field = _DETAIL_TEXTS.get(str(detail.get("type")), "")
+            sizes = [len(each) for each in (detail.get("data"), detail.get(field)) if isinstance(each, str)]
+            self._budget.take_characters(sum(sizes))
             goes_on = field and last and all(last.get(name) == detail.get(name) for name in place)
             if not goes_on:
                 self._details.append({**detail, **({field: [detail[field]]} if field in detail else {})})
@@ -310,7 +311,10 @@ def _joined(detail: dict[str, Any]) -> dict[str, Any]:
 
 def _merged(before: Any, new: Any) -> Any:
     """Return an opaque value with what a later piece adds to it."""
-    return {**before, **new} if isinstance(before, dict) and isinstance(new, dict) else new
+    if isinstance(before, dict) and isinstance(new, dict):
+        before.update(new)
+        return before
+    return new
 
 
 def _is_another(fields: dict[str, Any], known: Call) -> bool:

@@ -243,8 +243,8 @@ class ResponseReader:
         yield from self.flush()
         if self.finished:  # else the last call may be half of one
             yield from self._calls()
-            if fields := self._extras():
-                yield self._owned(fields)
+            if (fields := self._extras()) and (extras := self._owned(fields)):
+                yield extras
         if error := self._failure():
             raise error
         calls = self._tool_calls and (self._takes_calls or not self._has_text)
@@ -269,11 +269,16 @@ class ResponseReader:
         """Return what the server wants back untouched with the message."""
         return {}
 
-    def _owned(self, fields: Mapping[str, Any]) -> Extras:
-        # Whose they are is known to who asked. A key in them would stand in the database.
-        written = json.dumps(fields)
-        redacted = self._redacted(written)
-        return Extras("", "", json.loads(redacted) if redacted != written else dict(fields))
+    def _owned(self, fields: Mapping[str, Any]) -> Extras | None:
+        """Return fields as what goes back, None if they are nothing that could be kept and sent."""
+        try:
+            written = json.dumps(fields, ensure_ascii=False, allow_nan=False)
+            # A key in them would stand in the database, and half a character cannot.
+            kept = encodable(self._redacted(written))
+            found = dict(fields) if kept == written else json.loads(kept)
+        except (ValueError, RecursionError):
+            return None
+        return Extras("", "", found)  # whose they are is known to who asked
 
     def _failure(self) -> ChatError | None:  # noqa: PLR0911 - a list of cases
         """Return what is wrong with the response that was read to its end; None if it is a good one."""

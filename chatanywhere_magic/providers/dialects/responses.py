@@ -244,13 +244,17 @@ class ResponsesReader(ResponseReader):
         """What is kept of the items, by kind and place."""
         self._message: dict[str, Any] = {}
         """What is kept of the message of which text comes."""
+        self._limit: int | None = None
+        """The most tokens that were asked for."""
 
     @classmethod
     def of(cls, body: Mapping[str, Any], host: str, secret: Secret | None, budget: AnswerBudget) -> Self:
         """Return the reader of what answers the request with this `body`."""
         items = [item for item in body.get("input") or () if isinstance(item, dict)]
         calls = sum(item.get("type") == "function_call" for item in items)
-        return cls(host, secret, takes_calls=bool(body.get("tools")), budget=budget, calls_before=calls)
+        reader = cls(host, secret, takes_calls=bool(body.get("tools")), budget=budget, calls_before=calls)
+        reader._limit = count(body.get("max_output_tokens"))
+        return reader
 
     def _read_object(  # noqa: C901 - a list of cases
         self, value: dict[str, Any], data: str, name: str, deltas: list[Delta]
@@ -405,7 +409,8 @@ class ResponsesReader(ResponseReader):
         if isinstance(output, list):
             self._budget.check_pieces(len(output))
             self._take_missing(output, data, deltas)
-        if usage := _usage(response.get("usage")):
+        usage = _usage(response.get("usage"))
+        if usage is not None:
             deltas.append(usage)
         if status not in _STATUSES:
             return
@@ -416,7 +421,11 @@ class ResponsesReader(ResponseReader):
             raise StreamError(phrase("error.stream", host=self.host, said=""))
         details = response.get("incomplete_details")
         reason = _string(details.get("reason")) if isinstance(details, dict) else ""
-        if status == "incomplete":
+        used = usage.completion_tokens if usage is not None else None
+        is_full = self._limit is not None and used is not None and used >= self._limit
+        if status == "completed" and is_full:  # llama.cpp calls that complete, too
+            self._finish_reason = "length"
+        elif status == "incomplete":
             self._finish_reason = _REASONS.get(reason, reason or "length")
         else:
             self._finish_reason = "stop" if status == "completed" else status
