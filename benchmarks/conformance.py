@@ -1,12 +1,13 @@
-"""The conformance kit's cases of OpenAI's protocol, through the official SDK and through our provider.
+"""The conformance kit's cases of OpenAI's protocols, through the official SDK and through our provider.
 
-The SDK is read as its documentation reads it: ``async for`` over the chunks, the text from the first choice's delta.
+The SDK is read as its documentation reads it: ``async for`` over the chunks or events, the text from the first choice's
+delta, or from ``response.output_text.delta``.
 Whatever ends the loop without an exception was told as success, except for what a careful reader sees in the chunks:
 a refusal, a call of a tool, ``content_filter``. The score counts what is essential: the text, the truth about success
 and failure, the number of attempts, no hanging. The kinds of errors and other matters of precision are not held against
 the SDK. Cases about options that only this package has are left out.
 
-Run it with ``python -m benchmarks.conformance``.
+Run it with ``python -m benchmarks.conformance``; ``--protocol responses`` takes the other protocol.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 READ_SECONDS: Final = 5.0
+_REASONS: Final = {"max_output_tokens": "length"}
 _TOLD: Final = {"content_filter": "content_filter", "tool_calls": "unsupported", "function_call": "unsupported"}
 
 
@@ -62,12 +64,18 @@ async def ask_sdk(url: str, outcome: Outcome, case: Case) -> None:
         base_url=url, api_key=KEY, timeout=timeout, max_retries=case.options.get("max_retries", 2)
     ) as client:
         try:
-            stream = await client.chat.completions.create(
-                model="test-model", messages=[{"role": "user", "content": "Hello"}], stream=True
-            )
-            async with stream:
-                async for chunk in stream:
-                    _take(chunk, outcome)
+            if case.protocol == "responses":
+                events = await client.responses.create(model="test-model", input="Hello", stream=True, store=False)
+                async with events:
+                    async for event in events:
+                        _take_event(event, outcome, takes_calls="tools" in case.options)
+            else:
+                stream = await client.chat.completions.create(
+                    model="test-model", messages=[{"role": "user", "content": "Hello"}], stream=True
+                )
+                async with stream:
+                    async for chunk in stream:
+                        _take(chunk, outcome)
         except openai.OpenAIError as error:
             outcome.kind, outcome.error = type(error).__name__, error
     if not outcome.kind:
@@ -92,6 +100,25 @@ def _take(chunk: Any, outcome: Outcome) -> None:
             outcome.finish = choice.finish_reason
 
 
+def _take_event(event: Any, outcome: Outcome, *, takes_calls: bool) -> None:
+    kind = getattr(event, "type", "")
+    if kind == "response.output_text.delta" and isinstance(event.delta, str):
+        outcome.text += event.delta
+        outcome.first_text = outcome.first_text or time.monotonic()
+    elif kind == "response.refusal.delta":
+        outcome.kind = "refusal"
+    elif kind == "response.output_item.done" and getattr(event.item, "type", "") == "function_call":
+        outcome.kind = "" if takes_calls else "unsupported"
+        outcome.calls.append((event.item.name, event.item.arguments))
+    elif kind in {"error", "response.failed"}:
+        outcome.kind = "stream"
+    elif kind == "response.completed":
+        outcome.finish = "tool_calls" if outcome.calls else "stop"
+    elif kind == "response.incomplete":
+        details = event.response.incomplete_details
+        outcome.finish = _REASONS.get(details.reason, details.reason) if details else "length"
+
+
 def run_sdk(case: Case) -> Outcome:
     async def ask(url: str, outcome: Outcome) -> None:
         await ask_sdk(url, outcome, case)
@@ -102,10 +129,11 @@ def run_sdk(case: Case) -> Outcome:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.conformance", description=__doc__)
     parser.add_argument("--only", default="", help="run the cases alone whose names hold this")
+    parser.add_argument("--protocol", choices=["openai", "responses"], default="openai", help="default: openai")
     parser.add_argument("--list", action="store_true", help="list what each got wrong")
     options = parser.parse_args()
     # Leaving early has another form in every client, and the time limit for the whole is not one that the SDK has.
-    cases = [case for case in conformance_cases("openai") if options.only in case.name and _is_fair(case)]
+    cases = [case for case in conformance_cases(options.protocol) if options.only in case.name and _is_fair(case)]
     clients: dict[str, Callable[[Case], Outcome]] = {
         f"openai {version('openai')}": run_sdk,
         "chatanywhere_magic": lambda case: run(OpenAI, case),

@@ -205,15 +205,6 @@ def _shapes() -> Iterator[Case]:
         why="Gateways do that also where the model behind them was cut off; nobody said that the answer is whole.",
     )
     yield said(
-        "text-after-finish",
-        "sends text after the finish reason",
-        *HELLOS[:1],
-        STOP[0],
-        *HELLOS[1:],
-        DONE,
-        why="It is text of the answer, whatever came before it.",
-    )
-    yield said(
         "model-null",
         "sends the model null, then a number",
         event(whole([], model=None)),

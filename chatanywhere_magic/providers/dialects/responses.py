@@ -435,9 +435,9 @@ class ResponsesReader(ResponseReader):
         streamed = {str(kind) for kind, *_ in self._items}
         calls = {call.id for call in self._tool_calls}
         for index, item in enumerate(output):
-            kind = item.get("type") if isinstance(item, dict) else None
-            is_known = item.get("call_id") in calls if kind == "function_call" else kind in streamed
-            if isinstance(kind, str) and not is_known:
+            kind = _string(item.get("type")) if isinstance(item, dict) else ""
+            is_known = _string(item.get("call_id")) in calls if kind == "function_call" else kind in streamed
+            if kind and not is_known:
                 self._take_item(item, index if not streamed else f"end {index}", data, deltas, is_done=True)
 
     def _take_words(self, words: str, deltas: list[Delta]) -> None:
