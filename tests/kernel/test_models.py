@@ -142,7 +142,7 @@ class TestUsage:
 
     def test_chatanywhere_tells_the_balance(self, kernel: Kernel, server: LocalServer) -> None:
         # Put together: a key that is typed as such is refused.
-        kernel.run("import os; os.environ['CHATANYWHERE_API_KEY'] = '-'.join(['sk', '0123456789'])")
+        kernel.run("import os; made = '-'.join(['sk', '0123456789']); os.environ['CHATANYWHERE_API_KEY'] = made")
         kernel.run("chat.provider = 'chatanywhere'")
         server.queue(Answer(raw=[b'{"balanceTotal": 100.5, "balanceUsed": 101}']))
         lines = table(kernel.run("%chat_usage"))
