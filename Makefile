@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo quick test units conformance kernels browsers lint bench wheel clean fuzz
+.PHONY: help demo quick test coverage units conformance kernels browsers lint bench wheel clean fuzz
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -48,32 +48,30 @@ test: $(VENV)/.stamp-dev lint
 else
 test: $(VENV)/.stamp-dev lint  ## everything that proves the product works (ARGS= goes to pytest instead, as in ARGS='-k undo')
 	$(PY) -m tests.support.chromium
-	$(PY) -m coverage erase
 	@# Each stage runs, whatever became of the one before: who waits for minutes wants to know all of it.
 	@failed=; for stage in units conformance kernels browsers; do echo "--- $$stage"; \
-		$(MAKE) --no-print-directory $$stage COVERAGE=1 || failed="$$failed $$stage"; done; \
+		$(MAKE) --no-print-directory $$stage || failed="$$failed $$stage"; done; \
 	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
 endif
 
-# Reported by the last stage, of all of them. The kernels alone reach 72 %.
-ifdef COVERAGE
-COVER = --cov --cov-append --cov-report=
-browsers: COVER = --cov --cov-append --cov-report=term:skip-covered --cov-fail-under=70
-endif
+# Apart from the tests, for it makes them half as slow again. The kernels alone reach 72 %.
+coverage: $(VENV)/.stamp-dev  ## the branches of the package that units, conformance and kernels take
+	$(PY) -m coverage erase
+	$(PYTEST) -q --dist loadfile tests/unit tests/conformance tests/kernel --cov --cov-report=term:skip-covered --cov-fail-under=70
 
 units: $(VENV)/.stamp-dev  ## the tests in this process
-	$(PYTEST) -q tests/unit $(COVER)
+	$(PYTEST) -q tests/unit
 
 conformance: $(VENV)/.stamp-dev  ## the providers against misbehaving servers
 	@# They wait for servers that keep them waiting, so more of them run than there are cores.
-	$(PYTEST) -q -n 4 tests/conformance $(COVER)
+	$(PYTEST) -q -n 4 tests/conformance
 
 kernels: $(VENV)/.stamp-dev  ## the tests in real kernels
 	@# The tests of a file share their kernel.
-	$(PYTEST) -q --dist loadfile tests/kernel $(COVER)
+	$(PYTEST) -q --dist loadfile tests/kernel
 
 browsers: $(VENV)/.stamp-dev  ## the tests in a real JupyterLab and Chromium, of which each process has its own
-	$(PYTEST) -q --dist loadfile --maxprocesses 4 tests/browser $(COVER)
+	$(PYTEST) -q --dist loadfile --maxprocesses 4 tests/browser
 
 EXAMPLES ?= 5000
 fuzz: $(VENV)/.stamp-dev  ## what others write, at random (EXAMPLES= for each target)

@@ -643,9 +643,9 @@ def _statuses(make: _Maker) -> Iterator[Case]:
     )
     yield failing(
         "gzip-body-broken",
-        "answers 404 and calls its plain body gzip",
-        refused(404, error("no"), JSON, Content_Encoding="gzip"),
-        "not_found",
+        "answers 403 and calls its plain body gzip",
+        refused(403, error("no"), JSON, Content_Encoding="gzip"),
+        "permission",
         why="The status is known.",
     )
     yield failing(

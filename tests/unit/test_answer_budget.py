@@ -264,8 +264,7 @@ def test_a_pause_that_no_calendar_holds(value: str) -> None:
     pause = retry_after({"Retry-After": value})
     assert pause is None or 0 <= pause <= LONGEST_NAMED_PAUSE_SECONDS
     error = api_error({"error": {"message": f"try again in {'9' * 400}s"}}, host="host", status=429, wait=pause)
-    assert error.retry_after is not None
-    assert 0 <= error.retry_after <= LONGEST_NAMED_PAUSE_SECONDS
+    assert error.retry_after is None or 0 <= error.retry_after <= LONGEST_NAMED_PAUSE_SECONDS
 
 
 def test_a_budget_is_of_one_answer() -> None:
