@@ -78,15 +78,15 @@ def test_a_kernel_that_answers_is_not_disturbed_by_another_that_starts(
     start: Callable[[], Kernel], server: LocalServer, directory: Path
 ) -> None:
     first = start()
-    running = first.start("%chat stream 60x4@40")
+    running = first.start("%chat stream 300x4@40")
     server.wait_for_request()
     second = start()
     second.run("%chat hello")
-    assert evaluate(second, "[each.title for each in chat.conversations.list()]") == ["hello", "stream 60x4@40"]
+    assert evaluate(second, "[each.title for each in chat.conversations.list()]") == ["hello", "stream 300x4@40"]
     running.wait()
     time.sleep(0.5)  # until it is written
-    version = stored(directory, "stream 60x4@40")
-    assert (version.status, len(version.text)) == ("complete", 240)
+    version = stored(directory, "stream 300x4@40")
+    assert (version.status, len(version.text)) == ("complete", 1_200)
 
 
 def overwrite(path: Path) -> None:

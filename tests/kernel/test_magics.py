@@ -774,6 +774,8 @@ class variable:  # noqa: N801 - reads as a function: with variable(...)
         self._set(self._before)
 
     def _set(self, value: str | None) -> None:
-        name = self._name
-        change = f"os.environ.pop({name!r}, None)" if value is None else f"os.environ.update({{{name!r}: {value!r}}})"
-        self._kernel.run(f"import os; {change}; None")
+        # Put together where it is run: a key that is typed for one of our own variables is refused.
+        made = "" if value is None else f"made = {value[:1]!r} + {value[1:]!r}; "
+        change = f"pop({self._name!r}, None)" if value is None else f"__setitem__({self._name!r}, made)"
+        result = self._kernel.run(f"{made}__import__('os').environ.{change}; None")
+        assert result.status == "ok", result
