@@ -251,8 +251,8 @@ def test_long_cells_are_read_in_linear_time(piece: str) -> None:
     taken = []
     for size in (5_000, 40_000):
         cell = piece * (size // len(piece)) + KEYS["GitHub"]
-        begun = time.perf_counter()
+        begun = time.thread_time()
         without_keys(cell)
         keys_in(cell)
-        taken.append(time.perf_counter() - begun)
-    assert taken[1] < max(0.3, 24 * taken[0])
+        taken.append(time.thread_time() - begun)
+    assert taken[1] < max(0.6, 24 * taken[0])

@@ -72,7 +72,8 @@ def test_it_is_shown_in_time_that_grows_with_its_length(kind: str) -> None:
 
     seconds(300)
     short = min(seconds(3_000) for _ in range(2))
-    assert seconds(12_000) < 9 * short + 0.3  # 16 times as long, if it grew with the square
+    # 16 times as long, if it grew with the square. The best of three: a collection of garbage takes its time, too.
+    assert min(seconds(12_000) for _ in range(3)) < 9 * short + 0.3
 
 
 @pytest.mark.parametrize("language", ["diff", "perl", "python", "md"])
