@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .request import REPLAY_MODES, Replay, Request
     from .resolving import notes, resolve
     from .summary import ROOM, SUMMARY_TOKENS, Summary, requests, task
+    from .unread import CutPrompts
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
@@ -25,6 +26,7 @@ else:
             "request": "REPLAY_MODES Replay Request",
             "resolving": "notes resolve",
             "summary": "ROOM SUMMARY_TOKENS Summary requests task",
+            "unread": "CutPrompts",
         },
     )
 
@@ -34,6 +36,7 @@ __all__ = [
     "SUMMARY_TOKENS",
     "Budget",
     "Cell",
+    "CutPrompts",
     "Lookup",
     "Prompt",
     "Replay",

@@ -76,7 +76,7 @@ from .messages import (
 )
 from .reply import Code, Reply, code_blocks, find_json
 from .search import Found, excerpt, search_in
-from .tokens import IMAGE_TOKENS, START_TOKENS, estimate, estimate_content, estimate_messages, total
+from .tokens import IMAGE_TOKENS, START_TOKENS, estimate, estimate_content, estimate_messages, fewest, total
 
 __all__ = [
     "BETWEEN_MESSAGES",
@@ -160,6 +160,7 @@ __all__ = [
     "estimate_content",
     "estimate_messages",
     "excerpt",
+    "fewest",
     "find_json",
     "from_dicts",
     "get_language",

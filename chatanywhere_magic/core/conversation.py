@@ -97,6 +97,8 @@ class Version:
     """How many turns were left out of the request to keep it under the limit."""
     summary: str = ""
     """The summary that was sent in their place, if any."""
+    sent_tokens: int = 0
+    """What was sent, by an estimate, where the server counted far fewer and so cut the prompt; else 0."""
     replayed: bool = False
     """Whether the response is that of an earlier, equal request."""
     fingerprint: str = ""

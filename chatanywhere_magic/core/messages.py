@@ -251,6 +251,8 @@ class Usage:
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    """The prompt's tokens that the server had read before. Most servers count them in `prompt_tokens`, too."""
 
 
 @dataclass(frozen=True)

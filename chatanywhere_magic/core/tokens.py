@@ -50,6 +50,9 @@ _SCRIPTS: Final = (
     (re.compile("[\U00010000-\U0010ffff]"), 3.2),  # emoji
 )
 
+_WORDS: Final = re.compile(r"(?:[A-Za-z]|[^\x00-\x7f\s])+|\d+|[!-/:-@\[-`{-~]+(?![A-Za-z])")
+_IDEOGRAMS: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
+
 
 def estimate(text: str) -> int:
     """Estimate the tokens of `text`."""
@@ -59,6 +62,11 @@ def estimate(text: str) -> int:
     if not text.isascii():
         tokens += sum(each * len(script.findall(text)) for script, each in _SCRIPTS)
     return ceil(tokens)
+
+
+def fewest(text: str) -> int:
+    """Return how many tokens `text` has at the least, whatever the tokenizer: none joins words, or marks after them."""
+    return len(_WORDS.findall(text)) + len(_IDEOGRAMS.findall(text)) // 2
 
 
 def estimate_content(content: Content | None) -> int:

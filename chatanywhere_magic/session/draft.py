@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core import (
@@ -114,7 +114,7 @@ class Draft:
         elif isinstance(delta, Extras):
             response.extras = self._own(delta)
         elif isinstance(delta, Usage):
-            self.change(usage=Usage(_count(delta.prompt_tokens), _count(delta.completion_tokens)))
+            self.change(usage=Usage(*map(_count, astuple(delta))))
         elif isinstance(delta, ModelName):
             self.change(model=delta.name)
         elif isinstance(delta, Notice):

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
-from ..context import ROOM, SUMMARY_TOKENS, Budget, Prompt, Summary, requests, task, too_long
+from ..context import ROOM, SUMMARY_TOKENS, Budget, CutPrompts, Prompt, Summary, requests, task, too_long
 from ..core import (
     ENDED,
     AnswerFormatError,
@@ -68,6 +68,7 @@ class TurnLoop:
         self, settings: Settings, catalog: Catalog, autosave: Autosave, conversations: OpenConversations
     ) -> None:
         self.budget = Budget()
+        self._cut = CutPrompts()
         self.egress = Egress()
         self.usage = UsageTotals()
         self._settings = settings
@@ -258,7 +259,10 @@ class TurnLoop:
             current_turn.reset(inside)
         version = live.version
         if version.usage is not None:
-            self.budget.measured(live.request, prompt, version.usage)
+            sent_tokens = self._cut.sent_tokens(live.request.who, prompt.messages, version.usage)
+            live.draft.change(sent_tokens=sent_tokens)
+            if not sent_tokens:
+                self.budget.measured(live.request, prompt, version.usage)
         if not version.finish_reason:
             raise IncompleteError(phrase("error.incomplete", host=version.provider))
         if not version.has_response:

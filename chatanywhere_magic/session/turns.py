@@ -75,7 +75,8 @@ class Turns:
         limit = prompt.limit.tokens if prompt.limit else None
         visible = self._conversation.visible
         last = max((turn.current for _, turn in visible), key=lambda version: version.timing.started, default=None)
-        usage = last.usage if last and last.status == "complete" and visible[-1][1].current is last else None
+        counted = last is not None and last.status == "complete" and not last.sent_tokens
+        usage = last.usage if last and counted and visible[-1][1].current is last else None
         if usage and usage.prompt_tokens and usage.completion_tokens and not prompt.left_out:
             return usage.prompt_tokens + usage.completion_tokens, limit, False
         return (prompt.tokens if visible else 0), limit, True

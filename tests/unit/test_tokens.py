@@ -17,6 +17,7 @@ from chatanywhere_magic.core.tokens import (
     estimate,
     estimate_content,
     estimate_messages,
+    fewest,
 )
 
 # With what GPT-4's tokenizer (cl100k_base) and GPT-4o's (o200k_base) make of each; see `benchmarks/tokens.py`.
@@ -30,6 +31,11 @@ def test_prose_and_code_are_hardly_ever_put_too_low(sample: dict[str, Any]) -> N
     tokens = estimate(sample["text"])
     assert 0.9 * sample["cl100k_base"] <= tokens <= 1.6 * sample["cl100k_base"]
     assert tokens >= sample["o200k_base"]
+
+
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
+def test_no_tokenizer_needs_fewer_tokens_than_the_fewest(sample: dict[str, Any]) -> None:
+    assert 0.2 * sample["o200k_base"] <= fewest(sample["text"]) <= sample["o200k_base"]
 
 
 def test_nothing_is_nothing() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...core import Notice, Usage, encodable_content, text
 from ..wire.refusals import api_error, is_telling
 from .effort import effort_fields
-from .reader import Call, ResponseReader, count
+from .reader import Call, ResponseReader, cached_count, count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -383,7 +383,8 @@ def _usage(chunk: dict[str, Any], choices: object) -> Usage | None:
     """Return the token counts of a chunk, wherever servers put them."""
     for place in (chunk, chunk.get("x_groq"), choices[0] if isinstance(choices, list) and choices else None):
         if isinstance(place, dict) and isinstance(usage := place.get("usage"), dict):
-            return Usage(count(usage.get("prompt_tokens")), count(usage.get("completion_tokens")))
+            prompt, completion = (count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens"))
+            return Usage(prompt, completion, cached_count(usage))
     return None
 
 

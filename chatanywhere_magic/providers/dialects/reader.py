@@ -350,6 +350,16 @@ def count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT else None
 
 
+def cached_count(usage: Mapping[str, Any]) -> int | None:
+    """Return the tokens of a prompt that a server had read before, wherever it counts them."""
+    details = usage.get("prompt_tokens_details") or usage.get("input_tokens_details")
+    places = (details if isinstance(details, dict) else {}, usage)
+    return next((found for place in places for name in _CACHED if (found := count(place.get(name))) is not None), None)
+
+
+_CACHED: Final = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens")
+
+
 def _parsed(data: str) -> object:
     try:
         return json.loads(data)

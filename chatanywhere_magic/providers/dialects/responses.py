@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...core import StreamError, Text, TextWasReasoning, Usage, encodable, phrase
 from ..wire.refusals import api_error, is_telling
-from .reader import MAX_COUNT, Call, ResponseReader, count
+from .reader import MAX_COUNT, Call, ResponseReader, cached_count, count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -511,4 +511,4 @@ def _usage(usage: object) -> Usage | None:
         usage.get(ours) if usage.get(ours) is not None else usage.get(other)
         for ours, other in (("input_tokens", "prompt_tokens"), ("output_tokens", "completion_tokens"))
     )
-    return Usage(count(prompt), count(completion))
+    return Usage(count(prompt), count(completion), cached_count(usage))

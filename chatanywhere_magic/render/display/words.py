@@ -18,8 +18,13 @@ CALL_LENGTH: Final = 120
 def final_words(version: Version) -> list[str]:
     """Return what the person must know of how the turn ended; nothing for a good response."""
     if version.status == "complete":
-        cut = [text("status.cut_at_limit")] if version.finish_reason == "length" else []
-        return [*_calls(version), *cut]
+        words = _calls(version)
+        if version.finish_reason == "length":
+            words.append(text("status.cut_at_limit"))
+        if version.sent_tokens and version.usage:
+            read = version.usage.prompt_tokens or 0
+            words.append(text("status.cut_prompt", read=read, sent=version.sent_tokens))
+        return words
     return [text(f"status.{version.status}")]
 
 
