@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from inspect import isclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, get_origin
 
 from ..core import AnswerFormatError, ConfigurationError, find_json, phrase
+from .exact import Rounded, cut
 
 MAX_PROBLEMS: Final = 5
 """At most so many things that are wrong with a response are listed, to the person and to the model."""
@@ -58,7 +60,7 @@ class Schema:
 
             self.json, self._build = adapt(source, self.name)
         if self.json:
-            self._problems = _validator(self.json, self.name)
+            self._problems = validator(self.json, self.name)
         elif source is not None:
             name = self.name if isclass(source) else repr(source)[:80]
             raise ConfigurationError(phrase("error.schema_type", name=name))
@@ -117,8 +119,11 @@ def _from_file(path: Path) -> Any:
     return schema
 
 
-def _validator(schema: dict[str, Any], name: str) -> Callable[[Any], list[str]]:
-    """Return what lists the problems of a value, at most as many as are told."""
+def validator(schema: dict[str, Any], name: str, *, exact: bool = False) -> Callable[[Any], list[str]]:
+    """Return what lists the problems of a value, at most as many as are told.
+
+    With `exact`, a number that the value would not keep is a problem, too: as a float, or as a decimal.
+    """
     import jsonschema
     from referencing import Registry
 
@@ -131,9 +136,19 @@ def _validator(schema: dict[str, Any], name: str) -> Callable[[Any], list[str]]:
     # To pydantic a date may also be a number of seconds, even as a string: it would make 1970 of the response "1815".
     formats.checks("date")(_may_be_a_date)
     formats.checks("date-time")(_may_be_a_date)
+    if exact:
+        kind = jsonschema.validators.extend(kind, type_checker=kind.TYPE_CHECKER.redefine("number", _is_kept))
+        formats.checks("decimal")(lambda value: not isinstance(value, Rounded))
     # An empty registry, or a reference to an address would be fetched.
-    validator = kind(schema, registry=Registry(), format_checker=formats)
-    return lambda value: [_worded(error) for error in islice(validator.iter_errors(value), MAX_PROBLEMS)]
+    checker = kind(schema, registry=Registry(), format_checker=formats)
+    return lambda value: [_worded(error) for error in islice(checker.iter_errors(value), MAX_PROBLEMS)]
+
+
+def _is_kept(_: object, value: object) -> bool:
+    """Whether it is a number that is the same as a float."""
+    with suppress(OverflowError):
+        return isinstance(value, int | float) and not isinstance(value, bool) and float(value) == value
+    return False
 
 
 def _may_be_a_date(value: object) -> bool:
@@ -147,15 +162,11 @@ def _worded(error: Any) -> str:
     reasons = error.context or [error]
     message = " and ".join(each.message.replace(repr(each.instance), _shown(each.instance), 1) for each in reasons)
     place = error.json_path.removeprefix("$").removeprefix(".")
-    return _cut(f"{place}: {message}" if place else message, MAX_PROBLEM)
+    return cut(f"{place}: {message}" if place else message, MAX_PROBLEM)
 
 
 def _shown(value: Any) -> str:
-    return _cut(json.dumps(value, ensure_ascii=False), MAX_SHOWN)
-
-
-def _cut(words: str, limit: int) -> str:
-    return words if len(words) <= limit else f"{words[: limit - 1]}…"
+    return cut(json.dumps(value, ensure_ascii=False), MAX_SHOWN)
 
 
 def _is_strict(schema: Any) -> bool:

@@ -72,6 +72,10 @@ class _Closed(GenerateJsonSchema):
     def frozenset_schema(self, schema: core_schema.FrozenSetSchema) -> JsonSchemaValue:
         return {key: value for key, value in super().frozenset_schema(schema).items() if key != "uniqueItems"}
 
+    def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
+        # For the check: as a number, its digits would be those of a float.
+        return {**super().decimal_schema(schema), "format": "decimal"}
+
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         return _closed(super().model_schema(schema), schema["cls"])
 
