@@ -105,8 +105,10 @@ class Tool:
     """What :meth:`of` was given, by which the same function is recognized."""
     origin: tuple[str, str] = ("", "")
     """The module and qualified name of the function: the same for one that is defined again."""
-    checked: Callable[[Any], dict[str, Any]] = field(default=dict, repr=False)
-    """Checks and converts arguments; :meth:`read` is what others call."""
+    problems: Callable[[Any], list[str]] = field(default=lambda _: [], repr=False)
+    """Lists what is wrong with arguments by the schema; for :meth:`check`."""
+    build: Callable[[Any], dict[str, Any]] = field(default=dict, repr=False)
+    """Converts arguments that fit the schema; for :meth:`read`."""
 
     @classmethod
     def of(
@@ -146,7 +148,7 @@ class Tool:
             raise ConfigurationError(phrase("error.tool_approval", name=name, value=str(approval)[:80]))
         documented, notes = _documented(function, behind)
         parameters = list(_parameters(function, inspect.unwrap(behind), name, notes))
-        schema, checked = _schema(parameters, name)
+        schema, problems, build = _schema(parameters, name)
         return cls(
             name,
             cut(documented if description is None else description, MAX_DESCRIPTION),
@@ -157,7 +159,8 @@ class Tool:
             inspect.iscoroutinefunction(behind) or inspect.isasyncgenfunction(behind),
             source=function,
             origin=(str(getattr(behind, "__module__", "")), str(getattr(behind, "__qualname__", name))),
-            checked=checked,
+            problems=problems,
+            build=build,
             **further,
         )
 
@@ -167,21 +170,44 @@ class Tool:
         told = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
         return {"type": "function", "function": {key: value for key, value in told.items() if value != ""}}
 
+    def check(self, arguments: str) -> dict[str, Any]:
+        """Return the arguments that a model wrote as JSON, checked by the schema: nobody's code has run yet.
+
+        Raises
+        ------
+        BadToolCall
+            If they are not JSON, or do not fit the schema.
+        """
+        try:
+            given = read_exactly(arguments)
+            found = self.problems(given)
+        except (ValueError, RecursionError) as caught:
+            found = [str(caught)]
+        if found:
+            raise self._bad(found)
+        return dict(given)
+
     def read(self, arguments: str) -> dict[str, Any]:
-        """Return the arguments that a model wrote as JSON, checked, as values of the parameters' types.
+        """Return the arguments that a model wrote as JSON, as values of the parameters' types.
 
         A value is converted only where that changes nothing: a date from its text, a float from 1. Text is no number.
+        Types may bring checks of their own, which run here.
 
         Raises
         ------
         BadToolCall
             If they are not JSON, or do not fit.
         """
+        given = self.check(arguments)
         try:
-            return self.checked(read_exactly(arguments))
+            return self.build(given)
         except Exception as caught:  # noqa: BLE001 - a type's own checks may be anybody's
-            problems = "; ".join(map(str, caught.args)) or type(caught).__name__
-        raise BadToolCall(f"{self.name} was not called: {cut(problems, 2 * _SCHEMA_SHOWN)}. {self._accepted()}")
+            problems = [*map(str, caught.args)] or [type(caught).__name__]
+        raise self._bad(problems)
+
+    def _bad(self, problems: list[str]) -> BadToolCall:
+        words = cut("; ".join(problems), 2 * _SCHEMA_SHOWN)
+        return BadToolCall(f"{self.name} was not called: {words}. {self._accepted()}")
 
     def _accepted(self) -> str:
         schema = json.dumps(self.parameters, ensure_ascii=False)
@@ -305,8 +331,10 @@ def _names_around(function: Any) -> dict[str, Any]:
     return names
 
 
-def _schema(parameters: list[_Parameter], name: str) -> tuple[dict[str, Any], Callable[[Any], dict[str, Any]]]:
-    """Return the schema of a call's arguments, and what checks and converts them."""
+def _schema(
+    parameters: list[_Parameter], name: str
+) -> tuple[dict[str, Any], Callable[[Any], list[str]], Callable[[Any], dict[str, Any]]]:
+    """Return the schema of a call's arguments, what lists their problems, and what converts them."""
     told = [each for each in parameters if each.is_told]
     try:
         schema, build = _adapted(told, name)
@@ -327,15 +355,13 @@ def _schema(parameters: list[_Parameter], name: str) -> tuple[dict[str, Any], Ca
     rest = next((each.name for each in told if each.kind is _Kind.VAR_KEYWORD), "")
     taken = {each.name for each in parameters}
 
-    def checked(value: Any) -> dict[str, Any]:
+    def all_problems(value: Any) -> list[str]:
         found = problems(value)
         if not found and rest and (twice := taken & set(value.get(rest, {}))):
-            found = [f"{rest}: {', '.join(sorted(twice))} cannot be in it"]
-        if found:
-            raise ValueError(*found)
-        return dict(build(value))
+            return [f"{rest}: {', '.join(sorted(twice))} cannot be in it"]
+        return found
 
-    return schema, checked
+    return schema, all_problems, build
 
 
 def _is_said(parameter: _Parameter) -> bool:

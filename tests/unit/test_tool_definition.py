@@ -608,6 +608,24 @@ class TestArguments:
 
         assert problem(use, {"odd": {"size": 1}}) == "1"
 
+    def test_before_the_call_is_read_no_check_of_the_persons_own_runs(self) -> None:
+        made: list[int] = []
+
+        @dataclass
+        class Noted:
+            size: int
+
+            def __post_init__(self) -> None:
+                made.append(self.size)
+
+        def use(noted: Noted) -> None: ...
+
+        tool = Tool.of(use)
+        assert tool.check('{"noted": {"size": 1}}') == {"noted": {"size": 1}}
+        assert made == []
+        tool.read('{"noted": {"size": 1}}')
+        assert made == [1]
+
     @settings(max_examples=examples(300), deadline=None)
     @given(st.text())
     def test_no_text_breaks_it(self, written: str) -> None:
