@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, time
@@ -12,6 +13,7 @@ from decimal import Decimal
 from enum import Enum
 from functools import partial
 from pathlib import PurePath
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from typing_extensions import NotRequired, TypedDict, Unpack
@@ -279,7 +281,7 @@ def _on_one_line(words: str | None) -> str:
 
 def _parameters(function: Any, plain: Any, name: str, notes: dict[str, str]) -> Iterator[_Parameter]:
     try:
-        signature = inspect.signature(function)
+        signature = _signature(function)
     except (ValueError, TypeError):
         raise ConfigurationError(phrase("error.tool_signature", name=name)) from None
     hints = _hints(plain, name)
@@ -307,17 +309,37 @@ _REST: Final = {_Kind.VAR_POSITIONAL, _Kind.VAR_KEYWORD}
 
 
 def _hints(plain: Any, name: str) -> dict[str, Any]:
-    """Return the type hints, with names looked up where the function was defined and where it is handed over."""
-    if not hasattr(plain, "__annotations__"):
-        return {}
+    """Return the parameters' types, with names looked up where the function was defined and where it is handed over."""
     hinted = plain.__init__ if inspect.isclass(plain) else plain
+    # What it returns may be a type that only type checkers know.
+    written = {each: hint for each, hint in _annotations(hinted).items() if each != "return"}
+    if not written:
+        return {}
+    parameters, known = SimpleNamespace(__annotations__=written), getattr(hinted, "__globals__", {})
     try:
         try:
-            return get_type_hints(hinted, include_extras=True)
+            return get_type_hints(parameters, known, include_extras=True)
         except NameError:
-            return get_type_hints(hinted, localns=_names_around(hinted), include_extras=True)
+            return get_type_hints(parameters, known, _names_around(hinted), include_extras=True)
     except Exception as caught:  # noqa: BLE001 - an annotation may be any expression
         raise ConfigurationError(phrase("error.tool_annotation", name=name, reason=str(caught)[:200])) from None
+
+
+if sys.version_info >= (3, 14):
+    from annotationlib import Format, get_annotations
+
+    def _annotations(function: Any) -> Mapping[str, Any]:
+        return get_annotations(function, format=Format.FORWARDREF) if hasattr(function, "__annotate__") else {}
+
+    def _signature(function: Any) -> inspect.Signature:
+        return inspect.signature(function, annotation_format=Format.FORWARDREF)
+
+else:
+
+    def _annotations(function: Any) -> Mapping[str, Any]:
+        return getattr(function, "__annotations__", None) or {}
+
+    _signature = inspect.signature
 
 
 def _names_around(function: Any) -> dict[str, Any]:

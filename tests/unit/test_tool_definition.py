@@ -359,6 +359,12 @@ class TestAnnotations:
 
         assert "name 'Missing' is not defined" in refused(use)
 
+    def test_what_it_returns_does_not_matter(self) -> None:
+        def use(value: int) -> Missing:  # type: ignore[name-defined] # noqa: F821
+            return value
+
+        assert called(use, {"value": 1}) == 1
+
     def test_a_string_that_is_no_type(self) -> None:
         def use(value: "a number") -> None: ...  # type: ignore[valid-type] # noqa: F722
 
