@@ -9,11 +9,14 @@ import os
 import stat
 import tempfile
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 DIRECTORY_VARIABLE = "CHATANYWHERE_DATA_DIR"
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
+# What decides where a person's programs keep their data; asked several times a prompt.
+_PERSON = ("HOME", "XDG_DATA_HOME", "USERPROFILE", "LOCALAPPDATA")
 _SYSTEM = 0
 """Root, who could do anything anyway."""
 
@@ -27,6 +30,11 @@ def data_directory() -> Path:
     own = os.environ.get(DIRECTORY_VARIABLE, "").strip()
     if own:
         return Path(own).expanduser()
+    return _usual_directory(*(os.environ.get(variable) for variable in _PERSON))
+
+
+@lru_cache(maxsize=8)
+def _usual_directory(*_person: str | None) -> Path:
     from platformdirs import user_data_path  # with the first prompt, not with the extension
 
     return user_data_path("chatanywhere_magic", appauthor=False)

@@ -83,12 +83,19 @@ _memory = _Memory()
 
 def known(provider: str, address: str, model: str) -> dict[str, str]:
     """Return what was learned at a place: by each field that was refused, what to send instead."""
+    _look_again()
     place = provider, address, model
-    return {lesson.parameter: lesson.instead for lesson in list_lessons() if lesson.place == place}
+    return {key[-1]: lesson.instead for key, lesson in _memory.lessons.items() if key[:-1] == place}
 
 
 def list_lessons() -> list[Lesson]:
     """Return all lessons, the oldest first."""
+    _look_again()
+    return list(_memory.lessons.values())
+
+
+def _look_again() -> None:
+    """Take in what another kernel has learned or forgotten."""
     path = data_directory() / FILE_NAME
     if path != _memory.path:
         _memory.begin(path)  # another directory: nothing of the former one holds
@@ -102,12 +109,11 @@ def list_lessons() -> list[Lesson]:
     elif stamp is None and _memory.stamp is not None:
         _memory.lessons.clear()
         _memory.stamp = None
-    return list(_memory.lessons.values())
 
 
 def remember(provider: str, address: str, model: str, parameter: str, instead: str) -> None:
     """Remember a lesson. Where the file cannot be written, it holds for this process."""
-    list_lessons()
+    _look_again()
     _memory.add([Lesson(provider, address, model, parameter, instead, date.today().isoformat())])  # noqa: DTZ011 - the day where the person is
     path = data_directory() / FILE_NAME
     with suppress(OSError, ForeignFileError):

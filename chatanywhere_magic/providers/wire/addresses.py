@@ -52,6 +52,7 @@ def without_password(url: str) -> str:
     return re.sub(r"//.*@", "//***@", url, flags=re.DOTALL)
 
 
+@lru_cache
 def base_of(url: str) -> str:
     """Return the base of an address as people paste it: without the endpoint, and with a host that can be asked."""
     parts = urlsplit(url)
@@ -63,6 +64,7 @@ def base_of(url: str) -> str:
     return urlunsplit(parts._replace(netloc=netloc, path=path))
 
 
+@lru_cache
 def other_form(base_url: str) -> str | None:
     """Return the base with ``/v1`` or, if it has that, without; None if it has a version or a deployment of its own."""
     parts = urlsplit(base_url)
@@ -73,17 +75,20 @@ def other_form(base_url: str) -> str | None:
     return urlunsplit(parts._replace(path=f"{parts.path}/v1"))
 
 
+@lru_cache
 def is_azure(base_url: str) -> bool:
     """Whether an address is of Azure's service, whose key goes in a header of its own."""
     parts = urlsplit(base_url)
     return (parts.hostname or "").endswith(_AZURE_HOSTS) or "/openai/deployments/" in parts.path
 
 
+@lru_cache
 def deployment_of(base_url: str) -> str:
     """Return the deployment that Azure's address names, ``""`` if it names none."""
     return unquote(urlsplit(base_url).path.partition("/openai/deployments/")[2].partition("/")[0])
 
 
+@lru_cache
 def at_deployment(base_url: str, model: str) -> str:
     """Return the base at which Azure has `model`; any other base, and that of Azure's newer protocol, as it is."""
     parts = urlsplit(base_url)
@@ -93,6 +98,7 @@ def at_deployment(base_url: str, model: str) -> str:
     return urlunsplit(parts._replace(path=f"{resource}/openai/deployments/{quote(model, safe='')}"))
 
 
+@lru_cache
 def place_of(url: str) -> str:
     """Return `url` without user, password and query: what it may be remembered by."""
     return urlunsplit(urlsplit(url)._replace(netloc=host_of(url), query=""))
