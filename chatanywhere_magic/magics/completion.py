@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from IPython.core.completer import SimpleCompletion, context_matcher
 
 from ..core import text
-from ..providers import provider_names
+from ..providers import can_chat, provider_names
 from .notebook import SHORT_ID
 from .transform import RUNNERS
 
@@ -104,7 +104,7 @@ class ChatCompleter:
         before, comma, last = typed.rpartition(",")
         yield from _named([f"{before}{comma}{name}" for name in self._session.settings.aliases], typed, "alias")
         source = provider or self._session.settings.provider
-        names = self._session.catalog.known(source)
+        names = sorted(self._session.catalog.known(source), key=lambda name: not can_chat(name))
         yield from _named([f"{before}{comma}{name}" for name in names if name.startswith(last)], typed, "model")
 
     def _conversations(self, typed: str, *, first: bool, quoted: bool) -> Iterator[SimpleCompletion]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from IPython.core.magic import Magics, line_magic, magics_class
 
 from ..core import ChatError, ChatInterrupted, grouped, phrase, text
+from ..providers import can_chat
 from .options import Namespace, Option, Options, takes
 from .tables import show_table
 
@@ -22,6 +23,7 @@ _MODELS: Final = Options(
     "chat_models",
     "about.chat_models",
     Option(("-p", "--provider"), "help.provider", "PROVIDER", str),
+    Option(("--all",), "help.models_all"),
     words=("[WORD …]",),
 )
 _USAGE: Final = Options("chat_usage", "about.chat_usage")
@@ -49,11 +51,16 @@ class ModelMagics(Magics):
             if not names:
                 raise
             note = str(error)
-        current = provider.model_for("" if given.provider else self.session.settings.model)
+        current = provider.shown_model("" if given.provider else self.session.settings.model)
         if not current and len(names) == 1:
             current = names[0]
         words = [word.casefold() for word in given.words]
-        shown = [name for name in names if all(word in name.casefold() for word in words)]
+        found = [name for name in names if all(word in name.casefold() for word in words)]
+        shown = sorted(found, key=lambda name: not can_chat(name))
+        if not given.all:
+            shown = [name for name in found if can_chat(name) or name == current] or found
+            if len(shown) < len(found):
+                note += f" · {text('label.models_hidden', count=len(found) - len(shown))}"
         if not shown:
             raise ChatError(phrase("error.no_models", provider=provider.name, words=" ".join(given.words)))
         aliases = {model: alias for alias, model in self.session.settings.aliases.items()}

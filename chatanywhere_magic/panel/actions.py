@@ -162,7 +162,7 @@ class Actions:
         return [
             {"provider": name, "model": model, "detail": name}
             for name, provider in self._providers()
-            for model in dict.fromkeys([provider.model_for(""), *self._session.catalog.known(name)])
+            for model in dict.fromkeys([provider.shown_model(""), *self._session.catalog.known(name)])
             if can_chat(model)
         ]
 

@@ -152,6 +152,11 @@ class AsyncGeneratorProvider:
         return model or cls.default_model
 
     @classmethod
+    def shown_model(cls, model: str) -> str:
+        """Return the name of the model that will answer, as far as it is known, where `model` is asked for."""
+        return cls.model_for(model)
+
+    @classmethod
     def context_tokens(cls, model: str) -> int | None:  # noqa: ARG003 - the contract
         """Return how many tokens prompt and response may have together, if the provider itself knows."""
         return None

@@ -111,6 +111,14 @@ class Local(AsyncGeneratorProvider):
         return model or (Path(own).stem if own else "")
 
     @classmethod
+    def shown_model(cls, model: str) -> str:
+        """Return the name of the file that will answer; ``""`` if there is none."""
+        try:
+            return find_model(model).stem
+        except ConfigurationError:
+            return model
+
+    @classmethod
     def context_tokens(cls, model: str) -> int | None:  # noqa: ARG003 - the same for all
         """Return how many tokens prompt and response may have together."""
         return CONTEXT_TOKENS

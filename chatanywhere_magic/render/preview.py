@@ -69,7 +69,7 @@ def _head(request: Request, prompt: Prompt, tokens: int, leaks: Iterable[str]) -
         size = text("preview.tokens_of", tokens=grouped(tokens), limit=grouped(prompt.limit.tokens))
     options = {"temperature": request.temperature, **request.params}
     options = {name: value for name, value in options.items() if value is not None and name != "response_format"}
-    model = request.provider.model_for(request.model)
+    model = request.provider.shown_model(request.model)
     who = [request.provider.name, *([model] if model else [])]
     given = ", ".join(f"{name} {value}" for name, value in options.items())
     yield f"{text('preview.title')}: {' · '.join(filter(None, [*who, size, given]))}"

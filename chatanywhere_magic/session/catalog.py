@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core import ChatError, NotFoundError, phrase
-from ..providers import choose_provider, get_provider, provider_names, wrap
+from ..providers import can_chat, choose_provider, get_provider, provider_names, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -63,7 +63,7 @@ class Catalog:
         """
         source, model = self.resolved(self._settings.model)
         provider = self.provider(source)
-        return provider, provider.model_for(model)
+        return provider, provider.shown_model(model)
 
     def resolved(self, model: str) -> tuple[Any, str]:
         """Return the provider and the model that `model` means, which may be an alias."""
@@ -130,6 +130,7 @@ class Catalog:
         except ChatError:
             names = []
         meant = [name for name in names if name.startswith(model)] if model not in names else []
+        meant = list(filter(can_chat, meant)) or meant
         if len(meant) == 1:
             return meant[0]
         if meant:

@@ -1,18 +1,21 @@
-"""Server-sent events and chat completions as hostile servers write them."""
+"""Server-sent events, chat completions and responses as hostile servers write them."""
 
 from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict, astuple
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatanywhere_magic.core import ChatError, Finish, Text, Usage
+from chatanywhere_magic.core import ChatError, Extras, Finish, Reasoning, Text, ToolCall, Usage
 from chatanywhere_magic.providers.dialects.chat_completions import CompletionReader
-from chatanywhere_magic.providers.dialects.reader import MAX_COUNT
+from chatanywhere_magic.providers.dialects.reader import MAX_COUNT, ResponseReader
+from chatanywhere_magic.providers.dialects.responses import ResponsesReader
 from chatanywhere_magic.providers.wire.inflate import PIECE_BYTES, Inflater
 from chatanywhere_magic.providers.wire.sse import Event, EventDecoder
 
@@ -48,12 +51,44 @@ CHUNKS = VALUES | st.builds(
     st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=4),
     st.none() | st.sampled_from(["stop", "tool_calls", "error"]) | VALUES,
 )
+# The same for the Responses protocol, whose events name their type, and whose items may be of any form.
+ITEMS = VALUES | st.fixed_dictionaries(
+    {"type": st.sampled_from(["message", "reasoning", "function_call", "refusal"])},
+    optional=dict.fromkeys(("id", "call_id", "name", "arguments", "content", "summary", "status"), VALUES),
+)
+ENDS = st.fixed_dictionaries(
+    {"output": st.lists(ITEMS, max_size=3) | VALUES},
+    optional={"status": st.sampled_from(["completed", "incomplete", "failed"]), "usage": VALUES, "error": VALUES},
+)
+RESPONSES = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(
+            [
+                *("response.created", "response.completed", "response.incomplete", "response.failed", "error"),
+                *("response.output_item.added", "response.output_item.done", "response.content_part.added"),
+                *("response.output_text.delta", "response.output_text.done", "response.refusal.delta"),
+                *("response.reasoning_text.delta", "response.reasoning_summary_text.delta", "response.odd"),
+                *("response.function_call_arguments.delta", "response.function_call_arguments.done"),
+            ]
+        )
+    },
+    optional={
+        "delta": LEAVES,
+        "text": LEAVES,
+        "arguments": LEAVES,
+        "item_id": LEAVES,
+        "output_index": st.integers(-1, 3) | LEAVES,
+        "item": ITEMS,
+        "part": ITEMS,
+        "response": ENDS | VALUES,
+    },
+)
 LINES = st.sampled_from(
     ["data:", "data: {}", "event: error", "event", ":", "", "\r", "id: 1", "retry: 5", "\ufeff", "data: [DONE]", "\x00"]
 )
 
 
-def read_all(reader: CompletionReader, events: list[Event]) -> Iterator[Any]:
+def read_all(reader: ResponseReader, events: list[Event]) -> Iterator[Any]:
     """Yield the deltas of `events`, to the error that ends them if there is one."""
     try:
         for event in events:
@@ -63,17 +98,21 @@ def read_all(reader: CompletionReader, events: list[Event]) -> Iterator[Any]:
         assert str(error).isprintable()  # noqa: PT017 - any error, but one fit to be shown
 
 
-@given(st.lists(CHUNKS, max_size=8), st.booleans())
-def test_any_chunks_are_read_or_refused(chunks: list[object], takes_calls: bool) -> None:
+@pytest.mark.parametrize(("reader", "chunks"), [(CompletionReader, CHUNKS), (ResponsesReader, RESPONSES | VALUES)])
+@given(st.data(), st.booleans())
+def test_any_chunks_are_read_or_refused(
+    reader: type[ResponseReader], chunks: st.SearchStrategy[object], data: st.DataObject, takes_calls: bool
+) -> None:
+    events = [Event("message", json.dumps(chunk)) for chunk in data.draw(st.lists(chunks, max_size=8))]
     began = time.process_time()
-    events = [Event("message", json.dumps(chunk)) for chunk in chunks]
-    deltas = list(read_all(CompletionReader("host", None, takes_calls=takes_calls), events))
+    deltas = list(read_all(reader("host", None, takes_calls=takes_calls), events))
     for delta in deltas:
         if isinstance(delta, Usage):
-            counts = (delta.prompt_tokens, delta.completion_tokens)
-            assert all(count is None or 0 <= count <= MAX_COUNT for count in counts)
-        if isinstance(delta, Text):
+            assert all(each is None or 0 <= each <= MAX_COUNT for each in astuple(delta))
+        if isinstance(delta, Text | Reasoning):
             delta.text.encode()
+        if isinstance(delta, ToolCall | Extras):
+            json.dumps(asdict(delta), allow_nan=False, ensure_ascii=False).encode()
     assert not any(isinstance(delta, Finish) for delta in deltas[:-1])
     assert time.process_time() < began + SECONDS
 

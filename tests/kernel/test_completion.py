@@ -85,11 +85,13 @@ class TestValues:
         self, new_kernel: Callable[..., Kernel], server: LocalServer
     ) -> None:
         kernel = new_kernel()
+        server.models = ["whisper-1", "another-model", "test-model"]
         kernel.run(LOAD)
         tab(kernel, "%chat -m ")
         server.wait_for_request()
         kernel.wait_until(lambda: tab(kernel, "%chat -m te").texts == ["test-model"])
-        assert tab(kernel, "%chat -m ") == (["another-model", "test-model"], ["model", "model"], "")
+        # What does not chat comes last.
+        assert tab(kernel, "%chat -m ") == (["another-model", "test-model", "whisper-1"], ["model"] * 3, "")
         assert tab(kernel, "%chat -m test-model,an").texts == ["test-model,another-model"]
         assert [request.path for request in server.requests] == ["/v1/models"]
 

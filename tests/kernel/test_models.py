@@ -57,6 +57,17 @@ class TestModels:
         kernel.run("chat.model = 'deepseek-chat'")
         assert [line for line in table(kernel.run("%chat_models")) if line.startswith("▸")] == ["▸ deepseek-chat"]
 
+    def test_those_that_do_not_chat_are_left_out_and_counted(self, kernel: Kernel, server: LocalServer) -> None:
+        server.models = ["text-embedding-3-small", "whisper-1", "gpt-4o-mini"]
+        *_, name, note = table(kernel.run("%chat_models"))
+        assert (name, note) == ("▸ gpt-4o-mini", "models of openai · 2 more that do not chat (--all) · 1/3")
+        assert [line.strip("▸ ") for line in table(kernel.run("%chat_models --all"))[-4:-1]] == [
+            "gpt-4o-mini",
+            "text-embedding-3-small",
+            "whisper-1",
+        ]
+        assert table(kernel.run("%chat_models whisper"))[-2].strip() == "whisper-1"  # nothing else is meant
+
     @pytest.mark.model
     def test_of_the_embedded_model_the_file_is_shown(self, kernel: Kernel) -> None:
         lines = table(kernel.run("%chat_models -p local"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from chatanywhere_magic import ChatSession, OpenAI
 from chatanywhere_magic.core.conversation import Origin
 from chatanywhere_magic.core.errors import NotFoundError
+from chatanywhere_magic.panel.actions import Actions
+from chatanywhere_magic.panel.header import header_of
 from chatanywhere_magic.providers import can_chat
 from chatanywhere_magic.testing.server import COMPLETIONS_PATH, Answer, LocalServer
 
@@ -43,6 +46,36 @@ def test_of_several_none_is_chosen(session: ChatSession, server: LocalServer) ->
     with pytest.raises(NotFoundError, match="test-model, test-other"):
         session.ask_sync("Hi", model="test", origin=Origin("cell"))
     assert asked(server) == ["test"]
+
+
+def test_what_does_not_chat_is_not_meant(session: ChatSession, server: LocalServer) -> None:
+    server.models = ["gpt-4o-mini", "gpt-4o-mini-tts", "gpt-4o-mini-transcribe"]
+    server.queue(UNKNOWN, Answer(text=["Yes."]))
+    assert session.ask_sync("Hi", model="gpt-4o-m", origin=Origin("cell")) == "Yes."
+    assert asked(server) == ["gpt-4o-m", "gpt-4o-mini"]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (400, "/chat/completions: Invalid model name passed in model=test. Call `/v1/models` to view available models"),
+        (503, "No available channel for model test under group default (distributor)"),
+    ],
+)
+def test_gateways_say_otherwise_that_there_is_no_such_model(
+    session: ChatSession, server: LocalServer, status: int, words: str
+) -> None:
+    server.queue(Answer(status=status, raw=[json.dumps({"error": {"message": words}}).encode()]), Answer(text=["Yes."]))
+    assert session.ask_sync("Hi", model="test", origin=Origin("cell")) == "Yes."
+    assert asked(server) == ["test", "test-model"]
+
+
+@pytest.mark.model
+def test_the_embedded_model_is_shown_by_its_true_name() -> None:
+    session = ChatSession(provider="local")
+    assert header_of(session)["model"].startswith("SmolLM2-135M-Instruct")
+    assert [each["model"] for each in Actions(session).models()] == [header_of(session)["model"]]
+    session.close()
 
 
 @pytest.mark.parametrize("model", ["nobody", "test-model"])

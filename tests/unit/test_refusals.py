@@ -10,7 +10,14 @@ import pytest
 
 from chatanywhere_magic import OpenAI
 from chatanywhere_magic.context.budget import numbers
-from chatanywhere_magic.core.errors import BadRequestError, ContextLengthError, QuotaError, RateLimitError
+from chatanywhere_magic.core.errors import (
+    BadRequestError,
+    ContextLengthError,
+    NotFoundError,
+    OverloadedError,
+    QuotaError,
+    RateLimitError,
+)
 from chatanywhere_magic.providers.wire.refusals import api_error
 from chatanywhere_magic.providers.wire.retry import named_pause, reset_after
 from chatanywhere_magic.testing.server import Answer
@@ -169,5 +176,66 @@ def test_google_names_the_pause_in_its_details() -> None:
     assert api_error([detail], host="host", status=429).retry_after == 31.0
 
 
-def test_a_server_error_that_names_a_parameter_is_not_asked_again() -> None:
-    assert type(error_of(500, "Unrecognized request argument supplied: stream_options")) is BadRequestError
+# One line each: the status, and how it says that it has no such model.
+NO_MODEL: list[tuple[int, str]] = [
+    (404, "The model `gpt-x` does not exist or you do not have access to it."),
+    (400, "/chat/completions: Invalid model name passed in model=gpt-x. Call `/v1/models` to view available models for your key."),
+    (400, "There are no healthy deployments for this model. Passed model=gpt-x"),
+    (400, "invalid model ID"),
+    (400, "Invalid model: gpt-x"),
+    (400, "gpt-x is not a valid model ID"),
+    (400, "Model Not Exist"),
+    (400, "Model does not exist. Please check it carefully."),
+    (400, "The requested model 'org/gpt-x' does not exist"),
+    (400, "Unknown model: gpt-x"),
+    (400, "模型不存在，请检查模型代码。"),
+    (422, "model 'gpt-x' not found, try pulling it first"),
+    (500, "model gpt-x not found"),
+    (503, "No available channel for model gpt-x under group default (distributor) (request id: 2026120108)"),
+    (503, "当前分组 default 下对于模型 gpt-x 无可用渠道 (request id: 2026120108)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "words"), NO_MODEL, ids=[words[:40] for _, words in NO_MODEL])
+def test_a_model_that_is_not_there_is_not_found(status: int, words: str) -> None:
+    error = error_of(status, words, type="invalid_request_error", param="model", code=str(status))
+    assert type(error) is NotFoundError
+    assert not error.retryable
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "kind"),
+    [
+        (400, "Invalid model parameters: temperature must be at most 2", BadRequestError),
+        (400, "The model does not support images.", BadRequestError),
+        (400, "Invalid 'tools[0]': function not found", BadRequestError),
+        (503, "The model is overloaded. Please try again later.", OverloadedError),
+        (503, "No available channel", OverloadedError),
+        (429, "No available deployments for this model, try again in 5 seconds. Passed model=gpt-x", RateLimitError),
+    ],
+)
+def test_what_is_no_missing_model(status: int, words: str, kind: type[ChatError]) -> None:
+    assert type(error_of(status, words)) is kind
+
+
+@pytest.mark.parametrize("status", [500, 501, 502, 503])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Unrecognized request argument supplied: stream_options",
+        "`response_format` is not supported by this model",
+        "This model doesn't support tools",
+        "images are not yet supported",
+        "unsupported content type",
+        "streaming is not implemented",
+        "该模型不支持工具调用",
+    ],
+)
+def test_a_server_error_that_says_not_supported_is_not_asked_again(status: int, words: str) -> None:
+    error = error_of(status, words)
+    assert (type(error), error.retryable) == (BadRequestError, False)
+
+
+@pytest.mark.parametrize("words", ["The server had an error", "not supported at this load, retry after 5 seconds", ""])
+def test_any_other_server_error_is_asked_again(words: str) -> None:
+    assert error_of(500, words).retryable

@@ -109,10 +109,20 @@ _LENGTH_MARKS: Final = (
 )
 _LENGTH_STATUSES: Final = frozenset({None, 400, 403, 413, 422, 429, 500})
 _UNSUPPORTED: Final = re.compile(
-    r"not support|unsupported|extra inputs|extra_forbidden"
+    r"n[o']t (?:\w{1,12} )?support|unsupported|not (?:\w{1,12} )?implemented|不支持|extra inputs|extra_forbidden"
     r"|(?:unknown|unrecogni[sz]ed|unexpected|invalid) (?:request )?(?:parameter|argument|field|property|keyword)",
     re.IGNORECASE,
 )
+_NO_MODEL: Final = re.compile(
+    r"\b(?:invalid|unknown|no such) model\b(?! (?:output|input|param|param\w+|response|setting|config)\w*\b)"
+    r"|not a valid model|not found the model|\bmodel name passed in\b"
+    r"|\bmodel\W{1,3}(?:[^\s'\"`]{1,100}\W{1,2})?(?:is |was |could |can )?"
+    r"(?:do(?:es)?(?: not|n't) exist|not exist|not (?:be )?found)"
+    r"|no (?:available|healthy) (?:channels?|deployments?|providers?)\b[^.]{0,60}\bmodel"
+    r"|模型[^。]{0,100}(?:不存在|无可用渠道|未找到|没有找到)|(?:无效|未知)的?模型",
+    re.IGNORECASE,
+)
+_NO_MODEL_MARKS: Final = ("model_not_found", "model_not_exist", "unknown_model", "invalid_model", "deploymentnotfound")
 _WRONG_KEY: Final = re.compile(
     r"(?:incorrect|invalid) api[ _]?key|api[ _]?key (?:is )?(?:not valid|invalid)", re.IGNORECASE
 )
@@ -329,14 +339,14 @@ def _classify(  # noqa: C901, PLR0911 - a list of cases
         status in {401, 402, 403, 429} and _BALANCE.search(words) and not _PASSING.search(words)
     ):
         return QuotaError, "error.chatanywhere_balance" if ours else "error.quota"
-    if "model_not_found" in marks:
+    if any(mark in marks for mark in _NO_MODEL_MARKS) or (status != 429 and _NO_MODEL.search(words)):  # noqa: PLR2004 - as in the table
         return NotFoundError, "error.not_found"
     if status == 401 or "invalid_api_key" in marks or (status in {400, 403} and _WRONG_KEY.search(words)):  # noqa: PLR2004 - as in the table
         return AuthenticationError, "error.chatanywhere_key" if ours else "error.authentication"
     if status is None:
         kinds = ((kind, key) for mark, kind, key in _BY_MARK if mark in marks)
         return next(kinds, (StreamError, "error.stream"))
-    if status in {500, 501} and _UNSUPPORTED.search(words):  # asked again it would be refused again
+    if status >= 500 and not _PASSING.search(words) and _UNSUPPORTED.search(words):  # noqa: PLR2004 - asked again it would be refused again
         return BadRequestError, "error.bad_request"
     if status in _BY_STATUS:
         return _BY_STATUS[status]
