@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,12 +19,25 @@ if TYPE_CHECKING:
 _SCRUBBED = ("CHATANYWHERE_", "OPENAI_", "LC_", "LANG")
 
 
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where tests have their home directories; few tests put anything there, so none is made."""
+    homes = tmp_path_factory.mktemp("homes")
+    return (homes / str(number) for number in count())
+
+
+@pytest.fixture
+def home(_homes: Iterator[Path]) -> Path:
+    """The test's own home directory, which is not there yet."""
+    return next(_homes)
+
+
 @pytest.fixture(autouse=True)
-def _clean_slate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def _clean_slate(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[None]:
     """No keys, addresses, proxies, files or languages from the machine; no registered providers from other tests."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HOME", str(home))
     for kind in ("CONFIG", "DATA", "CACHE", "STATE"):
-        monkeypatch.setenv(f"XDG_{kind}_HOME", str(tmp_path / "home" / kind.lower()))
+        monkeypatch.setenv(f"XDG_{kind}_HOME", str(home / kind.lower()))
     for name in tuple(os.environ):
         if name.startswith(_SCRUBBED) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

@@ -66,6 +66,7 @@ def read(reader: CompletionReader, fields: dict[str, Any], *, finish: str | None
 # --- decompression ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PACKERS)
 def test_what_is_inflated_at_a_time_is_little(name: str) -> None:
     packed = PACKERS[name](bytes(LARGE))
@@ -78,6 +79,7 @@ def test_what_is_inflated_at_a_time_is_little(name: str) -> None:
     assert peak < 8 * MEGABYTE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*PACKERS, "gzip, gzip"])
 def test_a_body_that_explodes_is_cut_off(api: LocalServer, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(limits, "MAX_BYTES", 4 * MEGABYTE)

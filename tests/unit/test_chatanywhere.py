@@ -329,6 +329,7 @@ def test_broken_compression(web: LocalServer) -> None:
     assert_for_people(ask(ChatAnywhere).error, ProtocolError, "gzip")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["text/plain", "text/html", "application/json"])
 def test_a_few_kilobytes_that_hold_a_gigabyte_are_not_read_to_the_end(web: LocalServer, kind: str) -> None:
     bomb = gzip.compress(b"[" * (4 * MAX_CHARACTERS))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from chatanywhere_magic.providers.contract import Provider
 
+pytestmark = pytest.mark.slow
+
 QUESTION = [{"role": "user", "content": "Hi"}]
 
 

@@ -247,6 +247,7 @@ class TestTables:
         lazy = pl.DataFrame({"a": [1]}).lazy().map_batches(fail)
         assert text(lazy).startswith("polars.LazyFrame, not collected")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", ["pandas", "polars"])
     def test_ten_million_rows_take_hardly_longer_than_a_hundred_thousand(self, kind: str) -> None:
         make = pd.DataFrame if kind == "pandas" else pl.DataFrame

@@ -264,6 +264,7 @@ def test_what_gives_nothing_away_is_left_alone(words: str) -> None:
     assert redacted(words) == words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "hostile",
     [

@@ -233,6 +233,7 @@ def test_our_magics_are_known_by_the_names_that_a_user_gives_them() -> None:
     assert without_keys(f"%asked {KEYS['GitHub']}", named=named) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     [

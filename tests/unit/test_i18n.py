@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, get_args
 
 import pytest
 
-import chatanywhere_magic
 from chatanywhere_magic.core import i18n
 from chatanywhere_magic.core.conversation import Status
 from chatanywhere_magic.core.errors import ChatError
 from chatanywhere_magic.core.i18n import LANGUAGES, text, texts
+from tests.support.source import PACKAGE, modules, nodes, strings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chatanywhere_magic.core.i18n import Language
 
-PACKAGE = Path(chatanywhere_magic.__file__).parent
-MODULES = {
-    path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-    for path in sorted(PACKAGE.rglob("*.py"))
-    if path.name != "i18n.py"
-}
 TABLE = {key: tuple(texts(language).get(key, "") for language in LANGUAGES) for key in texts("en")}
 GROUPS = sorted({key.split(".")[0] for key in TABLE})
 KEY = re.compile(rf"(?:{'|'.join(GROUPS)})\.[a-z_]+")
@@ -44,8 +37,8 @@ def formats(template: str) -> set[tuple[str, str, str]]:
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
     """Every call of ``text(…)`` in the package, with the place where it stands."""
-    for name, tree in MODULES.items():
-        for node in ast.walk(tree):
+    for name in modules():
+        for node in nodes(name):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"text", "phrase"}:
                 yield f"{name}:{node.lineno}", node
 
@@ -58,10 +51,11 @@ def mentioned() -> dict[str, str]:
         for key in re.findall(rf'"({KEY.pattern})"', path.read_text(encoding="utf-8"))
     }
     return in_pages | {
-        node.value: f"{name}:{node.lineno}"
-        for name, tree in MODULES.items()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and KEY.fullmatch(node.value)
+        string: f"{name}:{line}"
+        for name in modules()
+        if name != "core/i18n.py"
+        for string, line in strings(name).items()
+        if KEY.fullmatch(string)
     }
 
 
@@ -85,30 +79,39 @@ def beginnings() -> set[str]:
     return {key.value for key in keys if isinstance(key.value, str) and key.value.endswith(".")}
 
 
-@pytest.mark.parametrize("key", TABLE)
-def test_every_text_is_there_in_three_languages(key: str) -> None:
-    english, russian, chinese = TABLE[key]
-    assert len(TABLE[key]) == len(LANGUAGES) == 3
-    assert english.strip()
-    assert not CYRILLIC.search(english)
-    assert not HAN.search(english + russian)
-    assert CYRILLIC.search(russian)
-    assert HAN.search(chinese)
+def test_there_are_three_languages() -> None:
+    assert LANGUAGES == ("en", "ru", "zh")
 
 
-@pytest.mark.parametrize("key", TABLE)
-def test_every_language_has_the_same_placeholders(key: str) -> None:
-    english, russian, chinese = map(formats, TABLE[key])
-    assert english == russian == chinese
-    assert all(field.isidentifier() for field, _, _ in english)
+# Each names all texts that break its rule: a test for every text took longer than what they look at.
 
 
-@pytest.mark.parametrize("key", TABLE)
-def test_leading_space_and_final_mark_agree(key: str) -> None:
-    english, russian, chinese = texts = TABLE[key]
-    assert english.startswith(" ") == russian.startswith(" ")
-    assert not re.search(r"^ |[。？！](\{\w+\})? ", chinese)  # what follows a full-width mark follows at once
-    assert len({words.endswith((".", "?", "。", "？")) for words in texts}) == 1
+def test_every_text_is_there_in_three_languages() -> None:
+    assert {key for key, (english, _, _) in TABLE.items() if not english.strip()} == set()
+    assert {key for key, (english, _, _) in TABLE.items() if CYRILLIC.search(english)} == set()
+    assert {key for key, (english, russian, _) in TABLE.items() if HAN.search(english + russian)} == set()
+    assert {key for key, (_, russian, _) in TABLE.items() if not CYRILLIC.search(russian)} == set()
+    assert {key for key, (_, _, chinese) in TABLE.items() if not HAN.search(chinese)} == set()
+
+
+def test_every_language_has_the_same_placeholders() -> None:
+    fields = {key: [formats(words) for words in texts] for key, texts in TABLE.items()}
+    assert {key: each for key, each in fields.items() if not each[0] == each[1] == each[2]} == {}
+    named = {key: {field for field, _, _ in english} for key, (english, _, _) in fields.items()}
+    assert {key: names for key, names in named.items() if not all(map(str.isidentifier, names))} == {}
+
+
+def test_leading_spaces_agree() -> None:
+    assert {
+        key for key, (english, russian, _) in TABLE.items() if english[:1].isspace() != russian[:1].isspace()
+    } == set()
+    # What follows a full-width mark follows at once.
+    assert {key for key, (*_, chinese) in TABLE.items() if re.search(r"^ |[。？！](\{\w+\})? ", chinese)} == set()
+
+
+def test_final_marks_agree() -> None:
+    ends = {key: {words.endswith((".", "?", "。", "？")) for words in texts} for key, texts in TABLE.items()}
+    assert {key for key, each in ends.items() if len(each) > 1} == set()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -162,6 +162,7 @@ def test_only_the_last_words_may_be_half_written() -> None:
     assert shown(["a *\n***\n"], often=False) == to_html("a *\n***")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["plain words, ", "**bold** words, ", "слова, "])
 def test_a_very_long_paragraph_is_seldom_another_one(words: str) -> None:
     renderer = IncrementalRenderer()
@@ -313,6 +314,7 @@ def test_a_table_is_one_from_its_first_line_on() -> None:
         assert "<table" in renderer.tail()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LONG)
 def test_the_work_grows_with_the_text_and_not_with_its_square(kind: str) -> None:
     def work(text: str) -> int:
@@ -328,6 +330,7 @@ def test_the_work_grows_with_the_text_and_not_with_its_square(kind: str) -> None
     assert whole < 40 * len(text)
 
 
+@pytest.mark.slow
 def test_the_parts_of_a_long_block_make_one() -> None:
     parts = grown([LONG["code"]]).pieces
     assert len(parts) > 20

@@ -145,6 +145,7 @@ def test_blocks_know_their_language() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", PIECES)
 def test_long_texts_take_time_with_their_length(piece: str) -> None:
     def seconds(length: int) -> float:

@@ -163,9 +163,9 @@ class TestFile:
         keystore.file_path().write_text("")
         keystore.look()
 
-    def test_one_that_cannot_be_written(self, tmp_path: Path) -> None:
-        (tmp_path / "home").mkdir()
-        (tmp_path / "home/config").write_text("a file where a directory should be")
+    def test_one_that_cannot_be_written(self, home: Path) -> None:
+        home.mkdir()
+        (home / "config").write_text("a file where a directory should be")
         with pytest.raises(ConfigurationError) as caught:
             keep(OWNER, Secret(key_in("file"), "a test"), "file")
         error = assert_for_people(caught.value, ConfigurationError, "could not be saved", "--session")

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from graphlib import TopologicalSorter
 from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-import chatanywhere_magic
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-PACKAGE = Path(chatanywhere_magic.__file__).parent
+from tests.support.source import PACKAGE, modules, nodes
 
 ROOMS = (
     "core",
@@ -49,11 +43,9 @@ WAITING_ROOMS = {
 """Modules that deal with more than one thread, and so need locks and events."""
 
 TREES = {
-    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): ast.parse(
-        path.read_text(encoding="utf-8")
-    )
-    for path in sorted(PACKAGE.rglob("*.py"))
-    if len(path.relative_to(PACKAGE).parts) > 1 and "testing" not in path.relative_to(PACKAGE).parts
+    name.removesuffix(".py").replace("/", ".").removesuffix(".__init__"): nodes(name)
+    for name in modules()
+    if "/" in name and not name.startswith("testing/")
 }
 """All modules but the conformance kit, which stands beside the layers and is imported by none of them."""
 LEVEL = {room: level for level, room in enumerate(ROOMS)}
@@ -64,21 +56,23 @@ def room(module: str) -> str:
     return module.split(".", maxsplit=1)[0]
 
 
-def imports(module: str, *, when_run: bool = False) -> Iterator[str]:
-    """Yield what `module` imports, wherever the import stands: ``.x`` for our own modules, else absolute names.
+@cache
+def imports(module: str, *, when_run: bool = False) -> list[str]:
+    """Return what `module` imports, wherever the import stands: ``.x`` for our own modules, else absolute names.
 
     With `when_run` leave out what only type checkers import.
     """
+    found: list[str] = []
     skipped: set[ast.AST] = set()
-    for node in ast.walk(TREES[module]):
+    for node in TREES[module]:
         if when_run and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             skipped.update(inner for child in node.body for inner in ast.walk(child))
         if node in skipped:
             continue
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield f"{node.module}"
+            found.append(f"{node.module}")
         elif isinstance(node, ast.ImportFrom):
             # Levels up from the module's own package, then down the path that is named.
             names = module.split(".")
@@ -86,7 +80,8 @@ def imports(module: str, *, when_run: bool = False) -> Iterator[str]:
             base = [*package, *(node.module.split(".") if node.module else ())]
             for alias in node.names:
                 deeper = ".".join([*base, alias.name])
-                yield f".{deeper}" if deeper in TREES else f".{'.'.join(base)}"
+                found.append(f".{deeper}" if deeper in TREES else f".{'.'.join(base)}")
+    return found
 
 
 def own_imports(module: str, *, when_run: bool = False) -> set[str]:
@@ -138,7 +133,7 @@ def test_what_a_room_lists_is_what_it_has(name: str) -> None:
     module = import_module(f"chatanywhere_magic.{name}")
     imported = {
         alias.asname or alias.name
-        for node in ast.walk(TREES[name])
+        for node in TREES[name]
         if isinstance(node, ast.ImportFrom) and node.level == 1
         for alias in node.names
     }
@@ -187,7 +182,7 @@ def test_threads_begin_in_the_engine_alone() -> None:
     starts = {
         module
         for module, tree in TREES.items()
-        for node in ast.walk(tree)
+        for node in tree
         if (isinstance(node, ast.Attribute) and node.attr in {"Thread", "Timer", "start_new_thread"})
         or (isinstance(node, ast.alias) and node.name in {"Thread", "Timer", "ThreadPoolExecutor"})
     }
@@ -197,7 +192,7 @@ def test_threads_begin_in_the_engine_alone() -> None:
     aside = {
         module
         for module, tree in TREES.items()
-        for node in ast.walk(tree)
+        for node in tree
         if isinstance(node, ast.Attribute) and node.attr in {"to_thread", "run_in_executor"}
     }
     assert aside <= {"session.engine", "providers.local"}

@@ -127,6 +127,7 @@ def test_the_body_may_end_after_the_answer_and_the_connection_is_used_again(monk
         session.close()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_after_a_fork_both_sides_go_on(tmp_path: Path) -> None:
     program = tmp_path / "forked.py"

@@ -674,6 +674,7 @@ def test_what_came_together_goes_on_together(api: LocalServer) -> None:
     assert isinstance(outcome.error, StreamError)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["content", "reasoning_content"])
 def test_a_few_kilobytes_that_hold_a_gigabyte_are_not_read_to_the_end(api: LocalServer, field: str) -> None:
     event = b'data: {"choices": [{"delta": {"%s": "%s"}}]}\n\n' % (field.encode(), b"a" * 100_000)

@@ -45,6 +45,7 @@ def node(*arguments: str | Path, cwd: Path = HERE) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @needs_typescript
 def test_its_types_agree() -> None:
     node(TYPESCRIPT, "-p", HERE)

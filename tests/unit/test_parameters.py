@@ -353,10 +353,9 @@ def test_what_another_kernel_learned_holds_here_at_once(server: LocalServer) -> 
     assert len(server.requests) == 3
 
 
-def test_where_nothing_can_be_written_lessons_hold_for_the_process(server: LocalServer, tmp_path: Path) -> None:
-    blocked = tmp_path / "home" / "data"
-    blocked.parent.mkdir()
-    blocked.write_text("a file")
+def test_where_nothing_can_be_written_lessons_hold_for_the_process(server: LocalServer, home: Path) -> None:
+    home.mkdir()
+    (home / "data").write_text("a file")
     server.rule = strict_vllm
     assert [ask(OpenAI).finish_reason for _ in range(2)] == ["stop", "stop"]
     assert len(server.requests) == 3

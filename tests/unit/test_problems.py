@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-import chatanywhere_magic
 from chatanywhere_magic import ChatSession, Script, Scripted
 from chatanywhere_magic.core import (
     Failure,
@@ -26,10 +23,12 @@ from chatanywhere_magic.core.i18n import LANGUAGES, Phrase
 from chatanywhere_magic.panel.feed import head_of, problem_of
 from chatanywhere_magic.providers import OpenAI
 from chatanywhere_magic.render import footer_words
+from tests.support.source import modules, strings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-PACKAGE = Path(chatanywhere_magic.__file__).parent
+    from pathlib import Path
+
 OPTION = re.compile(r"(?<!\w)--?(?!no-deps\b)[a-z]")  # that one is pip's
 ONLY_TYPED = {
     "error.file_exists",
@@ -51,13 +50,10 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def in_panel_or_cell() -> set[str]:
     """Return the keys of the errors that are raised outside of the magics."""
-    found = set()
-    for path in PACKAGE.rglob("*.py"):
-        if path.relative_to(PACKAGE).parts[0] in {"magics", "testing"}:
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in texts("en"):
-                found.add(node.value)
+    found: set[str] = set()
+    for name in modules():
+        if not name.startswith(("magics/", "testing/")):
+            found |= strings(name).keys() & texts("en").keys()
     return {key for key in found if key.startswith("error.")}
 
 

@@ -7,7 +7,6 @@ import re
 import sqlite3
 import textwrap
 from contextlib import closing
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ import pytest
 import traitlets
 from traitlets.config import Config
 
-import chatanywhere_magic
 from chatanywhere_magic import ChatSession, Scripted
 from chatanywhere_magic.core import i18n, texts
 from chatanywhere_magic.panel import actions, commands
@@ -26,13 +24,14 @@ from chatanywhere_magic.providers.dialects.reader import ResponseReader
 from chatanywhere_magic.session.settings import Settings
 from chatanywhere_magic.store import database
 from tests.support.server import Answer, LocalServer
+from tests.support.source import PACKAGE, modules, nodes, strings
 from tests.unit.helpers import ask
 from tests.unit.test_layers import ROOMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-PACKAGE = Path(chatanywhere_magic.__file__).parent
 ROOT = PACKAGE.parent
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 _PARTS = GUIDE.partition("\n## Recipes")[2].partition("\n## ")[0].split("\n### ")[1:]
@@ -82,8 +81,8 @@ def test_every_file_is_there() -> None:
 
 def test_every_name_is_there() -> None:
     defined: set[str] = set()
-    for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for module in modules():
+        for node in nodes(module):
             if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 defined.add(node.name)
             elif isinstance(node, ast.Assign | ast.AnnAssign):
@@ -195,15 +194,7 @@ def test_a_migration_at_the_end_brings_databases_along(tmp_path: Path, monkeypat
 
 
 def test_a_language_is_named_where_the_recipe_says_and_nowhere_else() -> None:
-    places = set()
-    for path in PACKAGE.rglob("*.py"):
-        literals = [
-            node.value
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-            if isinstance(node, ast.Constant)
-        ]
-        if {"ru", "zh"} <= {each for each in literals if isinstance(each, str)}:
-            places.add(path.relative_to(PACKAGE).as_posix())
+    places = {name for name in modules() if {"ru", "zh"} <= strings(name).keys()}
     places.discard("render/markdown/languages.py")  # of the model's text, whatever that is written in
     recipe = RECIPES["A language"]
     assert places == {place for place in re.findall(r"`([\w/]+\.py)`", recipe) if not place.startswith("tests/")}

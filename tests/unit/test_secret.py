@@ -139,6 +139,7 @@ def test_base64_in_lines_is_redacted() -> None:
         assert Secret(LONG, "OPENAI_API_KEY").redact(form).count("***") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "hostile",
     [LONG[:-1], LONG[:9], "%73%6b-", "\\", "\\u0073", "&amp;", "&#", "%", "%25", quote(LONG, safe="")[:-1], "c2st"],

@@ -599,6 +599,7 @@ def questions(directory: Path) -> list[str]:
     return sorted(stored)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kernels", "count"), [(2, 40), (8, 20)])
 def test_kernels_that_write_at_once_lose_nothing(directory: Path, kernels: int, count: int) -> None:
     assert write_at_once(directory, kernels, count) == [""] * kernels
@@ -607,6 +608,7 @@ def test_kernels_that_write_at_once_lose_nothing(directory: Path, kernels: int, 
     )
 
 
+@pytest.mark.slow
 def test_kernels_that_go_on_with_one_conversation_at_once_lose_nothing(directory: Path) -> None:
     store = Store.open(directory)
     store.save("shared", Conversation().appended(Version.of("shared-0", "answer of shared-0", status="complete")))
@@ -615,6 +617,7 @@ def test_kernels_that_go_on_with_one_conversation_at_once_lose_nothing(directory
     assert set(questions(directory)) == {"shared-0"} | {f"kernel-{each}-{n}" for each in range(4) for n in range(10)}
 
 
+@pytest.mark.slow
 def test_what_is_loaded_is_of_one_moment(directory: Path) -> None:
     code = """
 import sys
@@ -638,6 +641,7 @@ for number in range(1500):
     assert list(directory.glob("*.broken*")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["garbage", "missing table", "zeroed page of one answer"])
 def test_kernels_that_find_a_broken_file_at_once_lose_nothing(filled: Path, kind: str) -> None:
     BROKEN[kind](filled / "chat.db")
@@ -679,6 +683,7 @@ def streaming(directory: Path) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("milliseconds", [0, 20, 90, 250])
 def test_what_was_written_survives_kill_9(directory: Path, milliseconds: int) -> None:
     with streaming(directory) as process:
@@ -1022,6 +1027,7 @@ def open_to_all() -> Iterator[Path]:
         yield Path(directory)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["directory", "file", "both"])
 def test_what_may_only_be_read_is_read(open_to_all: Path, kind: str) -> None:
     filled = open_to_all / "data"
@@ -1033,6 +1039,7 @@ def test_what_may_only_be_read_is_read(open_to_all: Path, kind: str) -> None:
     filled.chmod(0o777)
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_made_the_chat_goes_on(open_to_all: Path) -> None:
     (open_to_all / "closed").mkdir(mode=0o555)
     run_python(READ_ONLY, open_to_all / "closed" / "data")
@@ -1071,6 +1078,7 @@ def test_a_closed_store_opens_again(directory: Path) -> None:
     assert on_disk(directory, "a") == conversation("2+2?")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_opens_the_file_for_itself(directory: Path) -> None:
     code = """
