@@ -9,8 +9,11 @@ from ..core import lazy_exports
 if TYPE_CHECKING:
     from .budget import Budget, Prompt, too_long
     from .completing import candidates
+    from .describing import describe
     from .files import read_file
+    from .fitting import shortened
     from .lookup import Cell, Lookup
+    from .pictures import is_picture, picture
     from .request import REPLAY_MODES, Replay, Request
     from .resolving import notes, resolve
     from .summary import ROOM, SUMMARY_TOKENS, Summary, requests, task
@@ -21,8 +24,11 @@ else:
         {
             "budget": "Budget Prompt too_long",
             "completing": "candidates",
+            "describing": "describe",
             "files": "read_file",
+            "fitting": "shortened",
             "lookup": "Cell Lookup",
+            "pictures": "is_picture picture",
             "request": "REPLAY_MODES Replay Request",
             "resolving": "notes resolve",
             "summary": "ROOM SUMMARY_TOKENS Summary requests task",
@@ -43,10 +49,14 @@ __all__ = [
     "Request",
     "Summary",
     "candidates",
+    "describe",
+    "is_picture",
     "notes",
+    "picture",
     "read_file",
     "requests",
     "resolve",
+    "shortened",
     "task",
     "too_long",
 ]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..core import Version
     from ..providers import Provider
-    from ..tools import Schema
+    from ..tools import Schema, Toolbox
 
 Replay = Literal["off", "record", "replay", "replay-only"]
 REPLAY_MODES: Final[tuple[Replay, ...]] = get_args(Replay)
@@ -58,6 +58,10 @@ class Request:
     """What the response must hold."""
     correction: tuple[Message, ...] = ()
     """The responses that did not hold it, each with what the model is told about that."""
+    toolbox: Toolbox | None = None
+    """The functions that the model may call; their descriptions are among the parameters."""
+    steps: tuple[Message, ...] = ()
+    """What has come of this turn so far: calls of tools, and their results."""
     notice: str = ""
     """Why it is asked again, for the person; ``""`` where it is asked first."""
     replay: Replay = "off"
@@ -118,7 +122,7 @@ class Request:
                 sent += self._written(row) if row else ()
                 row = []
                 sent += version.plain
-        return [*sent, *self._written([*row, *self.asked, *self.correction])]
+        return [*sent, *self._written([*row, *self.asked, *self.correction, *self.steps])]
 
     def _written(self, messages: Iterable[Message]) -> Messages:
         return to_dicts(repaired(messages), self.owner, images=self.provider.supports_images)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..core import Attachment, ConfigurationError, Document, Image, estimate, phrase, text
 from . import pictures
-from .describe import describe
+from .describing import describe
 from .files import read_file
 from .fitting import joined
 from .lookup import (

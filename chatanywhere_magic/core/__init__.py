@@ -9,6 +9,7 @@ from .dictionaries import from_dicts, to_dicts
 from .errors import (
     AnswerFormatError,
     APIError,
+    ApprovalError,
     AuthenticationError,
     BadRequestError,
     ChatError,
@@ -39,6 +40,7 @@ from .errors import (
     TimeoutExceededError,
     TLSError,
     TooLargeError,
+    ToolCallError,
     UnsupportedError,
     UsageError,
 )
@@ -77,6 +79,7 @@ from .messages import (
 from .reply import Code, Reply, code_blocks, find_json
 from .search import Found, excerpt, search_in
 from .tokens import IMAGE_TOKENS, START_TOKENS, estimate, estimate_content, estimate_messages, fewest, total
+from .visible import visible
 
 __all__ = [
     "BETWEEN_MESSAGES",
@@ -86,6 +89,7 @@ __all__ = [
     "START_TOKENS",
     "APIError",
     "AnswerFormatError",
+    "ApprovalError",
     "AsyncResult",
     "Attachment",
     "AuthenticationError",
@@ -145,6 +149,7 @@ __all__ = [
     "Timing",
     "TooLargeError",
     "ToolCall",
+    "ToolCallError",
     "ToolResult",
     "Turn",
     "UnsupportedError",
@@ -180,4 +185,5 @@ __all__ = [
     "user_content",
     "user_message",
     "version_to_json",
+    "visible",
 ]

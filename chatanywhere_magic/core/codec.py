@@ -460,6 +460,7 @@ def _part(fields: _Fields) -> Part:
                 fields.text("name", limit=MAX_NAME),
                 is_error=fields.flag("is_error"),
                 images=tuple(_image(each) for each in fields.each("images")),
+                approval=fields.text("approval", limit=MAX_NAME),
             )
         case "image":
             return _image(fields)

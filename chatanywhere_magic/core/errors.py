@@ -7,6 +7,7 @@
     │   ├── MissingKeyError         there is no key for the provider
     │   ├── FormatError             the file contains no readable conversation
     │   ├── NotRecordedError        replay-only is set, and no response is recorded for the prompt
+    │   ├── ApprovalError           a call of a tool needs the person's approval, and nobody can be asked
     │   ├── UsageError              a magic's line is invalid
     │   ├── UnsupportedError        the provider does not support what was asked for
     │   └── LeakError               the request contains what looks like a key
@@ -34,6 +35,7 @@
         ├── EmptyAnswerError        the provider finished without any text
         ├── ContentFilterError      the provider's filter withheld the response
         ├── RefusalError            the model declined to respond
+        ├── ToolCallError           the model calls tools wrongly, also when told what is wrong
         └── AnswerFormatError       the response is complete but does not have the form asked for
 
     ChatInterrupted (a KeyboardInterrupt)  the user stopped the turn
@@ -138,6 +140,12 @@ class NotRecordedError(ConfigurationError):
     """``replay-only`` is set, and no response is recorded for the prompt."""
 
     kind = "not_recorded"
+
+
+class ApprovalError(ConfigurationError):
+    """A call of a tool needs the person's approval, and there is nobody to ask."""
+
+    kind = "approval"
 
 
 class UsageError(ConfigurationError):
@@ -322,6 +330,12 @@ class RefusalError(AnswerError):
     """The model declined to respond."""
 
     kind = "refusal"
+
+
+class ToolCallError(AnswerError):
+    """The model calls tools wrongly, also when told what is wrong."""
+
+    kind = "tool_call"
 
 
 class AnswerFormatError(AnswerError, ValueError):

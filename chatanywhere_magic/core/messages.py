@@ -144,6 +144,8 @@ class ToolResult:
         Whether the call failed.
     images : tuple of Image
         Pictures that the tool made.
+    approval : str
+        How the person allowed the call: ``once``, ``always``, or ``no``; ``""`` where nobody was asked.
     """
 
     call_id: str
@@ -151,6 +153,7 @@ class ToolResult:
     name: str = ""
     is_error: bool = False
     images: tuple[Image, ...] = ()
+    approval: str = ""
 
 
 Part = Text | Image | Document | Reasoning | ToolCall | ToolResult

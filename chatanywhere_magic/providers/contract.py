@@ -47,6 +47,8 @@ class AsyncGeneratorProvider:
         Whether a message's content may hold pictures, as parts in OpenAI's form.
     supports_response_format : bool
         Whether it takes ``response_format`` in OpenAI's form, and keeps its answers to a JSON schema.
+    supports_tools : bool
+        Whether it takes ``tools`` in OpenAI's form, and yields a ``ToolCall`` for each call of the model.
     learns_parameters : bool
         Whether :meth:`create_delta_generator` takes ``optional``: the names of fields that nobody typed, to be left
         out where the model refuses them.
@@ -61,6 +63,7 @@ class AsyncGeneratorProvider:
     supports_message_history: ClassVar[bool] = True
     supports_response_format: ClassVar[bool] = False
     supports_images: ClassVar[bool] = False
+    supports_tools: ClassVar[bool] = False
     learns_parameters: ClassVar[bool] = False
     default_model: ClassVar[str] = ""
 
@@ -168,6 +171,11 @@ class AsyncGeneratorProvider:
         Called before every request, to fit the conversation into the context.
         """
         return None
+
+    @classmethod
+    async def takes_tools(cls, model: str) -> bool:  # noqa: ARG003 - the contract
+        """Whether `model` can call tools, as far as that is known before it is asked."""
+        return cls.supports_tools
 
     @classmethod
     def account(cls) -> str:

@@ -84,6 +84,7 @@ class OpenAI(AsyncGeneratorProvider):
     default_model = defaults.MODELS["openai"]
     supports_response_format = True
     supports_images = True
+    supports_tools = True
     learns_parameters = True
     key_variable: ClassVar[str] = "OPENAI_API_KEY"
     url_variable: ClassVar[str] = "OPENAI_BASE_URL"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections import deque
 from dataclasses import dataclass
@@ -17,13 +18,14 @@ from ..core import (
     ModelName,
     Reasoning,
     Text,
+    ToolCall,
     Usage,
     phrase,
 )
 from .contract import AsyncGeneratorProvider
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from typing_extensions import Self
 
@@ -38,6 +40,9 @@ class Script:
         The response: in these chunks or, if it is one string, word by word.
     reasoning : str
         The model's reasoning before the text.
+    calls : sequence
+        Calls of tools after the text, each a name and its arguments: ``[("load", {"path": "a.csv"})]``. Arguments
+        that are text are sent as they are, whether they are JSON or not.
     delay : float, default 0
         Seconds before each chunk.
     finish_reason : str, default "stop"
@@ -50,6 +55,7 @@ class Script:
 
     text: str | Sequence[str] = ""
     reasoning: str = ""
+    calls: Sequence[tuple[str, Mapping[str, Any] | str]] = ()
     delay: float = 0.0
     finish_reason: str = "stop"
     usage: Usage | None = None
@@ -82,6 +88,7 @@ class Scripted(AsyncGeneratorProvider):
     name = "scripted"
     default_model = "scripted"
     supports_images = True
+    supports_tools = True
     requests: ClassVar[list[Messages]] = []
     _queue: ClassVar[deque[Script]] = deque()
 
@@ -111,7 +118,7 @@ class Scripted(AsyncGeneratorProvider):
 
         Yields
         ------
-        Text, Reasoning, Usage, Finish or ModelName
+        Text, Reasoning, ToolCall, Usage, Finish or ModelName
 
         Raises
         ------
@@ -131,6 +138,9 @@ class Scripted(AsyncGeneratorProvider):
         for chunk in script.chunks:
             await asyncio.sleep(script.delay)
             yield Text(chunk)
+        for number, (name, arguments) in enumerate(script.calls):
+            written = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+            yield ToolCall(f"call{len(cls.requests):03d}{number:02d}", name, written)
         if script.usage:
             yield script.usage
         if script.error:

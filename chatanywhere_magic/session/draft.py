@@ -43,6 +43,12 @@ def _count(tokens: object) -> int | None:
     return tokens if isinstance(tokens, int) and not isinstance(tokens, bool) and 0 <= tokens <= MAX_COUNT else None
 
 
+def _added(before: Usage, now: Usage) -> Usage:
+    """Return the tokens of the steps so far: of this one alone where the earlier ones were not counted."""
+    counts = zip(astuple(before), map(_count, astuple(now)), strict=True)
+    return Usage(*(more if known is None or more is None else known + more for known, more in counts))
+
+
 class Draft:
     """A version while it is written, by the turn loop on the engine's thread; others read it.
 
@@ -62,6 +68,8 @@ class Draft:
         """What is being done about it at the moment, such as a retry; ``""`` if there is nothing to say."""
         self.error: ChatError | None = None
         self._request = request
+        self._used = Usage()
+        """By the steps before this one."""
         self._clock = time.monotonic()
         self._version = Version(
             request.asked,
@@ -80,6 +88,11 @@ class Draft:
     def status(self) -> Status:
         """The status as it stands, without copying the text."""
         return self._version.status
+
+    @property
+    def seconds(self) -> float:
+        """How long the turn has taken so far."""
+        return time.monotonic() - self._clock
 
     @property
     def version(self) -> Version:
@@ -114,7 +127,7 @@ class Draft:
         elif isinstance(delta, Extras):
             response.extras = self._own(delta)
         elif isinstance(delta, Usage):
-            self.change(usage=Usage(*map(_count, astuple(delta))))
+            self.change(usage=_added(self._used, delta))
         elif isinstance(delta, ModelName):
             self.change(model=delta.name)
         elif isinstance(delta, Notice):
@@ -134,6 +147,11 @@ class Draft:
     def change(self, **fields: Any) -> None:
         """Replace fields of the version, other than its text."""
         self._version = replace(self._version, **fields)
+
+    def begin_step(self) -> None:
+        """Note that the model is asked to go on."""
+        self._used = self._version.usage or Usage()
+        self.change(finish_reason="")
 
     def end(self, status: Status, error: ChatError | None = None) -> None:
         """Note how the turn ended."""

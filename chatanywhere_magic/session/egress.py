@@ -90,12 +90,13 @@ class Egress:
         destination = self._destination(request)
         for _, version in earlier:
             destination.add_version(version)
-        destination.add([*to_dicts((*request.asked, *request.correction)), *(further or [])])
+        destination.add([*to_dicts((*request.asked, *request.correction, *request.steps)), *(further or [])])
         destination.add(_outside(request))
 
     def receive(self, request: Request, version: Version) -> None:
-        """Record what a destination said itself: it may be sent back to it."""
-        self._destination(request).add(to_dicts(version.response))
+        """Record what a destination said itself: it may be sent back to it. Results of tools are not its words."""
+        said = [message for message in version.response if message.role == "assistant"]
+        self._destination(request).add(to_dicts(said))
 
     def _destination(self, request: Request) -> _Destination:
         return self._destinations.setdefault(request.owner, _Destination())
@@ -134,6 +135,9 @@ def _named(
             for each in request.attachments:
                 yield each.name, each.text if isinstance(each, Document) else ""
                 yield "leak.prompt", each.name
+    for message in to_dicts(request.steps):
+        if not destination.knows(message):
+            yield text("leak.tool", name=message.get("name", "")), _words(message)
 
 
 def _words(message: MessageDict) -> str:

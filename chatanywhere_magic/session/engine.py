@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from heapq import heapify
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -170,6 +171,26 @@ class _Worker:
                 future.set_result(function(*args))
             except BaseException as caught:  # noqa: BLE001 - it is for the one who waits
                 future.set_exception(caught)
+
+
+def in_thread(function: Callable[[], T]) -> Future[T]:
+    """Run `function` on a thread of its own, in the caller's context.
+
+    Not an executor's, for which the interpreter waits at its exit: a person's function may never return.
+    """
+    future: Future[T] = Future()
+    context = copy_context()
+
+    def run() -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(context.run(function))
+        except BaseException as caught:  # noqa: BLE001 - it is for the one who waits
+            future.set_exception(caught)
+
+    threading.Thread(target=run, name="chatanywhere-tool", daemon=True).start()
+    return future
 
 
 def _run(loop: EngineLoop) -> None:

@@ -75,7 +75,7 @@ class GrowingResponse:
         """Where the text begins, as :meth:`text_since` counts. It moves when text turns out to be reasoning."""
         self.begun = threading.Event()
         """Set when the first text or reasoning has come, and when the response ends without any."""
-        self._earlier: list[tuple[list[_Segment | ToolCall], Extras | None, Message]] = []
+        self._earlier: list[tuple[list[_Segment | ToolCall], Extras | None, Message | None]] = []
         self._parts: list[_Segment | ToolCall] = []
 
     @property
@@ -139,11 +139,20 @@ class GrowingResponse:
             if (last := self._last(kind)) is not None:
                 last.end = len(growing)
 
-    def end_message(self, results: Message) -> None:
-        """Take in what came of the calls of tools; what follows is a further message of the model's."""
+    def end_message(self, results: Message | None) -> None:
+        """Take in what came of the calls of tools, if anything; what follows is a further message of the model's."""
         self.end()
         self._earlier.append((self._parts, self.extras, results))
         self._parts, self.extras = [], None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything of the message that comes now has come."""
+        return bool(self._parts)
+
+    def last_calls(self) -> tuple[ToolCall, ...]:
+        """Return the calls in the message that comes now: those without results."""
+        return tuple(part for part in self._parts if isinstance(part, ToolCall))
 
     def calls(self) -> tuple[ToolCall, ...]:
         """Return the calls of tools up to now."""

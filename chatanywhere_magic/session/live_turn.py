@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from contextvars import ContextVar
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final
 
 from ..core import ChatInterrupted, Reply, text, to_dicts
 from .draft import Draft
@@ -18,7 +20,14 @@ if TYPE_CHECKING:
 
     from ..context import Request
     from ..core import ChatError, Status, Version
+    from .calls import LiveCall
     from .growing import GrowingResponse
+    from .jobs import Host, Job
+
+current_turn: ContextVar[LiveTurn | None] = ContextVar("chatanywhere_current_turn", default=None)
+"""The turn whose provider or tool is running in this context."""
+WAIT_SECONDS: Final = 0.1
+"""A wait is made of slices, because on Windows one without a limit cannot be interrupted."""
 
 
 class Stopping:
@@ -68,8 +77,12 @@ class LiveTurn:
     listeners, and is stopped and waited for with it.
     """
 
-    def __init__(self, request: Request, *, version_of: LiveTurn | None = None) -> None:
+    def __init__(
+        self, request: Request, *, version_of: LiveTurn | None = None, continues: Version | None = None
+    ) -> None:
         self.request = request
+        self.continues = continues
+        """The version that this one begins as: of a turn that goes on."""
         self.version_of = version_of
         """The turn of which this becomes a further version: it is asked at the same time, or is corrected by this."""
         self.correction: LiveTurn | None = None
@@ -84,6 +97,21 @@ class LiveTurn:
         """The version as it is written."""
         self.stopping = Stopping()
         self.done = threading.Event()
+        self.calls: list[LiveCall] = []
+        """The calls of tools, in the order in which the model asked for them."""
+        self.step: list[LiveCall] | None = None
+        """Those that are being approved and run now."""
+        self.steps = 0
+        """How often the model has asked for calls."""
+        self.bad_steps = 0
+        """How often in a row it could do nothing right."""
+        self.asked_seconds = 0.0
+        """How long the person was waited for."""
+        self.host: Host | None = None
+        """The front end that waits for the turn."""
+        self.is_attended = False
+        """Whether somebody waits for the turn who runs what must run on that thread."""
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._listeners: list[Callable[[LiveTurn], None]] = []
 
     @property
@@ -128,12 +156,36 @@ class LiveTurn:
         return self if self.correction is None else self.correction.last
 
     def wait(self) -> None:
-        """Block until the turn is over, with its corrections."""
+        """Block until the turn is over, with its corrections; functions that it calls run here meanwhile."""
+        self.is_attended = True
         while not self.is_over:
-            # In slices, because on Windows a wait without a limit cannot be interrupted.
-            self.done.wait(0.1)
+            self._serve_next(WAIT_SECONDS)
+        self.serve()  # of a job that was stopped, its end
         if self.correction is not None:
             self.correction.wait()
+
+    def serve(self) -> None:
+        """Run, on this thread, what waits for the thread that waits for the turn."""
+        while self._serve_next(0):
+            pass
+
+    def _serve_next(self, seconds: float) -> bool:
+        try:
+            job = self._jobs.get(timeout=seconds) if seconds else self._jobs.get_nowait()
+        except Empty:
+            return False
+        if job is not None:
+            job.run()
+        return True
+
+    def attend(self, host: Host | None) -> None:
+        """Note that a front end waits for the turn, which will :meth:`serve` it."""
+        self.host = host
+        self.is_attended = True
+
+    def share_jobs(self, outer: LiveTurn) -> None:
+        """Have the thread that waits for `outer` run what must not run on the engine's."""
+        self._jobs, self.host, self.is_attended = outer._jobs, outer.host, outer.is_attended
 
     def reply(self) -> Reply:
         """Return the response of a turn that is over; if it was corrected, that of the last correction.
@@ -171,9 +223,21 @@ class LiveTurn:
         """Have `request` asked because this response will not do: a further version, with the same listeners."""
         self.correction = correction = LiveTurn(request, version_of=self)
         correction._listeners = self._listeners
+        correction.share_jobs(self)
         self.stopping.include(correction)
         return correction
 
     def notify(self) -> None:
         """Notify the listeners that something has changed."""
         notify(self._listeners, self)
+
+    def add_job(self, job: Job) -> None:
+        """Have the thread that waits run `job`."""
+        self._jobs.put(job)
+        self.notify()
+
+    def end(self) -> None:
+        """Note that the turn is over."""
+        self.done.set()
+        self._jobs.put(None)  # for who waits for jobs
+        self.notify()  # once more, for those who wait for `done` by listening

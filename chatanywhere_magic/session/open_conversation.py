@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ..context import Request, Summary
     from ..core import Turn, Version
+    from ..tools import Toolbox
     from .autosave import Autosave
     from .live_turn import LiveTurn
 
@@ -46,6 +47,8 @@ class OpenConversation:
         """Held by the turn that is being answered; the others queue."""
         self.summary: Summary | None = None
         """What stands for the turns that have no room in a prompt."""
+        self.toolboxes: dict[int, Toolbox] = {}
+        """The functions that turns were asked with, by their indices: to ask again with the same ones."""
         self.live: list[LiveTurn] = []
         """Its turns that are on their way, the running one first."""
 
@@ -81,6 +84,8 @@ class OpenConversation:
                     other.cancel()
             self._add_version(live, known, select=True)
         live.conversation_id = self.id
+        if live.index is not None and live.request.toolbox is not None:
+            self.toolboxes[live.index] = live.request.toolbox
         self.live.append(live)
 
     def leave(self, live: LiveTurn) -> None:

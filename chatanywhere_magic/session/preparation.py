@@ -12,27 +12,29 @@ from ..core import (
     Image,
     Message,
     UnsupportedError,
+    Version,
     encodable,
     from_dicts,
     phrase,
 )
 from ..providers import CHOICE_ORDER, EFFORTS, AsyncGeneratorProvider, get_provider
 from . import cells
-from .live_turn import LiveTurn
+from .live_turn import LiveTurn, current_turn
 from .settings import MAX_TEMPERATURE
-from .turn_loop import current_turn
+from .tools import are_by_hand
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ..context import Budget, Lookup, Prompt, Replay
-    from ..core import Attachment, Origin, Turn, Version
+    from ..core import Attachment, Origin, Turn
     from ..providers import Provider
-    from ..tools import Schema
+    from ..tools import Schema, Toolbox
     from .catalog import Catalog
     from .egress import Egress
     from .open_conversation import OpenConversations
     from .settings import Settings
+    from .tools import Tools
 
 WIRE_PARAMETERS: Final = frozenset(
     {
@@ -71,12 +73,14 @@ class Preparation:
         conversations: OpenConversations,
         budget: Budget,
         egress: Egress,
+        tools: Tools,
     ) -> None:
         self._settings = settings
         self._catalog = catalog
         self._conversations = conversations
         self._budget = budget
         self._egress = egress
+        self._tools = tools
         self._asked_with: set[str] = set()
         """The names of parameters that were given in this session."""
 
@@ -101,6 +105,8 @@ class Preparation:
         revises: int | None = None,
         schema: Any = None,
         replay: Replay | None = None,
+        tools: Iterable[Any] | None = None,
+        steps: tuple[Message, ...] = (),
         **params: Any,
     ) -> LiveTurn:
         """Check a prompt and return its turn, ready to start; see :meth:`ChatSession.prepare`."""
@@ -131,6 +137,7 @@ class Preparation:
         form = _schema(schema)
         if form is not None and chosen.supports_response_format:
             params["response_format"] = form.response_format
+        toolbox, notice = self._toolbox(tools, chosen, model, params)
         origin = origin or cells.here("api")
         request = Request(
             prompt=prompt,
@@ -150,12 +157,38 @@ class Preparation:
             alternatives=alternatives,
             unready=unready,
             schema=form,
+            toolbox=toolbox,
+            steps=steps,
+            notice=notice,
         )
         self._budget.check(request, self._settings.budget)
         self._egress.check(request, [(index, turn.current) for index, turn in self._earlier(request)])
         cells.count(origin)
         self._asked_with.update(params)
-        return LiveTurn(request)
+        asked = Version(request.asked, len(request.asked))
+        return LiveTurn(request, continues=replace(asked, messages=(*request.asked, *steps)) if steps else None)
+
+    def _toolbox(
+        self, tools: Iterable[Any] | None, provider: Provider, model: str, params: dict[str, Any]
+    ) -> tuple[Toolbox | None, str]:
+        """Return the functions for a prompt, described among `params`, and why there are none though some are offered.
+
+        Tools that are given as the protocol has them go there as they are.
+        """
+        given = None if tools is None else list(tools)
+        if given and are_by_hand(given):
+            params["tools"] = given
+            return None, ""
+        toolbox = self._tools.offered() if given is None else self._tools.chosen(given)
+        if not toolbox:
+            return None, ""
+        if not provider.supports_tools:
+            problem = phrase("error.no_tools", provider=provider.name, model=provider.model_for(model))
+            if given is not None:
+                raise UnsupportedError(problem)
+            return None, str(problem)
+        params["tools"] = toolbox.schemas
+        return toolbox, ""
 
     def compare(self, live: LiveTurn, *, provider: Any = None, model: str = "") -> LiveTurn:
         """Prepare to ask another model the same at the same time; its response becomes a further version of the turn.
@@ -174,6 +207,8 @@ class Preparation:
         params = dict(live.request.params)
         if not chosen.supports_response_format:
             params.pop("response_format", None)
+        if live.request.toolbox and not chosen.supports_tools:
+            raise UnsupportedError(phrase("error.no_tools", provider=chosen.name, model=chosen.model_for(model)))
         request = replace(live.request, provider=chosen, model=model, params=params)
         self._budget.check(request, self._settings.budget)
         other = LiveTurn(request, version_of=live)
@@ -186,7 +221,9 @@ class Preparation:
         A record is data. It names no file to attach, no address, and no option of ours.
         """
         return {
-            name: value for name, value in version.parameters if name in WIRE_PARAMETERS or name in self._asked_with
+            name: value
+            for name, value in version.parameters
+            if name != "tools" and (name in WIRE_PARAMETERS or name in self._asked_with)
         }
 
     # --- what would be sent -------------------------------------------------------------------------------------

@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import atexit
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .autosave import Autosave
 from .catalog import Catalog
 from .conversations import Conversations
 from .engine import STOP_SECONDS, Engine
 from .interrupts import Interrupts
+from .live_turn import current_turn
 from .open_conversation import OpenConversations
 from .preparation import Preparation
 from .settings import OPTIONS, Settings
-from .turn_loop import TurnLoop, current_turn
+from .tools import Tools
+from .turn_loop import TurnLoop
 from .turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from concurrent.futures import Future
 
     from ..context import Lookup, Prompt
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from .live_turn import LiveTurn
     from .usage import UsageTotals
 
+F = TypeVar("F", bound="Callable[..., Any]")
 WAKE_SECONDS: Final = 0.1
 """ipykernel sees an interrupt of a cell that awaits only when something wakes its event loop."""
 
@@ -57,11 +60,14 @@ class ChatSession:
         self._autosave = Autosave(self._engine, self._settings)
         self._here = OpenConversations(self._autosave)
         self._catalog = Catalog(self._engine, self._settings)
-        self._turn_loop = TurnLoop(self._settings, self._catalog, self._autosave, self._here)
+        self._tools = Tools()
+        self._turn_loop = TurnLoop(self._settings, self._catalog, self._autosave, self._here, self._tools)
         loop = self._turn_loop
-        self._preparation = Preparation(self._settings, self._catalog, self._here, loop.budget, loop.egress)
+        self._preparation = Preparation(
+            self._settings, self._catalog, self._here, loop.budget, loop.egress, self._tools
+        )
         self._conversations = Conversations(self._engine, self._autosave, self._here)
-        self._turns = Turns(self._engine, self._here, self._catalog, self._preparation)
+        self._turns = Turns(self._engine, self._here, self._catalog, self._preparation, self._tools)
         atexit.register(self.close)
 
     # --- its parts ----------------------------------------------------------------------------------------------
@@ -85,6 +91,11 @@ class ChatSession:
     def catalog(self) -> Catalog:
         """The providers and their models."""
         return self._catalog
+
+    @property
+    def tools(self) -> Tools:
+        """The functions that the model may call, and what is allowed of them."""
+        return self._tools
 
     @property
     def usage(self) -> UsageTotals:
@@ -116,6 +127,33 @@ class ChatSession:
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *OPTIONS]
+
+    def tool(self, function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
+        """Offer a function to the model: a decorator, with or without options.
+
+        Parameters
+        ----------
+        function : callable
+            The function. Its name, docstring and type hints tell the model how to call it.
+        **options
+            ``approval``: ``"ask"`` before each call, the default, or ``"never"``. ``name`` and ``description``, in
+            place of its own. ``thread_safe``: True lets it run outside the main thread, several calls at once.
+
+        Examples
+        --------
+        >>> from chatanywhere_magic import chat
+        >>> @chat.tool(approval="never")
+        ... def today() -> str:
+        ...     "Return today's date."
+        ...     return "2026-12-01"
+        >>> chat.tools.remove("today")
+        """
+
+        def offer(function: F) -> F:
+            self._tools.add(function, **options)
+            return function
+
+        return offer if function is None else offer(function)
 
     # --- prompts and responses ------------------------------------------------------------------------------------
 
@@ -164,6 +202,9 @@ class ChatSession:
             file with one; True for any JSON. The reply has it as ``value``.
         replay : "off", "record", "replay" or "replay-only", optional
             Whether to reuse a recorded response to the same request; by default the session's option.
+        tools : iterable, optional
+            What the model may call: functions, or names of :attr:`tools`; by default all of :attr:`tools`. Tools in
+            the protocol's form, as dictionaries, are sent as they are, and their calls are returned, not run.
         **options
             Further parameters for the provider.
 
@@ -233,17 +274,26 @@ class ChatSession:
         with Interrupts() as interrupts:
             live = self.prepare(prompt, **options)
             interrupts.stop(live)
+            self._take_part(live)
             self.start(live)
             live.wait()
         return live.reply()
 
     __call__ = ask_sync
 
-    def _run_inside(self, live: LiveTurn) -> None:
-        """Ask `live` to its end from code that runs on the engine."""
+    def _take_part(self, live: LiveTurn) -> None:
+        """Have the waiting program asked and its functions run; a turn that a turn asks for belongs to that one."""
         outer = current_turn.get()
         if outer is not None:
             outer.stopping.include(live)
+        if outer is not None and self._engine.is_current_thread():
+            live.share_jobs(outer)  # the engine's thread must not wait for what runs there
+        else:
+            live.attend(self._tools.host)
+
+    def _run_inside(self, live: LiveTurn) -> None:
+        """Ask `live` to its end from code that runs on the engine."""
+        self._take_part(live)
         self._here.live.append(live)
         self._engine.run_nested(self._turn_loop.run(self._here.current, live))
 
@@ -253,12 +303,40 @@ class ChatSession:
         Options, errors and result are those of :meth:`ask_sync`. Cancelling the awaiting task stops the turn.
         """
         live = self.prepare(prompt, **options)
+        changed = self._changes_of(live)
+        future = self.start(live)
         try:
-            with _kept_awake():
-                await asyncio.shield(asyncio.wrap_future(self.start(live)))  # stopped once, below
+            await self._over(live, changed, future)
         finally:
             live.cancel()
         return live.reply()
+
+    def _changes_of(self, live: LiveTurn) -> asyncio.Event:
+        """Return what is set on the caller's event loop whenever a turn has changed."""
+        self._take_part(live)
+        loop = asyncio.get_running_loop()
+        changed = asyncio.Event()
+
+        def wake(_: LiveTurn) -> None:
+            loop.call_soon_threadsafe(changed.set)
+
+        live.listen(wake)
+        return changed
+
+    async def _over(self, live: LiveTurn, changed: asyncio.Event, future: Future[None]) -> None:
+        """Wait until a turn is over, and run here what its tools must not run on the engine's thread."""
+        over = asyncio.wrap_future(future)
+        over.add_done_callback(lambda _: changed.set())
+        with _kept_awake():
+            while not over.done():
+                await changed.wait()
+                changed.clear()
+                self._serve(live)
+        over.result()
+
+    def _serve(self, live: LiveTurn) -> None:
+        if not self._engine.is_current_thread():
+            live.last.serve()
 
     async def stream(self, prompt: str = "", **options: Any) -> AsyncIterator[str]:
         """Send a prompt and yield the response's text as it arrives, on the caller's event loop.
@@ -271,13 +349,7 @@ class ChatSession:
         str
         """
         live = self.prepare(prompt, **options)
-        loop = asyncio.get_running_loop()
-        changed = asyncio.Event()
-
-        def wake(_: LiveTurn) -> None:
-            loop.call_soon_threadsafe(changed.set)
-
-        live.listen(wake)
+        changed = self._changes_of(live)
         future = self.start(live)
         shown = 0
         try:
@@ -291,8 +363,8 @@ class ChatSession:
                 with _kept_awake():
                     await changed.wait()
                 changed.clear()
-            with _kept_awake():
-                await asyncio.wrap_future(future)
+                self._serve(live)
+            await self._over(live, changed, future)
         finally:
             live.cancel()
         reply = live.reply()

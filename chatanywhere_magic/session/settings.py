@@ -187,6 +187,22 @@ class Settings(Configurable):
         help="What to do with this notebook's last conversation when the extension is loaded: mention it (offer), "
         "continue it (always) or nothing (never). Default: offer.",
     ).tag(config=True)
+    max_steps = traitlets.Int(
+        20, min=1, help="How often a model may call tools in one turn; %chat_continue goes on after that. Default: 20."
+    ).tag(config=True)
+    max_turn_tokens = traitlets.Int(
+        None,
+        allow_none=True,
+        min=1,
+        help="Tokens of one turn, all its requests counted, after which no more tools are called. Default: no limit.",
+    ).tag(config=True)
+    max_turn_seconds = traitlets.Float(
+        None,
+        allow_none=True,
+        min=0.0,
+        help="Seconds of one turn, without those for which you are waited for, after which no more tools are called. "
+        "Default: no limit.",
+    ).tag(config=True)
     replay = traitlets.Enum(
         list(REPLAY_MODES),
         "off",

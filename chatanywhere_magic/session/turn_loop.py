@@ -6,8 +6,8 @@ import asyncio
 import logging
 import re
 from contextlib import AsyncExitStack, aclosing
-from contextvars import ContextVar
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,12 +28,16 @@ from ..core import (
     Reasoning,
     Text,
     ToolCall,
+    UnsupportedError,
     codec,
     phrase,
     text,
+    to_dicts,
     user_message,
 )
 from .egress import Egress
+from .live_turn import current_turn
+from .tool_calls import ToolCalls
 from .usage import UsageTotals
 
 if TYPE_CHECKING:
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
     from .live_turn import LiveTurn
     from .open_conversation import OpenConversation, OpenConversations
     from .settings import Settings
+    from .tools import Tools
 
 _log = logging.getLogger(__name__)
 
@@ -54,24 +59,25 @@ FORMER_TEMPERATURE: Final = 0.5
 """Sent by earlier versions where nobody chose one; what they recorded is found by it."""
 MAX_CORRECTIONS: Final = 1
 """How often at most the model is asked again because its response does not hold what it must."""
+LIMITS: Final = ("max_steps", "max_turn_tokens", "max_turn_seconds")
+"""The options that end a turn which calls tools again and again, and what stands for its finish reason then."""
 DELTAS_BETWEEN_PAUSES: Final = 200
 """A provider that always has the next delta ready would never let the loop see a Stop."""
-
-current_turn: ContextVar[LiveTurn | None] = ContextVar("chatanywhere_current_turn", default=None)
-"""The turn whose provider is running in this context."""
 
 
 class TurnLoop:
     """Run turns: send the request, take in the deltas, and ask again if the response needs correction."""
 
     def __init__(
-        self, settings: Settings, catalog: Catalog, autosave: Autosave, conversations: OpenConversations
+        self, settings: Settings, catalog: Catalog, autosave: Autosave, conversations: OpenConversations, tools: Tools
     ) -> None:
         self.budget = Budget()
         self._cut = CutPrompts()
         self.egress = Egress()
         self.usage = UsageTotals()
+        self.tool_calls = ToolCalls(settings, tools, partial(self._changed, change="changed"))
         self._settings = settings
+        self._tools = tools
         self._catalog = catalog
         self._autosave = autosave
         self._conversations = conversations
@@ -110,6 +116,7 @@ class TurnLoop:
             error = _provider_error(live, caught)
         finally:
             live.draft.end(status, error)
+            self._tools.approvals.end_turn((opened.id, live.index, live.at))
             self.egress.receive(live.request, live.version)
             self.usage.add(live.version)
             self._catalog.note_answer(live.version, live.request.provider, live.request.model)
@@ -118,8 +125,7 @@ class TurnLoop:
             self._conversations.live.remove(live)
             self._changed(opened, live, "changed")
             opened.leave(live)
-            live.done.set()
-            live.notify()  # once more, for those who wait for `done` by listening
+            live.end()
 
     async def _answer(self, opened: OpenConversation, live: LiveTurn) -> None:
         live.draft.change(status="streaming")
@@ -131,6 +137,46 @@ class TurnLoop:
         prompt = await self._fit(opened, live, earlier)
         if await self._replay(opened, live, prompt):
             return
+        if request.toolbox and not await request.provider.takes_tools(request.model):
+            raise UnsupportedError(phrase("error.no_tools", provider=request.provider.name, model=request.model))
+        if live.continues is not None:
+            _say_again(live, live.continues)
+            if live.response.has_begun:  # a call whose result never came
+                live.response.end_message(None)
+        try:
+            prompt = await self._ask(opened, live, earlier, prompt)
+        finally:
+            # Of the prompt as it was typed. Not before it is asked, for it takes a moment.
+            live.draft.change(fingerprint=_fingerprint(request, prompt))
+        while live.request.toolbox and live.response.last_calls():
+            live.draft.begin_step()
+            await self.tool_calls.run_step(opened, live)
+            await self._autosave.saved(opened)
+            if limit := self._limit(live):
+                live.draft.change(finish_reason=limit)
+                return
+            self.egress.receive(live.request, live.version)
+            live.request = replace(live.request, steps=live.version.response)
+            await self._ask(opened, live, earlier, await self._fit(opened, live, earlier))
+
+    def _limit(self, live: LiveTurn) -> str:
+        """Return which limit a turn that calls tools has reached, as the reason of its end; ``""`` if none."""
+        settings, usage = self._settings, live.version.usage
+        tokens = (usage.prompt_tokens or 0) + (usage.completion_tokens or 0) if usage else 0
+        if live.steps >= settings.max_steps:
+            return "max_steps"
+        if settings.max_turn_tokens is not None and tokens >= settings.max_turn_tokens:
+            return "max_turn_tokens"
+        seconds = live.draft.seconds - live.asked_seconds
+        if settings.max_turn_seconds is not None and seconds >= settings.max_turn_seconds:
+            return "max_turn_seconds"
+        return ""
+
+    async def _ask(
+        self, opened: OpenConversation, live: LiveTurn, earlier: Sequence[tuple[int, Turn]], prompt: Prompt
+    ) -> Prompt:
+        """Ask, a second time if the model's name or the limit turns out to be another one; return what was sent."""
+        request = live.request
         try:
             await self._stream(opened, live, prompt)
         except NotFoundError as refused:
@@ -141,7 +187,7 @@ class TurnLoop:
             live.request = replace(request, model=model)
             await self._stream(opened, live, prompt)
         except ContextLengthError as refusal:
-            if live.version.text:
+            if live.response.has_begun:
                 raise
             limit = self.budget.learn(request, prompt, refusal)
             shorter = await self._fit(opened, live, earlier)
@@ -152,9 +198,7 @@ class TurnLoop:
             self._changed(opened, live, "changed")
             prompt = shorter
             await self._stream(opened, live, prompt)
-        finally:
-            # Of the prompt as it was typed. Not before it is asked, for it takes a moment.
-            live.draft.change(fingerprint=_fingerprint(request, prompt))
+        return prompt
 
     # --- what is sent ---------------------------------------------------------------------------------------------
 
@@ -237,7 +281,8 @@ class TurnLoop:
         return False
 
     async def _stream(self, opened: OpenConversation, live: LiveTurn, prompt: Prompt) -> None:
-        live.draft.sent = prompt.messages
+        if not live.draft.sent or not live.request.steps:  # the response has the steps
+            live.draft.sent = prompt.messages[: len(prompt.messages) - len(to_dicts(live.request.steps))]
         summary: Messages = [{"role": "system", "content": prompt.summary}] if prompt.summary else []
         self.egress.send(live.request, prompt.versions, summary)
         loop = asyncio.get_running_loop()
@@ -304,16 +349,19 @@ def _correction(live: LiveTurn) -> Request | None:
     """Return what to ask where the answer does not hold what it must: the same, with what is wrong with it."""
     request, said = live.request, live.version.text
     # A call of a tool holds nothing to be read yet.
-    if request.schema is None or not said or len(request.correction) >= 2 * MAX_CORRECTIONS:
+    is_over = not live.response.last_calls() and live.version.finish_reason not in LIMITS
+    corrected = sum(message.role == "user" for message in request.correction)
+    if request.schema is None or not said or not is_over or corrected >= MAX_CORRECTIONS:
         return None
+    said = live.version.response[-1].text
     try:
         request.schema.read(said)
     except AnswerFormatError as error:
         objection = user_message(request.schema.objection(error))
         is_json = error.problems != AnswerFormatError.problems
         notice = text("notice.corrected", problems=error.problems) if is_json else text("notice.not_json")
-        response = Message("assistant", (Text(said),))
-        return replace(request, correction=(*request.correction, response, objection), notice=notice)
+        response = (*live.request.steps, Message("assistant", (Text(said),)))
+        return replace(request, correction=(*request.correction, *response, objection), steps=(), notice=notice)
     except Exception:  # noqa: BLE001 - a person's type raises what it will, and does so again where the answer is read
         _log.debug("the answer could not be read", exc_info=True)
     return None

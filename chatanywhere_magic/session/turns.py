@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..core import ConfigurationError, phrase, to_dicts
+from .turn_loop import LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,18 +18,25 @@ if TYPE_CHECKING:
     from .live_turn import LiveTurn
     from .open_conversation import OpenConversations
     from .preparation import Preparation
+    from .tools import Tools
 
 
 class Turns:
     """The turns of the open conversation. Every change happens on the engine's thread."""
 
     def __init__(
-        self, engine: Engine, conversations: OpenConversations, catalog: Catalog, preparation: Preparation
+        self,
+        engine: Engine,
+        conversations: OpenConversations,
+        catalog: Catalog,
+        preparation: Preparation,
+        tools: Tools,
     ) -> None:
         self._engine = engine
         self._conversations = conversations
         self._catalog = catalog
         self._preparation = preparation
+        self._tools = tools
 
     @property
     def _conversation(self) -> Conversation:
@@ -218,6 +226,7 @@ class Turns:
             model = model or asked_for
         return self._preparation.prepare(
             **_asked_again(version),
+            tools=self._tools_of(index, version),
             provider=provider,
             model=model,
             system=version.system,
@@ -243,9 +252,54 @@ class Turns:
             "attachments": [
                 each for each in version.attachments if "namespace" not in options or not each.name.startswith("@")
             ],
+            "tools": self._tools_of(index, version),
             **self._preparation.recorded_parameters(version),
         }
         return self._preparation.prepare(prompt, **{**kept, **options}, revises=index)
+
+    def continue_(self, index: int | None = None) -> LiveTurn:
+        """Prepare to go on with a turn that ended between calls of tools: at a limit, stopped, or failed.
+
+        What it did is not done again. It becomes a further version of the turn, which the caller starts.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is no such turn, or nothing to go on with.
+        """
+        if index is None:
+            visible = self._conversation.visible
+            index = visible[-1][0] if visible else 0
+        version = self.get(index).current
+        steps = list(version.response)
+        while steps and not (steps[-1].tool_results or steps[-1].tool_calls):
+            steps.pop()  # half a text
+        if not steps or (version.status == "complete" and version.finish_reason not in LIMITS):
+            raise ConfigurationError(phrase("error.nothing_to_continue", number=index + 1))
+        provider, model = self._catalog.answered(version)
+        return self._preparation.prepare(
+            **_asked_again(version),
+            tools=self._tools_of(index, version),
+            provider=provider,
+            model=model,
+            system=version.system,
+            temperature=version.temperature,
+            origin=version.origin,
+            revises=index,
+            steps=tuple(steps),
+            **self._preparation.recorded_parameters(version),
+        )
+
+    def _tools_of(self, index: int, version: Version) -> list[Any] | None:
+        """Return the tools of a turn: functions as far as they are known here, else as the protocol has them."""
+        recorded = dict(version.parameters).get("tools")
+        if not isinstance(recorded, list):
+            return []
+        known = self._conversations.current.toolboxes.get(index)
+        if known is not None:
+            return list(known)
+        names = [each.get("function", {}).get("name") for each in recorded if isinstance(each, dict)]
+        return [name for name in names if isinstance(name, str) and name in self._tools] or recorded
 
     def _hide(self, indices: Sequence[int]) -> None:
         for live in self._conversations.live:

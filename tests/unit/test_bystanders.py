@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chatanywhere_magic.context import candidates
-from chatanywhere_magic.context.describe import describe
+from chatanywhere_magic.context.describing import describe
 
 
 class Shaped:

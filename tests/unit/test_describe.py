@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatanywhere_magic.context import resolve
-from chatanywhere_magic.context.describe import describe
+from chatanywhere_magic.context.describing import describe
 from chatanywhere_magic.context.fitting import joined, shortened
 from chatanywhere_magic.core.tokens import estimate
 from tests.support.examples import examples
