@@ -134,8 +134,12 @@ def _paragraph_taken_apart(lines: list[str]) -> Iterator[str]:
     # A code span may go on in the next line, unless something else begins there: only spans within a line are sure.
     spans = [_code_spans(line) for line in lines]
     sure = all(found is not None for found in spans)
+    opened = 0
     for line, found in zip(lines, spans, strict=True):
-        yield _line_taken_apart(line, found if sure and found else [])
+        begins = line.count("\\begin{")
+        is_formula = opened + begins > 0  # what is taken apart as in a formula is inert anywhere
+        opened = max(0, opened + begins - line.count("\\end{"))
+        yield _line_taken_apart(line, found if sure and found else [], is_formula=is_formula)
 
 
 def _code_spans(line: str) -> list[tuple[int, int]] | None:
@@ -164,9 +168,10 @@ def _formulas(line: str) -> Iterator[tuple[int, int]]:
             yield found.start(), at
 
 
-def _line_taken_apart(line: str, code: list[tuple[int, int]]) -> str:
+def _line_taken_apart(line: str, code: list[tuple[int, int]], *, is_formula: bool) -> str:
     kinds = bytearray(len(line))
-    for kind, spans in ((_IN_FORMULA, _formulas(line)), (_IN_CODE, code)):
+    formulas = [(0, len(line))] if is_formula else _formulas(line)
+    for kind, spans in ((_IN_FORMULA, formulas), (_IN_CODE, code)):
         for begin, end in spans:
             kinds[begin:end] = bytes([kind]) * (end - begin)
 

@@ -27,7 +27,8 @@ WORDS = st.sampled_from(
     ["median", "**bold**", "*it", "al*", "`code`", "`", "$x^2$", "$5", "\\(a\\)",
      "[a link](https://x.org)", "[later]",
      "[later][1]", "![image](https://x.org/i.png)", "~~gone~~", "<b>", "&amp;", "слово",
-     "中位数", "🙂", "a_b_c", "\\*", "https://x.org"]
+     "中位数", "🙂", "a_b_c", "\\*", "https://x.org", "**“引”**文", "__字：__文", "H<sub>2</sub>O", "<sup>", "</sub>*",
+     "<br>", "www.x.org。", "שלום", "\\begin{cases} a \\\\ b", "\\end{cases}"]
 )  # fmt: skip
 SENTENCES = st.lists(WORDS, min_size=1, max_size=8).map(" ".join)
 LINES = st.lists(SENTENCES, min_size=1, max_size=4)
@@ -45,6 +46,7 @@ BLOCKS = st.one_of(
     LINES.map(lambda lines: "~~~~\n" + "\n".join(lines) + "\n~~~"),
     LINES.map(lambda lines: "\n".join(f"    {line}" for line in lines)),
     st.sampled_from(["$$\nx\n\n- y\n$$", "\\[\nz\n\\]", "$$ is no formula", "\\[ nor is\nthis", "---"]),
+    st.sampled_from(["\\begin{align}\na\n\n- b\n\\end{align}", "\\begin{align}\nx", "a\n\\begin{gather}\nb"]),
     st.sampled_from(["- ", "1.", "```"]),
     st.sampled_from(["[later]: https://later.org", "[1]: https://one.org 'one'"]),
     st.sampled_from(["[1]:\nhttps://two.org\n'two", "[^1]: a note"]),
@@ -60,7 +62,7 @@ PROSE = st.sampled_from(
     ["word ", "and ", "слово ", "中位", "more, ", "so. ", "item", "a", "x1", "\n- item ", "\n- ", "\n", "\n\n", "1. ",
      "\n2. two", "\n10. ten", "\n2) two", "  - in", "\n  - in", "\n* new", "-", "\n-", "\n---", "=", "\n==", "# ", "> ",
      "**b** ", "*", "`", "[", "[x] ", "[a]: http://x.org ", "$", "5", "&am", "p;", "\\", "|", "<b", '"t" ', "  ",
-     "    ", "\t"]
+     "    ", "\t", "https", "://x", ".org", "ww", "w.x", "<su", "b>", "</sub>", "“", "”", "**", "שלום ", "_", "。"]
 )  # fmt: skip
 
 

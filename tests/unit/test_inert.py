@@ -34,9 +34,31 @@ PIECES = [
         "![",
         "!",
     ),
-    *("[a]: b\n", "![a]", "- ", "1. ", "> ", "# ", "| ", "|-|-|\n", "$", "$$", "\\", "\\(", "\\)", "&lt;", "* * *\n"),
+    *(
+        "[a]: b\n",
+        "![a]",
+        "- ",
+        "1. ",
+        "> ",
+        "# ",
+        "| ",
+        "|-|-|\n",
+        "$",
+        "$$",
+        "\\",
+        "\\begin{a}",
+        "\\end{a}",
+        "\\(",
+        "\\)",
+        "&lt;",
+        "* * *\n",
+    ),
 ]
 """What Markdown's syntax is made of, and what must not come through."""
+
+
+def test_in_an_environment_of_formulas_no_sign_becomes_a_command() -> None:
+    assert inert("\\begin{align}\na<b \\\\\n\\end{align}\na<b") == "\\begin{align}\na< b \\\\\n\\end{align}\na\\<b"
 
 
 def alive(markdown: str) -> list[str]:

@@ -10,7 +10,8 @@ import re
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from .languages import language_of
+from .languages import is_from_right, language_of
+from .links import ends_in_address, has_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _PLAIN: Final = re.compile(r"""(?:[^\W_]|[ ,.;:!?'"()/%@–—-]|[‘’“”„«»…、。，；：？！（）《》「」])+""")
 # What may still be waiting for its other end, which need not be a mark of Markdown: a price, a link's title, "&amp".
 _WAITS: Final = re.compile(r"[\\$&<\[]")
+_LONGEST_SCHEME: Final = len("mailto:")
 _LETTER: Final = re.compile(r"[^\W\d_]")
 _ITEM: Final = re.compile(r" *(?:[-*+]|\d{1,9}[.)]) (?=[^\W\d_])")
 _HALF_ITEM: Final = re.compile(r"\n *(?:[-*+] ?|\d{1,9}(?:[.)] ?)?)?")
@@ -62,6 +64,8 @@ class Growing:
         if not source.startswith(self._source):
             return None
         end = _end(source, at)
+        if has_address(source[max(0, at - _LONGEST_SCHEME) : end]):
+            return None
         words, shown = self._words, [self._shown]
         gap = self._source[len(self._source.rstrip(" ")) :]  # shown once a word follows
         while at < end:
@@ -79,7 +83,7 @@ class Growing:
             else:
                 return None
             at = found.end()
-        if not words.isascii() and language_of(words) != language_of(self._words) and not self._item:
+        if not self._item and _attributes(words) != _attributes(self._words):
             return None
         self._source, self._words, self._shown = source[:end], words, "".join(shown)
         return self._shown + self._closings
@@ -98,11 +102,9 @@ def begun(source: str) -> Growing | None:
     """Return the beginning of a paragraph, if `source` is nothing but plain words."""
     source = source[: _end(source)]
     words = source.lstrip("\n").rstrip(" ")
-    if not _LETTER.match(words) or not _PLAIN.fullmatch(words):
+    if not _LETTER.match(words) or not _PLAIN.fullmatch(words) or has_address(words):
         return None
-    language = "" if words.isascii() else language_of(words)
-    lang = f' lang="{language}"' if language else ""
-    return Growing(source, words, f'<p dir="auto"{lang}>{_escaped(words)}', "</p>\n", is_alone=True)
+    return Growing(source, words, f'<p dir="auto"{_attributes(words)}>{_escaped(words)}', "</p>\n", is_alone=True)
 
 
 def growing(source: str, tokens: Sequence[Token], html: str) -> Growing | None:
@@ -121,6 +123,7 @@ def growing(source: str, tokens: Sequence[Token], html: str) -> Growing | None:
     if (
         any(token.type.removesuffix("_close") not in _BLOCKS for token in tokens[at + 1 :])
         or _WAITS.search(words)
+        or ends_in_address(words)
         or not _LETTER.search(line)
         or not source.rstrip(" ").endswith(line)
     ):
@@ -130,7 +133,8 @@ def growing(source: str, tokens: Sequence[Token], html: str) -> Growing | None:
         shown = shown[: shown.rindex("<")]
     closings = html[len(shown) :]
     run = next((found for found in _PLAIN.finditer(line) if found.end() == len(line)), None)
-    if run is None or not shown.endswith(_escaped(run[0])):
+    # Behind a mark of emphasis a quotation mark alone does not yet tell whether that is one.
+    if run is None or not _LETTER.search(run[0]) or not shown.endswith(_escaped(run[0])):
         return None
     # It opens, it holds words, it closes; and no definition of a link stands before it.
     is_alone = len(tokens) == 3 and tokens[0].map == [len(source) - len(source.lstrip("\n")), source.count("\n") + 1]  # noqa: PLR2004
@@ -146,6 +150,13 @@ def _end(source: str, at: int = 0) -> int:
     if line >= 0 and _HALF_ITEM.fullmatch(source, line):
         return line
     return max(at, len(source.rstrip("`" if source.endswith("`") else "*_~")))
+
+
+def _attributes(words: str) -> str:
+    """Return what the parser says of a paragraph of these words."""
+    language = "" if words.isascii() else language_of(words)
+    style = ' style="text-align: start"' if not words.isascii() and is_from_right(words) else ""
+    return (f' lang="{language}"' if language else "") + style
 
 
 def _kind(item: str) -> str:

@@ -17,6 +17,11 @@ _SCRIPTS: Final = {
 }
 # Letters by which a language is told from another one of the same script.
 _TELLING: Final = {"ru": ("uk", re.compile("[ґєіїҐЄІЇ]")), "zh": ("ja", re.compile("[\u3040-\u30ff]"))}
+_UNSPACED: Final = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+_FROM_RIGHT: Final = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+_LETTER: Final = re.compile(r"[^\W\d_]")
 _LATIN: Final = re.compile("[a-zA-Z\u00c0-\u024f]")
 
 
@@ -29,3 +34,19 @@ def language_of(text: str) -> str:
         return ""
     other, telling = _TELLING.get(code, (code, None))
     return other if telling is not None and telling.search(text) else code
+
+
+def is_unspaced(letter: str) -> bool:
+    """Tell whether a letter is of a script that is written without spaces, or with endings behind foreign words."""
+    return _UNSPACED.match(letter) is not None
+
+
+def is_from_right(text: str) -> bool:
+    """Tell whether `text` has letters that are written from right to left."""
+    return _FROM_RIGHT.search(text) is not None
+
+
+def begins_from_right(text: str) -> bool | None:
+    """Tell whether the first letter of `text` is written from right to left; None if there is no letter."""
+    first = _LETTER.search(text)
+    return None if first is None else is_from_right(first[0])

@@ -11,8 +11,11 @@ from urllib.parse import urlsplit
 
 from ...core import text
 from .code import add_code
+from .emphasis import add_emphasis
 from .formulas import add_formulas
-from .languages import language_of
+from .languages import begins_from_right, is_from_right, language_of
+from .links import add_links
+from .tags import add_tags
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
@@ -26,11 +29,15 @@ if TYPE_CHECKING:
 
 LINK_SCHEMES: Final = frozenset({"http", "https", "mailto"})
 # What is too wide scrolls by itself, and the text around it stays where it is.
-_TABLE_STYLE: Final = "display: block; width: max-content; max-width: 100%; overflow-x: auto; margin: 0 0 1em"
+_TABLE_STYLE: Final = (
+    "display: block; width: max-content; max-width: 100%; overflow-x: auto; margin: 0 0 1em; margin-inline: 0 auto"
+)
+_QUOTE_STYLE: Final = "border-left: 0; border-inline-start: 5px solid var(--jp-border-color1, silver)"
 
 _WITH_DIRECTION: Final = frozenset(
     {"paragraph_open", "heading_open", "bullet_list_open", "ordered_list_open", "blockquote_open", "table_open"}
 )
+_AROUND: Final = frozenset({"blockquote_open", "bullet_list_open", "ordered_list_open"})
 _MANY_COLUMNS: Final = 20
 _MANY_CELLS: Final = 1_000
 _TASK: Final = re.compile(r"\[([ xX])\] ")
@@ -55,7 +62,10 @@ def parser() -> MarkdownIt:
     parser.add_render_rule("footnote", _render_footnote_mark)
     parser.add_render_rule("task", _render_task)
     add_code(parser)
+    add_emphasis(parser)
     add_formulas(parser)
+    add_links(parser)
+    add_tags(parser)
     return parser
 
 
@@ -151,11 +161,26 @@ def _set_attributes(state: StateCore) -> None:
 
 def _set_languages(tokens: Sequence[Token]) -> None:
     """Name the language of paragraphs and headings, where the letters tell it: for voices and for fonts."""
+    undecided: list[Token] = []
     for block, inline in pairwise(tokens):
-        if inline.type == "inline" and not inline.content.isascii():
-            language = language_of(inline.content)
-            if language:
-                block.attrSet("lang", language)
+        if block.type in _AROUND:
+            undecided.append(block)
+        if inline.type != "inline":
+            continue
+        if undecided and (is_right := begins_from_right(inline.content)) is not None:
+            # A browser looks into no paragraphs for it.
+            for each in undecided if is_right else ():
+                each.attrSet("dir", "rtl")
+                if each.type == "blockquote_open":
+                    each.attrSet("style", _QUOTE_STYLE)
+            undecided = []
+        if inline.content.isascii():
+            continue
+        language = language_of(inline.content)
+        if language:
+            block.attrSet("lang", language)
+        if block.type == "paragraph_open" and is_from_right(inline.content):
+            block.attrSet("style", "text-align: start")  # Jupyter would set it left, and nothing else
 
 
 def _close_gaps(state: StateCore) -> None:

@@ -25,18 +25,20 @@ def is_harmless(tex: str) -> bool:
         return False
     rest = _COLOR.sub(" ", _SMALL_SPACE.sub(" ", tex))
     return all(
-        found[2].rstrip("*") in _ENVIRONMENTS if found[1] else found[3] in _COMMANDS
+        found[2].rstrip("*") in ENVIRONMENTS if found[1] else found[3] in _COMMANDS
         for found in _COMMAND.finditer(rest.replace("\\\\", " "))
     )
 
 
-_ENVIRONMENTS: Final = frozenset(
+ENVIRONMENTS: Final = frozenset(
     """
     Bmatrix Vmatrix align alignat aligned alignedat array bmatrix cases dcases drcases eqnarray equation flalign gather
     gathered lgathered matrix multline multlined pmatrix rcases rgathered smallmatrix bsmallmatrix psmallmatrix
     vsmallmatrix split subarray vmatrix
     """.split()  # noqa: SIM905 - a thousand quotation marks would not be read
 )
+DISPLAYED: Final = frozenset({"align", "alignat", "eqnarray", "equation", "flalign", "gather", "multline"})
+"""Environments that are a formula on lines of its own; the others are part of one."""
 _COMMANDS: Final = frozenset(
     """
     alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi

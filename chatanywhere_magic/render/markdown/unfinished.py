@@ -10,8 +10,9 @@ import re
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
-from .formulas import CLOSING, find_closing, open_formula
+from .formulas import closing_of, find_closing, open_formula, opening_at
 from .parser import parser
+from .tags import TAG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping, Sequence
@@ -27,9 +28,13 @@ _HALF_LINE: Final = re.compile(
 )
 _HALF_LINK: Final = re.compile(r"!?(?<!\w)\[([^\[\]^\n]*)(?:\](?:\([^()\n]*)?)?\Z|\[(?:\^\d{0,3})?()\Z")
 _HALF_ADDRESS: Final = re.compile(r"<([a-z]+:[^\s<>]*)\Z")
-_MARK: Final = re.compile(r"`+|\$\$?|\\.", re.DOTALL)
+_MARK: Final = re.compile(r"`+|\$+|\\.", re.DOTALL)
 # What follows a dollar sign if it begins a formula: no space, no price, no further dollar sign, not a whole sentence.
-_TEX: Final = re.compile(r"(?!\d+(?:[.,]\d+)*\s)(?=\S{0,40}[\\^_{=]|[a-zA-Z]\Z)[^\s$][^$`]{0,200}\Z")
+_TEX: Final = re.compile(
+    r"(?!\d+(?:[.,]\d+)*\s|\{\w)(?=\S{0,40}(?:[\\^]|\b[a-zA-Z][_=])|[a-zA-Z]\Z)[^\s$][^$`]{0,200}\Z"
+)
+_HALF_TAG: Final = re.compile(r"<(?:/?s(?:u[bp]?)?|/?(?:br?)?|br\s?/?)\Z", re.IGNORECASE)
+_HALF_BEGIN: Final = re.compile(r"\\b(?:e(?:g(?:i(?:n(?:\{[a-zA-Z]{0,20}\*?)?)?)?)?)?\Z")
 
 
 def settle_blocks(source: str, parse: Callable[[str], list[Token]]) -> tuple[list[Token], bool]:
@@ -67,7 +72,7 @@ def _settled_source(source: str, tokens: list[Token], parse: Callable[[str], lis
         return source if mark.strip(leaf.markup[0]) or not mark else before + newline
     formula = _open_formula(source, tokens)
     if formula is not None:
-        return source[:formula] + _as_code(" ".join(source[formula:].strip()[2:].rstrip("$\\").split()))
+        return source[:formula] + _as_code(source[formula:].strip())
     if line and _HALF_LINE.fullmatch(line.rstrip(" \t"), _after_containers(line.rstrip(" \t"))):
         before, newline, line = before.rpartition("\n")
         source = before + newline + line
@@ -125,8 +130,9 @@ def _settled_words(words: str, env: MutableMapping[str, Any], *, in_line: bool) 
     if in_line and not is_open:
         words = _HALF_LINK.sub(r"\1", words)
         words = _HALF_ADDRESS.sub(r"\1", words)
+        words = _HALF_BEGIN.sub("", _HALF_TAG.sub("", words))
     words = _without_half_mark(words).rstrip()
-    if not any(mark in words for mark in "*_~"):
+    if not any(mark in words for mark in ("*", "_", "~", "<")):
         return words, []
     from markdown_it.rules_inline import StateInline
 
@@ -135,8 +141,8 @@ def _settled_words(words: str, env: MutableMapping[str, Any], *, in_line: bool) 
     md.inline.tokenize(state)
     find_pairs, *others = md.inline.ruler2.getRules("")
     find_pairs(state)
-    if marks := _open_marks(state):
-        return words + "".join(reversed(marks)), []
+    if marks := sorted([*_open_marks(state), *_open_tags(state.tokens)], reverse=True):
+        return words + "".join(mark for _, mark in marks), []
     for rule in others:
         rule(state)
     return words, state.tokens
@@ -153,12 +159,13 @@ def _close_code(words: str) -> tuple[str, bool]:
                 code = words[begin:].rstrip("`")
                 return words[: found.start()] + (f"{mark}{code}{mark}" if code.strip() else ""), True
             position = closing.end()
-        elif mark in CLOSING:
-            end = find_closing(words, begin, len(words), CLOSING[mark])
+        elif opening := opening_at(words, found.start()):
+            begin = found.start() + len(opening)
+            end = find_closing(words, begin, len(words), opening)
             if end >= 0:
-                position = end + len(CLOSING[mark])
-            elif mark[0] != "$" or _TEX.match(words, begin) or begin == len(words):
-                return words[: found.start()] + _as_code(words[begin:].rstrip("$\\")), True
+                position = end + len(closing_of(opening))
+            elif opening[0] != "$" or _TEX.match(words, begin) or begin == len(words):
+                return words[: found.start()] + _as_code(words[found.start() :]), True
             else:
                 position = begin
         else:
@@ -166,17 +173,31 @@ def _close_code(words: str) -> tuple[str, bool]:
     return words, False
 
 
-def _as_code(tex: str) -> str:
+def _as_code(formula: str) -> str:
     """Return half a formula as code: as a formula it would be an error."""
-    tex = tex.replace("`", "").strip()
+    tex = formula.lstrip("$") if formula.startswith("$") else formula.removeprefix("\\(").removeprefix("\\[")
+    tex = " ".join(tex.rstrip("$\\").replace("`", "").split())
     return f"`{tex}`" if tex else ""
 
 
-def _open_marks(state: StateInline) -> list[str]:
-    """Return the marks of emphasis that are opened and not closed."""
+def _open_marks(state: StateInline) -> list[tuple[int, str]]:
+    """Return the marks of emphasis that are opened and not closed, each with its place among the tokens."""
     return [
-        chr(each.marker) * (2 if each.marker == ord("~") else 1) for each in _unmatched(state.delimiters, state.tokens)
+        (each.token, chr(each.marker) * (2 if each.marker == ord("~") else 1))
+        for each in _unmatched(state.delimiters, state.tokens)
     ]
+
+
+def _open_tags(tokens: Sequence[Token]) -> list[tuple[int, str]]:
+    """Return what closes the tags that are opened and not closed, each with its place among the tokens."""
+    found: list[tuple[int, str]] = []
+    for at, token in enumerate(tokens):
+        tag = TAG.fullmatch(token.content) if token.type == "tag" else None
+        if tag and not tag[1]:
+            found.append((at, f"</{token.tag}>"))
+        elif tag and found and found[-1][1] == f"</{token.tag}>":
+            found.pop()
+    return found
 
 
 def _unmatched(delimiters: Sequence[Delimiter], tokens: Sequence[Token]) -> list[Delimiter]:
