@@ -40,7 +40,7 @@ _BEHIND: Final = re.compile(r"[.,;:。，；：]?\s*")
 # Dollar signs are prices, variables, and the ends of regular expressions, too.
 _NO_BEGINNING: Final = re.compile(r"""[)};,'"/:?!@#%&]|\|\^|\.[a-zA-Z]|\{\w{1,40}\}$""")
 _PRICE: Final = re.compile(r"\d[\d.,]{0,20}[kKmMbB%]?(?:\s{1,4}[^\W\d_]{2}|[\u3040-\u9fff\uac00-\ud7a3])")
-_WORDS: Final = re.compile(r"\s+[^\W\d_]{2,}(?:[\s,/]+[^\W\d_]{2,})*\s*")
+_WORDS: Final = re.compile(r"\s{1,4}[^\W\d_]{2,}(?:[\s,/]{1,4}[^\W\d_]{2,})*\s{0,4}")
 _SENTENCE: Final = re.compile(r"(?<![^\W\d_])[^\W\d_]{2,}\s{1,4}[^\W\d_]{2,}")
 _GOES_ON: Final = re.compile(r"[a-zA-Z{]|_\w")
 _SUFFIX: Final = re.compile(r"(?:th|st|nd|rd|s)\b")
