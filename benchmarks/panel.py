@@ -40,7 +40,7 @@ def answer(size):
 NOTEBOOK = """
 %load_ext chatanywhere_magic
 from chatanywhere_magic import Script, Scripted, chat
-from chatanywhere_magic.core.conversation import Conversation, Origin, Timing, Turn, Version
+from chatanywhere_magic.core import Conversation, Origin, Timing, Turn, Version
 chat.persist = False
 def turn(number):
     told = answer(SIZE if (TURNS - number) % 10 == 1 else 1000)

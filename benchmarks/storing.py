@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from chatanywhere_magic.core.conversation import Conversation, Turn, Version
+from chatanywhere_magic.core import Conversation, Turn, Version
 from chatanywhere_magic.store.store import Store
 from tests.kernel.conftest import LOAD, environment
 from tests.support.kernels import Kernel

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, overload
 
 from ..core import (
     IMAGE_TOKENS,
     START_TOKENS,
     ContextLengthError,
     Image,
+    Picked,
     ToolCall,
     content_text,
     estimate_messages,
@@ -23,8 +26,6 @@ from ..core import (
 from .summary import with_summary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ..core import MessageDict, Messages, Turn, Usage, Version
     from .request import Request, Who
 
@@ -120,7 +121,7 @@ class Prompt:
     ----------
     messages : list of dict
         Everything that is sent.
-    kept, left_out : tuple of int
+    kept, left_out : sequence of int
         Indices of the turns that are among them, and of those that had no room.
     tokens : int
         What `messages` are put at, before any correction.
@@ -133,8 +134,8 @@ class Prompt:
     """
 
     messages: Messages
-    kept: tuple[int, ...]
-    left_out: tuple[int, ...] = ()
+    kept: Sequence[int]
+    left_out: Sequence[int] = ()
     tokens: int = 0
     limit: Limit | None = None
     counted: bool = False
@@ -218,16 +219,22 @@ class Budget:
         limit = self.limit(request, setting)
         if limit is None:
             versions = _versions(earlier)
-            return Prompt(request.messages(_of(versions)), tuple(index for index, _ in earlier), versions=versions)
+            return Prompt(request.messages(_of(versions)), tuple(index for index, _ in versions), versions=versions)
         room = int((limit.room(request) - reserved) * part)
         return self._chosen(request, earlier, limit, room, await _counts(request, earlier, room))
+
+    def likely(
+        self, request: Request, earlier: Sequence[tuple[int, Turn]], setting: int | None
+    ) -> tuple[tuple[int, Version], ...]:
+        """Return the versions of which :meth:`fit` may choose; of a long conversation only the last, and the pinned."""
+        limit = self.limit(request, setting)
+        return _versions(earlier if limit is None else _likely(earlier, limit.room(request)))
 
     def outlook(self, request: Request, earlier: Sequence[tuple[int, Turn]], setting: int | None) -> Prompt:
         """Return roughly what :meth:`fit` would, instantly and by estimates alone."""
         limit = self.limit(request, setting)
         if limit is None:
-            tokens = request.tokens + _about([turn.current for _, turn in earlier])
-            return Prompt([], tuple(index for index, _ in earlier), tokens=tokens)
+            return Prompt([], _Indices(earlier), tokens=request.tokens + _about(earlier))
         return self._chosen(request, earlier, limit, limit.room(request), None)
 
     def _chosen(
@@ -240,7 +247,7 @@ class Budget:
     ) -> Prompt:
         fixed, sizes = counts or (request.tokens, {})
         counted = counts is not None
-        pinned = [(index, turn) for index, turn in earlier if turn.pinned]
+        pinned = _pinned(earlier)
         tokens = fixed + sum(sizes.get(index) or turn.current.tokens for index, turn in pinned)
         begin = len(earlier)
         ratio = self._ratio(request, counted=counted)
@@ -252,12 +259,15 @@ class Budget:
             tokens = more
             begin -= 1
         older = earlier[:begin]
-        sent = [each for each in older if each[1].pinned] if pinned else []
-        sent += earlier[begin:]
+        always = dict(_pinned(older))
+        sent = [*always.items(), *earlier[begin:]]
+        left_out: Sequence[int] = _Indices(older)
+        if always:
+            left_out = [index for index in left_out if index not in always]
         return Prompt(
             request.messages(_of(_versions(sent))),
             kept=tuple(index for index, _ in sent),
-            left_out=tuple(index for index, turn in older if not turn.pinned),
+            left_out=left_out,
             tokens=tokens,
             limit=limit,
             counted=counted,
@@ -343,18 +353,63 @@ def _of(versions: Sequence[tuple[int, Version]]) -> list[Version]:
     return [version for _, version in versions]
 
 
-def _about(versions: Sequence[Version]) -> int:
-    """Return what these are put at, oldest first; of a long conversation the oldest by the rate of the others.
+class _Indices(Sequence[int]):
+    """The indices of turns that need not be looked at to count them."""
+
+    def __init__(self, turns: Sequence[tuple[int, Turn]]) -> None:
+        self._turns = turns
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    @overload
+    def __getitem__(self, number: int) -> int: ...
+    @overload
+    def __getitem__(self, number: slice) -> _Indices: ...
+    def __getitem__(self, number: int | slice) -> int | _Indices:
+        if isinstance(number, slice):
+            return _Indices(self._turns[number])
+        return self._turns.index_of(number) if isinstance(self._turns, Picked) else self._turns[number][0]
+
+    def __contains__(self, index: object) -> bool:
+        if not isinstance(index, int):
+            return False
+        at = bisect_left(self, index)  # they ascend
+        return at < len(self) and self[at] == index
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as a list
+
+
+def _pinned(turns: Sequence[tuple[int, Turn]]) -> list[tuple[int, Turn]]:
+    return turns.pinned() if isinstance(turns, Picked) else [each for each in turns if each[1].pinned]
+
+
+def _likely(turns: Sequence[tuple[int, Turn]], room: int) -> list[tuple[int, Turn]]:
+    """Return the turns that may have room, whatever their tokens are by another's count."""
+    found = dict(_pinned(turns))
+    tokens = 0
+    for index, turn in reversed(turns):
+        if tokens > room / LOWEST_RATIO:
+            break
+        tokens += turn.current.tokens
+        found[index] = turn
+    return sorted(found.items())
+
+
+def _about(turns: Sequence[tuple[int, Turn]]) -> int:
+    """Return what these are put at, oldest first; of a long conversation the oldest by the size of the others.
 
     It tells a person how much there is, between two paints of a response, and nothing is decided by it.
     """
     tokens = characters = 0
-    for count, version in enumerate(reversed(versions)):
+    for count, (_, turn) in enumerate(reversed(turns)):
         if characters > CLOSELY:
-            rest = sum(map(_length, versions[: len(versions) - count]))
-            return tokens + rest * tokens // characters
-        tokens += version.tokens
-        characters += _length(version)
+            return tokens * len(turns) // count
+        tokens += turn.current.tokens
+        characters += _length(turn.current)
     return tokens
 
 
@@ -375,21 +430,18 @@ async def _counts(
         return None
     always = request.messages([])
     texts = [_counted(message) for message in always]
-    candidates: list[tuple[int, int]] = []
-    likely = 0
-    for index, turn in reversed(earlier):
-        if turn.pinned or likely <= room / LOWEST_RATIO:
-            likely += turn.current.tokens
-            sent = [_counted(message) for message in to_dicts(turn.current.messages)]
-            candidates.append((index, len(sent)))
-            texts += sent
+    lengths: list[tuple[int, int]] = []
+    for index, turn in _likely(earlier, room):
+        sent = [_counted(message) for message in to_dicts(turn.current.messages)]
+        lengths.append((index, len(sent)))
+        texts += sent
     counts = await request.provider.count_tokens(request.model, texts)
     if counts is None:
         return None
     own, rest = counts[: len(always)], iter(counts[len(always) :])
     pictures = IMAGE_TOKENS * sum(isinstance(each, Image) for message in request.asked for each in message.attachments)
     fixed = START_TOKENS + pictures + total(own)
-    return fixed, {index: total(islice(rest, length)) for index, length in candidates}
+    return fixed, {index: total(islice(rest, length)) for index, length in lengths}
 
 
 def _counted(message: MessageDict) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import codec
 from .codec import SCHEMA, message_from_json, message_to_json, shareable, version_to_json
-from .conversation import BETWEEN_MESSAGES, ENDED, Conversation, Listed, Origin, Status, Timing, Turn, Version
+from .conversation import BETWEEN_MESSAGES, SENT, Conversation, Listed, Origin, Status, Timing, Version
 from .dictionaries import from_dicts, to_dicts
 from .errors import (
     AnswerFormatError,
@@ -79,13 +79,16 @@ from .messages import (
 from .reply import Code, Reply, code_blocks, find_json
 from .search import Found, excerpt, search_in
 from .tokens import IMAGE_TOKENS, START_TOKENS, estimate, estimate_content, estimate_messages, fewest, total
+from .turns import BLOCK, ENDED, Block, Picked, Turn, Turns
 from .visible import visible
 
 __all__ = [
     "BETWEEN_MESSAGES",
+    "BLOCK",
     "ENDED",
     "IMAGE_TOKENS",
     "SCHEMA",
+    "SENT",
     "START_TOKENS",
     "APIError",
     "AnswerFormatError",
@@ -94,6 +97,7 @@ __all__ = [
     "Attachment",
     "AuthenticationError",
     "BadRequestError",
+    "Block",
     "ChatError",
     "ChatInterrupted",
     "Code",
@@ -130,6 +134,7 @@ __all__ = [
     "Part",
     "PermissionDeniedError",
     "Phrase",
+    "Picked",
     "ProtocolError",
     "ProxyError",
     "QuotaError",
@@ -152,6 +157,7 @@ __all__ = [
     "ToolCallError",
     "ToolResult",
     "Turn",
+    "Turns",
     "UnsupportedError",
     "Usage",
     "UsageError",

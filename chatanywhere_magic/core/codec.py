@@ -14,7 +14,7 @@ from hashlib import sha256
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from .conversation import Conversation, Origin, Status, Timing, Turn, Version
+from .conversation import Conversation, Origin, Status, Timing, Version
 from .errors import Failure, FormatError
 from .i18n import Phrase, phrase
 from .messages import (
@@ -32,6 +32,7 @@ from .messages import (
     Usage,
     encodable,
 )
+from .turns import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from .dictionaries import to_dicts
 from .messages import (
@@ -21,17 +21,16 @@ from .messages import (
     user_message,
 )
 from .tokens import estimate_messages
+from .turns import BLOCK, ENDED, Picked, Turn, Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from .errors import Failure
 
 Status = Literal["queued", "streaming", "complete", "interrupted", "failed"]
 SENT: Final = frozenset({"complete", "interrupted"})
 """Statuses of a version that later requests include."""
-ENDED: Final = frozenset({"complete", "interrupted", "failed"})
-"""Statuses of a version that has ended."""
 NAME_LENGTH: Final = 60
 BETWEEN_MESSAGES: Final = "\n\n"
 """What the texts of several messages of one response are joined with."""
@@ -193,65 +192,33 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Turn:
-    """A place in the conversation: its versions, oldest first, one of them selected."""
-
-    versions: tuple[Version, ...]
-    selected: int = 0
-    pinned: bool = False
-    """Whether the turn is always sent."""
-    hidden: int = 0
-    """The number of the undo, delete or clear that hid the turn, counted within the conversation; 0 if it is shown."""
-
-    @cached_property
-    def current(self) -> Version:
-        """The version that is shown and sent."""
-        return self.versions[self.selected]
-
-    @cached_property
-    def is_sent(self) -> bool:
-        """Whether later requests include this turn."""
-        return not self.hidden and self.current.is_sent
-
-    def revised(self, version: Version) -> Turn:
-        """Return the turn with `version` added and selected, and the turn shown."""
-        return replace(self, versions=(*self.versions, version), selected=len(self.versions), hidden=0)
-
-    def with_version(self, version: Version) -> Turn:
-        """Return the turn with `version` added, and the selection unchanged."""
-        return replace(self, versions=(*self.versions, version))
-
-    def updated(self, version: Version, at: int) -> Turn:
-        """Return the turn with the version at index `at` replaced."""
-        return replace(self, versions=(*self.versions[:at], version, *self.versions[at + 1 :]))
-
-    def is_from(self, place: Origin) -> bool:
-        """Whether one of its versions came from `origin`, whatever its source."""
-        return any(
-            (version.origin.cell_id, version.origin.ordinal) == (place.cell_id, place.ordinal)
-            for version in self.versions
-        )
-
-
-@dataclass(frozen=True)
 class Conversation:
     """An ordered list of turns. Turns are hidden, never removed, so that an index always means the same turn."""
 
-    turns: tuple[Turn, ...] = ()
+    turns: Sequence[Turn] = ()
     title: str = ""
     """The title given by the user."""
 
-    @cached_property
-    def visible(self) -> list[tuple[int, Turn]]:
-        """The turns that are shown, each with its index. Do not change the list."""
-        return [(index, turn) for index, turn in enumerate(self.turns) if not turn.hidden]
+    def __post_init__(self) -> None:
+        if not isinstance(self.turns, Turns):
+            object.__setattr__(self, "turns", Turns(self.turns))
+
+    @property
+    def all(self) -> Turns:
+        """The turns as what they are kept in."""
+        return cast("Turns", self.turns)
+
+    @property
+    def visible(self) -> Picked:
+        """The turns that are shown, each with its index."""
+        return self.all.shown
 
     @property
     def name(self) -> str:
         """The title, or else the start of the first prompt."""
         if self.title:
             return self.title
-        first = next((turn.current.prompt for turn in self.turns if not turn.hidden), "")
+        first = self.visible[0][1].current.prompt if self.visible else ""
         words = " ".join(first[: 4 * NAME_LENGTH].split())
         return words if len(words) <= NAME_LENGTH else words[: NAME_LENGTH - 1].rstrip() + "…"
 
@@ -260,10 +227,8 @@ class Conversation:
 
         A cell's turn stays the cell's even if its prompt was edited elsewhere.
         """
-        if not origin.is_place:
-            return None
         hidden = None
-        for index in range(len(self.turns) - 1, -1, -1):
+        for index in reversed(self.all.of_cell(origin.cell_id) if origin.is_place else ()):
             if self.turns[index].is_from(origin):
                 if not self.turns[index].hidden:
                     return index
@@ -272,48 +237,59 @@ class Conversation:
 
     def find_cell(self, cell_id: str) -> list[int]:
         """Return the indices of the shown turns that came from a cell."""
-        if not cell_id:
-            return []
-        return [
-            index for index, turn in self.visible if any(version.origin.cell_id == cell_id for version in turn.versions)
-        ]
+        return [index for index in self.all.of_cell(cell_id) if not self.turns[index].hidden]
 
     def appended(self, version: Version) -> Conversation:
         """Return the conversation with a new turn at its end."""
-        return replace(self, turns=(*self.turns, Turn((version,))))
+        return replace(self, turns=self.all.appended(Turn((version,))))
 
     def with_turn(self, index: int, turn: Turn) -> Conversation:
         """Return the conversation with the turn at `index` replaced."""
-        return replace(self, turns=(*self.turns[:index], turn, *self.turns[index + 1 :]))
+        return replace(self, turns=self.all.replaced({index: turn}))
+
+    @property
+    def step(self) -> int:
+        """The number of the last step that hid turns."""
+        return max((block.step for block in self.all.blocks), default=0)
 
     def hiding(self, indices: Iterable[int]) -> Conversation:
         """Return the conversation with the turns at `indices` hidden, in one step that can be undone."""
-        step = 1 + max((turn.hidden for turn in self.turns), default=0)
-        gone = set(indices)
+        step = 1 + self.step
+        shown = ((index, self.turns[index]) for index in indices)
         return replace(
-            self,
-            turns=tuple(
-                replace(turn, hidden=step) if index in gone and not turn.hidden else turn
-                for index, turn in enumerate(self.turns)
-            ),
+            self, turns=self.all.replaced({index: turn.hidden_by(step) for index, turn in shown if not turn.hidden})
         )
+
+    def last_hidden(self) -> list[int]:
+        """Return the indices of the turns that the last step has hidden."""
+        step = self.step
+        return [
+            number * BLOCK + at
+            for number, block in enumerate(self.all.blocks)
+            if step and block.step == step
+            for at, turn in enumerate(block.turns)
+            if turn.hidden == step
+        ]
 
     def restored(self) -> Conversation:
         """Return the conversation with the turns of the last hiding step shown again."""
-        step = max((turn.hidden for turn in self.turns), default=0)
-        return replace(
-            self, turns=tuple(replace(turn, hidden=0) if turn.hidden == step else turn for turn in self.turns)
-        )
+        turns = {index: self.turns[index].hidden_by(0) for index in self.last_hidden()}
+        return replace(self, turns=self.all.replaced(turns))
 
     def forked(self, index: int) -> Conversation:
         """Return a new conversation with the shown turns up to the one at `index`."""
-        return replace(self, turns=tuple(turn for at, turn in self.visible if at <= index)).settled()
+        return replace(self, turns=Turns(turn for _, turn in self.visible.before(index + 1))).settled()
 
     def settled(self) -> Conversation:
         """Return the conversation with every unfinished turn marked as interrupted."""
-        turns = tuple(_settled(turn) for turn in self.turns)
-        is_same = all(before is after for before, after in zip(self.turns, turns, strict=True))
-        return self if is_same else replace(self, turns=turns)
+        unfinished = {
+            number * BLOCK + at: _settled(turn)
+            for number, block in enumerate(self.all.blocks)
+            if not block.has_ended
+            for at, turn in enumerate(block.turns)
+            if not turn.has_ended
+        }
+        return replace(self, turns=self.all.replaced(unfinished)) if unfinished else self
 
     def without_fingerprints(self) -> Conversation:
         """Return the conversation without fingerprints, so that its responses are not replayed."""
@@ -323,13 +299,13 @@ class Conversation:
         )
         return replace(self, turns=turns)
 
-    def sent_before(self, index: int) -> list[tuple[int, Turn]]:
+    def sent_before(self, index: int) -> Picked:
         """Return the turns before `index` that are sent to a model, each with its index.
 
         Complete responses are sent, and interrupted ones with the text so far. Failed turns are not, nor those
         stopped before their first text: roles must alternate, and there is no response to send.
         """
-        return [(at, turn) for at, turn in enumerate(self.turns[:index]) if turn.is_sent]
+        return self.all.sent.before(index)
 
     def messages_before(self, index: int) -> Messages:
         """Return what a model is sent of the turns before `index`: whole turns, as dictionaries."""
@@ -337,8 +313,6 @@ class Conversation:
 
 
 def _settled(turn: Turn) -> Turn:
-    if all(version.status in ENDED for version in turn.versions):
-        return turn
     return replace(
         turn,
         versions=tuple(

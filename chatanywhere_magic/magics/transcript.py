@@ -12,7 +12,7 @@ from .notebook import date
 from .tables import show_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from ..core import Found, Turn, Version
     from ..session import ChatSession
@@ -34,7 +34,7 @@ def show_history(
         sys.stdout.write(text("notice.no_turns") + "\n")
         return
     shown = turns[-last:] if last else turns
-    left_out = set(session.turns.left_out())
+    left_out = session.turns.left_out()
     if full:
         _show_full(shown, left_out)
         return
@@ -115,7 +115,7 @@ def show_found(found: Sequence[Found], rows: Sequence[str]) -> None:
     show_table(header, lines, note=text("notice.switch_how"))
 
 
-def _show_full(turns: Sequence[tuple[int, Turn]], left_out: set[int]) -> None:
+def _show_full(turns: Sequence[tuple[int, Turn]], left_out: Collection[int]) -> None:
     from IPython.display import display
 
     from ..render import as_text_html, to_html  # loaded with the first response, not with the extension
@@ -152,7 +152,7 @@ def _state(version: Version) -> list[str]:
     return [*words, *([text("footer.replayed")] if version.replayed else [])]
 
 
-def _marks(turn: Turn, index: int, left_out: set[int]) -> list[str]:
+def _marks(turn: Turn, index: int, left_out: Collection[int]) -> list[str]:
     marks = [text("mark.pinned")] if turn.pinned else []
     if index in left_out:
         marks.append(text("mark.left_out"))

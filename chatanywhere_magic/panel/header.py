@@ -15,15 +15,15 @@ def header_of(session: ChatSession) -> dict[str, Any]:
     """Return the fields of ``Header`` in ``page/protocol.js``."""
     conversation = session.conversation
     used, limit, estimated = session.turns.context_used()
-    usages = [version.usage for turn in conversation.turns for version in turn.versions if version.usage is not None]
+    used_by_block = [block.used for block in conversation.all.blocks]
     return {
         "title": conversation.name,
         "running": bool(session.turns.running),
         "used": used,
         "limit": limit,
         "estimated": estimated,
-        "prompt_tokens": sum(usage.prompt_tokens or 0 for usage in usages),
-        "completion_tokens": sum(usage.completion_tokens or 0 for usage in usages),
+        "prompt_tokens": sum(prompt for prompt, _ in used_by_block),
+        "completion_tokens": sum(completion for _, completion in used_by_block),
         "system": session.settings.system,
         "temperature": session.settings.temperature,
         "max_tokens": session.settings.max_tokens,

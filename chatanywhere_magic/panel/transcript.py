@@ -69,10 +69,11 @@ def _turn(version: Version, *, formatted: bool) -> str:
 
 def _last(conversation: Conversation) -> tuple[list[Version], int]:
     """Return the versions that have room, and how many before them have none."""
-    versions = [turn.current for _, turn in conversation.visible]
+    versions: list[Version] = []
     room = MAX_CHARACTERS
-    for count, version in enumerate(reversed(versions)):
-        room -= len(version.prompt) + len(version.text)
-        if room < 0 and count:
-            return versions[-count:], len(versions) - count
-    return versions, 0
+    for _, turn in reversed(conversation.visible):
+        room -= len(turn.current.prompt) + len(turn.current.text)
+        if room < 0 and versions:
+            break
+        versions.append(turn.current)
+    return versions[::-1], len(conversation.visible) - len(versions)

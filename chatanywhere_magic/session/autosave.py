@@ -50,6 +50,8 @@ class Autosave:
         self.problem = ""
         """What was wrong with the store last."""
         self._changed: dict[str, OpenConversation] = {}
+        self._kept: set[str] = set()
+        """The conversations of which the store has taken or given everything, but for what has changed since."""
         self._timer: asyncio.TimerHandle | None = None
         self._writing = False
 
@@ -92,6 +94,10 @@ class Autosave:
     def is_behind(self, opened: OpenConversation) -> bool:
         """Whether something of `opened` still waits to be written."""
         return opened.id in self._changed
+
+    def has_all_of(self, opened: OpenConversation) -> bool:
+        """Whether the store has everything of `opened`, so that a search there finds it."""
+        return self.is_on and not opened.private and opened.id in self._kept and not self.is_behind(opened)
 
     def leave(self, opened: OpenConversation) -> None:
         """Write nothing more of `opened`, which is private from now on."""
@@ -145,7 +151,10 @@ class Autosave:
 
     def load(self, conversation_id: str) -> Conversation | None:
         """Return what :meth:`Store.load` does."""
-        return self._read(lambda store: store.load(conversation_id), None)
+        loaded = self._read(lambda store: store.load(conversation_id), None)
+        if loaded is not None:
+            self._kept.add(conversation_id)
+        return loaded
 
     def forget(self, conversation_id: str) -> bool:
         """Do what :meth:`Store.forget` does, also where nothing new is kept any more."""
@@ -211,6 +220,7 @@ class Autosave:
         def save(store: Store) -> None:
             for conversation_id, conversation in drafts:
                 store.save(conversation_id, conversation, self.notebook)
+                self._kept.add(conversation_id)
 
         if drafts:
             self._attempt(save, None)

@@ -112,7 +112,7 @@ class Conversations:
         here = [
             found
             for opened in tuple(self._here.by_id.values())
-            if opened.id not in known
+            if opened.id not in known and not self._autosave.has_all_of(opened)
             for found in search_in(opened.id, opened.conversation, words.split())
         ]
         return sorted([*kept, *here], key=attrgetter("asked"), reverse=True)[:limit]
@@ -293,8 +293,13 @@ class Conversations:
         words = search.split()
         if notebook in {None, self._autosave.notebook}:
             for opened in tuple(self._here.by_id.values()):
-                if opened.conversation.visible and opened.has_all(words):
-                    kept.setdefault(opened.id, opened.listed())
+                if (
+                    opened.id not in kept
+                    and not (words and self._autosave.has_all_of(opened))
+                    and opened.conversation.visible
+                    and opened.has_all(words)
+                ):
+                    kept[opened.id] = opened.listed()
         return sorted(kept.values(), key=attrgetter("updated"), reverse=True)[:limit]
 
     def _meant(self, conversation_id: str, *, to_forget: bool = False) -> str:

@@ -141,18 +141,22 @@ class OpenConversation:
 
     def has_all(self, words: Iterable[str]) -> bool:
         """Whether each of the words stands in what is shown of it, whatever its capitals."""
+        words = list(words)
+        if not words:
+            return True
         turns = [turn.current for _, turn in self.conversation.visible]
         said = "\n".join([self.conversation.title, *(part for turn in turns for part in (turn.prompt, turn.text))])
-        return all(word.casefold() in said.casefold() for word in words)
+        folded = said.casefold()
+        return all(word.casefold() in folded for word in words)
 
     def listed(self) -> Listed:
         """Return it as a list shows it."""
-        versions = [turn.current for _, turn in self.conversation.visible]
-        times = [version.timing.started for version in versions] or [0.0]
-        model = versions[-1].model if versions else ""
+        shown = self.conversation.visible
+        model = shown[-1][1].current.model if shown else ""
         # Other people's messages do not say when they were written: they are of now.
-        updated = max(times) or time.time()
-        return Listed(self.id, self.conversation.name, min(times), updated, model, len(versions))
+        updated = max((block.latest for block in self.conversation.all.blocks), default=0.0) or time.time()
+        started = shown[0][1].started if shown else 0.0
+        return Listed(self.id, self.conversation.name, started, updated, model, len(shown))
 
 
 class OpenConversations:

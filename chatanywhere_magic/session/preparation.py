@@ -162,7 +162,7 @@ class Preparation:
             notice=notice,
         )
         self._budget.check(request, self._settings.budget)
-        self._egress.check(request, [(index, turn.current) for index, turn in self._earlier(request)])
+        self._egress.check(request, self._budget.likely(request, self._earlier(request), self._settings.budget))
         cells.count(origin)
         self._asked_with.update(params)
         asked = Version(request.asked, len(request.asked))
@@ -299,7 +299,7 @@ class Preparation:
             prompt, found = context.prompt, [*context.attachments, *found]
         return prompt, found
 
-    def _earlier(self, request: Request) -> list[tuple[int, Turn]]:
+    def _earlier(self, request: Request) -> Sequence[tuple[int, Turn]]:
         """Return the turns of which a prompt is sent what they say."""
         if not request.history or not request.provider.supports_message_history:
             return []

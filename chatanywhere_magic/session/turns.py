@@ -82,14 +82,15 @@ class Turns:
         prompt = self._preparation.outlook()
         limit = prompt.limit.tokens if prompt.limit else None
         visible = self._conversation.visible
-        last = max((turn.current for _, turn in visible), key=lambda version: version.timing.started, default=None)
-        counted = last is not None and last.status == "complete" and not last.sent_tokens
-        usage = last.usage if last and counted and visible[-1][1].current is last else None
+        last = visible[-1][1] if visible else None
+        is_latest = last is not None and last.started >= max(block.latest for block in self._conversation.all.blocks)
+        counted = last is not None and last.current.status == "complete" and not last.current.sent_tokens
+        usage = last.current.usage if last and is_latest and counted else None
         if usage and usage.prompt_tokens and usage.completion_tokens and not prompt.left_out:
             return usage.prompt_tokens + usage.completion_tokens, limit, False
         return (prompt.tokens if visible else 0), limit, True
 
-    def left_out(self) -> tuple[int, ...]:
+    def left_out(self) -> Sequence[int]:
         """Return the indices of the turns that the next request would leave out, as far as known."""
         return self._preparation.outlook().left_out
 
@@ -128,7 +129,7 @@ class Turns:
         """Hide every turn, and return how many that were."""
 
         def hide() -> int:
-            indices = [index for index, _ in self._conversation.visible]
+            indices = list(self._conversation.visible.indices())
             self._hide(indices)
             return len(indices)
 
@@ -141,10 +142,10 @@ class Turns:
         """
 
         def show() -> list[int]:
-            hidden = [index for index, turn in enumerate(self._conversation.turns) if turn.hidden]
+            hidden = self._conversation.last_hidden()
             if hidden:
                 self._conversations.change(self._conversation.restored())
-            return [index for index in hidden if not self._conversation.turns[index].hidden]
+            return hidden
 
         return self._engine.call(show)
 

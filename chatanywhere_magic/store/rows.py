@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from dataclasses import replace
-from itertools import zip_longest
+from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core import (
+    BLOCK,
     ENDED,
+    SENT,
+    Block,
     Conversation,
     FormatError,
     Message,
     Reasoning,
     Text,
     Turn,
+    Turns,
+    Usage,
     Version,
     codec,
     encodable,
@@ -22,14 +29,19 @@ from ..core import (
 from .database import INDEX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 _SELECT_VERSION: Final = (
-    "SELECT v.turn, v.number, v.id, v.status, v.fingerprint, v.prompt, v.text, v.reasoning, v.messages, v.fields,"
-    " a.content"
+    "SELECT v.turn, v.number, v.id, CAST(v.status AS TEXT), v.fingerprint, v.prompt, CAST(v.text AS TEXT),"
+    " v.reasoning, v.messages, CAST(v.fields AS TEXT), a.content"
     " FROM versions v LEFT JOIN attachments a ON a.version = v.id"
 )
-
+_Row = tuple[Any, ...]
+"""What that selects of a version."""
+_Pieces = dict[int, list[tuple[str, str]]]
+"""What came of texts and reasoning after their versions were written."""
+_STARTED: Final = re.compile(r'"started":(\d{1,20}(?:\.\d{1,20})?)')
+_USED: Final = tuple(re.compile(rf'"{name}":(\d{{1,20}})') for name in ("prompt_tokens", "completion_tokens"))
 
 MAX_INDEXED: Final = 1_000_000
 """Characters of a version. To index a longer one takes seconds, for which the next prompt would wait; to look through
@@ -62,22 +74,28 @@ class Rows:
         """
         (title,) = self._execute("SELECT title FROM conversations WHERE key = ?", (key,)).fetchone()
         pieces = self._read_pieces(key)
-        versions: dict[int, list[Version]] = {}
+        kept: list[list[_Row]] = []
+        count = 0
         select = f"{_SELECT_VERSION} WHERE v.conversation = ? ORDER BY v.turn, v.number"
-        for turn, number, *row in self._execute(select, (key,)):
-            found = versions.setdefault(turn, [])
-            if number != len(found) or turn != len(versions) - 1:
+        for row in self._execute(select, (key,)):
+            if row[0] == count and row[1] == 0:
+                kept.append([row])
+                count += 1
+            elif row[0] == count - 1 and row[1] == len(kept[-1]):
+                kept[-1].append(row)
+            else:
                 raise sqlite3.DatabaseError("malformed: a turn or a version is missing")
-            found.append(_version(row, pieces.get(row[0], ())))
         select = "SELECT position, selected, pinned, hidden FROM turns WHERE conversation = ? ORDER BY position"
         states = self._execute(select, (key,)).fetchall()
-        if len(states) != len(versions) or any(not 0 <= state[1] < len(versions.get(state[0], ())) for state in states):
+        if [state[0] for state in states] != list(range(count)) or any(
+            not 0 <= state[1] < len(rows) for state, rows in zip(states, kept, strict=True)
+        ):
             raise sqlite3.DatabaseError("malformed: a turn is missing")
-        turns = (Turn(tuple(versions[at]), selected, bool(pinned), hidden) for at, selected, pinned, hidden in states)
-        return Conversation(tuple(turns), title)
+        blocks = (slice(at, at + BLOCK) for at in range(0, len(kept), BLOCK))
+        return Conversation(Turns.of(_Block(states[block], kept[block], pieces) for block in blocks), title)
 
-    def _read_pieces(self, key: int) -> dict[int, list[tuple[str, str]]]:
-        pieces: dict[int, list[tuple[str, str]]] = {}
+    def _read_pieces(self, key: int) -> _Pieces:
+        pieces: _Pieces = {}
         select = (
             "SELECT p.version, p.text, p.reasoning FROM versions v JOIN pieces p ON p.version = v.id"
             " WHERE v.conversation = ? AND v.status IN ('queued', 'streaming') ORDER BY p.id"
@@ -96,10 +114,8 @@ class Rows:
 
     def write(self, key: int, before: Conversation, after: Conversation) -> None:
         """Make `after` of the conversation that stands there as `before`."""
-        # Most are the same ones, however long the conversation is.
-        for index, (old, turn) in enumerate(zip_longest(before.turns[: len(after.turns)], after.turns)):
-            if old is not turn:
-                self._write_turn(key, index, old, turn)
+        for index, old in after.all.changed(before.all):
+            self._write_turn(key, index, old, after.turns[index])
         if len(before.turns) > len(after.turns):
             self._delete_versions("conversation = ? AND turn >= ?", key, len(after.turns))
             self._execute("DELETE FROM turns WHERE conversation = ? AND position >= ?", (key, len(after.turns)))
@@ -108,6 +124,8 @@ class Rows:
         state = new.selected, new.pinned, new.hidden
         if old is None or (old.selected, old.pinned, old.hidden) != state:
             self._execute("INSERT OR REPLACE INTO turns VALUES (?, ?, ?, ?, ?)", (key, index, *state))
+        if old is not None and new.is_version_of(old):
+            return
         before = old.versions if old else ()
         for number, version in enumerate(new.versions):
             earlier = before[number] if number < len(before) else None
@@ -216,12 +234,76 @@ def _columns(version: Version) -> tuple[dict[str, str], list[Any]]:
     return {**columns, "fields": codec.dumps(values)}, attachments
 
 
+class _Kept:
+    """The rows of a turn's versions. To make values of them takes far longer than to read them."""
+
+    def __init__(self, rows: list[_Row], pieces: _Pieces) -> None:
+        self._rows = rows
+        self._pieces = pieces
+        self._versions: list[tuple[Version, ...]] = []
+
+    def versions(self) -> tuple[Version, ...]:
+        if not self._versions:
+            self._versions.append(tuple(_version(row[2:], self._pieces.get(row[2], ())) for row in self._rows))
+        return self._versions[0]
+
+    def started(self, number: int) -> float:
+        found = _STARTED.search(self._rows[number][9])
+        return float(found[1]) if found else 0.0
+
+    def length(self, number: int) -> int:
+        return sum(map(len, self._rows[number][5:8]))
+
+    def usages(self) -> Iterator[Usage]:
+        for row in self._rows:
+            if "usage" in (fields := row[9]):
+                yield Usage(*(int(found[1]) if (found := name.search(fields)) else None for name in _USED))
+
+
+class _Block(Block):
+    """Turns that were kept, of which only so much is looked at as is asked for."""
+
+    def __init__(self, states: list[tuple[int, int, int, int]], kept: list[list[_Row]], pieces: _Pieces) -> None:
+        self._states, self._kept, self._pieces = states, kept, pieces
+        self.size = len(states)
+        is_shown = not any(state[3] for state in states)
+        self.shown = range(self.size) if is_shown else [at for at, state in enumerate(states) if not state[3]]
+        self.sent = [at for at in self.shown if self._answers(at, states[at][1])]
+        self.pinned = [at for at, state in enumerate(states) if state[2]]
+        self.step = max(state[3] for state in states)
+        self.has_ended = all(row[3] in ENDED for rows in kept for row in rows)
+
+    def _answers(self, at: int, selected: int) -> bool:
+        row = self._kept[at][selected]
+        # Where there is no text there may be a call of a tool.
+        return row[3] in SENT and (bool(row[6][:1].strip()) or self.turns[at].versions[selected].is_sent)
+
+    def make(self) -> Iterator[Turn]:
+        for rows, (_, selected, pinned, hidden) in zip(self._kept, self._states, strict=True):
+            yield Turn.stored(_Kept(rows, self._pieces), selected, hidden, pinned=bool(pinned))
+
+    @cached_property
+    def latest(self) -> float:
+        newest = max((rows[-1] for rows in self._kept), key=itemgetter(2))
+        found = _STARTED.search(newest[9])
+        return float(found[1]) if found else 0.0
+
+    def of_cell(self, cell_id: str) -> list[int]:
+        name = codec.dumps(encodable(cell_id))
+        maybe = [at for at, rows in enumerate(self._kept) for row in rows if name in row[9]]
+        return [at for at in dict.fromkeys(maybe) if cell_id in self.turns[at].cells]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
 def _version(row: Sequence[Any], pieces: Iterable[tuple[str, str]] = ()) -> Version:
     _, status, fingerprint, prompt, said, reasoning, messages, fields, attachments = row
     values = {
         "prompt": prompt,
-        "text": "".join([said, *(piece[0] for piece in pieces)]),
-        "reasoning": "".join([reasoning, *(piece[1] for piece in pieces)]),
+        "text": "".join(map(_text, [said, *(piece[0] for piece in pieces)])),
+        "reasoning": "".join(map(_text, [reasoning, *(piece[1] for piece in pieces)])),
         "status": status,
         "fingerprint": fingerprint,
     }
@@ -233,8 +315,12 @@ def _version(row: Sequence[Any], pieces: Iterable[tuple[str, str]] = ()) -> Vers
             return codec.version_from_json({**rest, **values})
         version = codec.version_from_json({**rest, **codec.loads(messages), **values})
         return _with_rest(version, values["text"], values["reasoning"])
-    except (FormatError, TypeError):  # somebody has written into the file by hand
-        return codec.version_from_json(values)
+    except (FormatError, TypeError, AttributeError):  # somebody has written into the file by hand
+        try:
+            return codec.version_from_json(values)
+        except FormatError:
+            known = status if isinstance(status, str) and status in ENDED else "interrupted"
+            return Version.of(encodable(_text(prompt)), encodable(_text(said)), status=known)
 
 
 def _with_rest(version: Version, said: str, reasoning: str) -> Version:

@@ -350,25 +350,23 @@ class Store:
                 conditions.append(holds)
                 parameters += values
             rows = file.connection.execute(
-                "SELECT c.id, c.name, v.turn, max(v.number), v.fields, v.prompt, v.text FROM versions v"
+                "SELECT c.id, c.name, v.turn, v.number, v.fields, v.prompt, v.text FROM versions v"
                 " JOIN conversations c ON c.key = v.conversation"
                 " JOIN turns t ON t.conversation = v.conversation AND t.position = v.turn"
-                f" WHERE {' AND '.join(conditions)} GROUP BY v.conversation, v.turn ORDER BY max(v.id) DESC LIMIT ?",
-                (*parameters, limit + len(self._unsaved)),
+                f" WHERE {' AND '.join(conditions)} ORDER BY v.id DESC",
+                parameters,
             )
-            return [
-                Found(
-                    self._names.get(name, name),
-                    title,
-                    turn,
-                    number,
-                    _asked(fields),
-                    excerpt(_word(prompt), _word(said), words),
-                )
-                for name, title, turn, number, fields, prompt, said in rows
-            ]
+            found: dict[tuple[str, int], Found] = {}
+            for name, title, turn, number, fields, prompt, said in rows:
+                if len(found) == limit:  # however many there are, no others are looked at
+                    break
+                own = self._names.get(name, name)
+                if own not in self._unsaved:
+                    around = excerpt(_word(prompt), _word(said), words)
+                    found.setdefault((own, turn), Found(own, title, turn, number, _asked(fields), around))
+            return list(found.values())
 
-        saved = [each for each in self._attempt(read) or [] if each.conversation_id not in self._unsaved]
+        saved = self._attempt(read) or []
         unsaved = [
             found
             for conversation_id, draft in self._unsaved.items()

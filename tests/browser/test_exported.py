@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
-from chatanywhere_magic.core.conversation import Conversation, Turn, Version
+from chatanywhere_magic.core import Conversation, Turn, Version
 from chatanywhere_magic.export import export
 from tests.browser.test_safety import PLAIN, VECTORS, Watch
 from tests.support.lab import Lab, NotebookPage

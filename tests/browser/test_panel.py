@@ -24,7 +24,7 @@ STOP_SECONDS = 10
 
 THOUSAND_TURNS = r"""
 from chatanywhere_magic import chat
-from chatanywhere_magic.core.conversation import Conversation, Turn, Version
+from chatanywhere_magic.core import Conversation, Turn, Version
 words = "An answer with *some* words and `code`.\n\n" * 10 + "```python\nprint(1)\n```\n"
 chat.persist = False
 chat._here.current.conversation = Conversation(tuple(

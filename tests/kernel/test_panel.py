@@ -223,7 +223,7 @@ def test_a_page_that_opens_in_the_middle_of_an_answer_sees_all_of_it(
 
 
 def test_a_page_that_opens_gets_the_last_turns_at_once_and_then_the_others(kernel: Kernel) -> None:
-    kernel.run("from chatanywhere_magic.core.conversation import Conversation, Turn, Version")
+    kernel.run("from chatanywhere_magic.core import Conversation, Turn, Version")
     made = "Turn((Version.of(f'question {n}', f'answer {n}', status='complete'),)) for n in range(100)"
     kernel.run(f"chat._here.current.conversation = Conversation(tuple({made}))")
     page = new_page(kernel).open()
@@ -236,7 +236,7 @@ def test_a_page_that_opens_gets_the_last_turns_at_once_and_then_the_others(kerne
 
 
 def test_of_long_turns_it_gets_fewer_at_once(kernel: Kernel) -> None:
-    kernel.run("from chatanywhere_magic.core.conversation import Conversation, Turn, Version")
+    kernel.run("from chatanywhere_magic.core import Conversation, Turn, Version")
     made = (
         "Turn((Version.of(f'question {n}', f'answer {n} ' + 'word ' * 10_000, status='complete'),)) for n in range(5)"
     )
@@ -249,7 +249,7 @@ def test_of_long_turns_it_gets_fewer_at_once(kernel: Kernel) -> None:
 
 
 def test_of_a_very_long_conversation_it_gets_the_end_and_asks_for_the_rest(kernel: Kernel) -> None:
-    kernel.run("from chatanywhere_magic.core.conversation import Conversation, Turn, Version")
+    kernel.run("from chatanywhere_magic.core import Conversation, Turn, Version")
     made = (
         "Turn((Version.of(f'question {n}', f'answer {n} ' + 'word ' * 10_000, status='complete'),)) for n in range(60)"
     )
@@ -679,7 +679,7 @@ def test_a_notebook_without_its_kernel_shows_the_conversation(page: Page, kernel
 
 
 def test_of_a_long_conversation_the_end_is_formatted_without_its_kernel(kernel: Kernel) -> None:
-    kernel.run("from chatanywhere_magic.core.conversation import Conversation, Turn, Version")
+    kernel.run("from chatanywhere_magic.core import Conversation, Turn, Version")
     made = "Turn((Version.of('?', f'**{n}** ' + 'word ' * 3_000, status='complete'),)) for n in range(3)"
     kernel.run(f"chat._here.current.conversation = Conversation(tuple({made}))")
     shown = kernel.run(OPEN).outputs[0]["data"]["text/html"]

@@ -8,7 +8,7 @@ import pytest
 
 from chatanywhere_magic import ChatSession, Script, Scripted
 from chatanywhere_magic.context.budget import numbers
-from chatanywhere_magic.core.conversation import Conversation, Turn, Version
+from chatanywhere_magic.core import Conversation, Turn, Version
 from chatanywhere_magic.core.errors import ContextLengthError
 from chatanywhere_magic.core.messages import Usage
 from chatanywhere_magic.core.tokens import estimate_messages

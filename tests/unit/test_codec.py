@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatanywhere_magic.core import codec
-from chatanywhere_magic.core.conversation import Conversation, Origin, Timing, Turn, Version
+from chatanywhere_magic.core import Conversation, Origin, Timing, Turn, Version, codec
 from chatanywhere_magic.core.errors import Failure, FormatError
 from chatanywhere_magic.core.messages import Attachment, Document, MessageDict, Usage, encodable
 from tests.unit.values import attachments, conversations, json_values, versions

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatanywhere_magic.core.conversation import SENT, Conversation, Origin, Status, Turn, Version
+from chatanywhere_magic.core import SENT, Conversation, Origin, Status, Turn, Version
 
 CELL = Origin("cell", "cell-1")
 

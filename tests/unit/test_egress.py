@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chatanywhere_magic import ChatSession, Scripted, register
+from chatanywhere_magic.core import Conversation, Turn
 from chatanywhere_magic.core.codec import version_from_json
-from chatanywhere_magic.core.conversation import Conversation, Turn
 from chatanywhere_magic.core.errors import LeakError
 from chatanywhere_magic.core.messages import Finish, Text, ToolCall
 from chatanywhere_magic.providers import AsyncGeneratorProvider

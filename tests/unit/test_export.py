@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatanywhere_magic.core import codec
-from chatanywhere_magic.core.conversation import ENDED, Conversation, Origin, Turn, Version
+from chatanywhere_magic.core import ENDED, Conversation, Origin, Turn, Version, codec
 from chatanywhere_magic.core.errors import Failure, FormatError
 from chatanywhere_magic.core.i18n import set_language
 from chatanywhere_magic.core.messages import Document, Image

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chatanywhere_magic import AsyncGeneratorProvider, ChatSession, ConfigurationError, Script, Scripted
-from chatanywhere_magic.core.conversation import Conversation, Turn
+from chatanywhere_magic.core import Conversation, Turn
 from chatanywhere_magic.core.errors import NotFoundError, NotRecordedError
 from chatanywhere_magic.core.messages import Extras, Message, Reasoning, Text, ToolCall, ToolResult
 from chatanywhere_magic.session import cells

@@ -20,7 +20,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from chatanywhere_magic.core.conversation import Conversation, Timing, Turn, Version
+from chatanywhere_magic.core import Conversation, Timing, Turn, Version
 from chatanywhere_magic.core.errors import ConfigurationError
 from chatanywhere_magic.core.messages import Document, Image, Message, Reasoning, Text
 from chatanywhere_magic.store.processes import Process
@@ -655,7 +655,7 @@ STREAMING = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from chatanywhere_magic.core.conversation import Conversation, Turn, Version
+from chatanywhere_magic.core import Conversation, Turn, Version
 from chatanywhere_magic.store import Store
 store = Store.open(Path(sys.argv[1]))
 made = Conversation().appended(Version.of("2+2?", status="queued"))

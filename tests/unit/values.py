@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from chatanywhere_magic.core.conversation import Conversation, Origin, Status, Timing, Turn, Version
+from chatanywhere_magic.core import Conversation, Origin, Status, Timing, Turn, Version
 from chatanywhere_magic.core.errors import Failure
 from chatanywhere_magic.core.i18n import Phrase
 from chatanywhere_magic.core.messages import (
