@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core import Document, Phrase
+from ..core import Conversation, Document, Phrase
 from ..render import IncrementalRenderer, final_words, footer_words, waiting_words
 
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ class Feed:
     def __init__(self, session: ChatSession) -> None:
         self._session = session
         self._order: list[int] = []
+        self._conversation = Conversation()
+        """As it was when pages were told last."""
         self._shown: dict[int, _Shown] = {}
+        """Of the turns that were looked at; of the others pages have what they held when the first page came."""
         self._has_begun = False
 
     def changes(self) -> tuple[list[Change], list[int] | None]:
@@ -48,21 +51,31 @@ class Feed:
         if not self._has_begun:
             self._start()
             return [], None
-        visible = self._session.conversation.visible
+        conversation, before = self._session.conversation, self._conversation
         running = self._session.turns.running
-        found = [change for index, turn in visible if (change := self._change(index, turn, running.get(index)))]
-        order = [index for index, _ in visible]
-        if order == self._order:
+        changed = dict(conversation.all.changed(before.all))
+        growing = (index for index, shown in self._shown.items() if shown.growth is not None)
+        found: list[Change] = []
+        is_moved = len(conversation.turns) < len(before.turns)
+        for index in sorted({*changed, *growing, *running}):
+            turn = conversation.turns[index] if index < len(conversation.turns) else None
+            was = changed.get(index, turn)
+            is_moved |= was is None or turn is None or bool(was.hidden) != bool(turn.hidden)
+            if turn is None or turn.hidden:
+                self._shown.pop(index, None)  # shown again, it is sent from the beginning
+            elif change := self._change(index, turn, running.get(index)):
+                found.append(change)
+        self._conversation = conversation
+        if not is_moved:
             return found, None
-        for index in self._shown.keys() - set(order):
-            del self._shown[index]  # shown again, it is sent from the beginning
-        self._order = order
-        return found, order
+        self._order = list(conversation.visible.indices())
+        return found, self._order
 
     def reset(self) -> None:
         """Forget what pages know: there are none, or it is another conversation."""
         self._has_begun = False
         self._order = []
+        self._conversation = Conversation()
         self._shown = {}
 
     def begin(self) -> tuple[list[int], list[Change], list[int]]:
@@ -78,22 +91,22 @@ class Feed:
     def batch(self, indices: Sequence[int], room: int = AT_ONCE) -> int:
         """Return how many of these turns, from the first on, have together about `room` characters: at least one."""
         for count, index in enumerate(indices):
-            shown = self._shown.get(index)
-            room -= _length(shown.turn.current) if shown else 0
+            turn = self._turn(index)
+            room -= turn.length if turn else 0
             if room < 0 and count:
                 return count
         return len(indices)
 
     def sketches(self, indices: Iterable[int]) -> list[tuple[int, float, int]]:
         """Return what a page needs to keep a place for each of these turns: ``Sketch`` in ``page/protocol.js``."""
-        versions = [(index, self._shown[index].turn.current) for index in indices]
-        return [(index, version.timing.started, _length(version)) for index, version in versions]
+        turns = [(index, self._conversation.turns[index]) for index in indices]
+        return [(index, turn.started, turn.length) for index, turn in turns]
 
     def whole(self, indices: Iterable[int]) -> list[Change]:
         """Return everything about these turns, as far as they are still shown."""
         found: list[Change] = []
         for index in indices:
-            shown = self._shown.get(index)
+            shown = self._known(index)
             if shown is None:
                 continue
             if not shown.head:
@@ -113,21 +126,30 @@ class Feed:
     def _start(self) -> None:
         """Take note of all turns; what is not asked for is not rendered."""
         self._has_begun = True
-        running = self._session.turns.running
-        visible = self._session.conversation.visible
-        self._order = [index for index, _ in visible]
-        for index, turn in visible:
-            live = running.get(index)
-            if live is not None and live.at != turn.selected:
-                live = None
-            shown = self._shown[index] = _Shown(turn, version=None if live is not None else turn.current)
-            if live is not None:
+        self._conversation = self._session.conversation
+        self._order = list(self._conversation.visible.indices())
+        for index, live in self._session.turns.running.items():
+            turn = self._turn(index)
+            if turn is not None and live.at == turn.selected:
+                shown = self._shown[index] = _Shown(turn)
                 shown.growth = _Growth(live)
                 shown.growth.more()
                 shown.head = head_of(turn, live.version, live, footer=self._session.settings.footer)
 
+    def _turn(self, index: int) -> Turn | None:
+        """Return a turn as pages know it; None if they show none there."""
+        turns = self._conversation.turns
+        return turns[index] if index < len(turns) and not turns[index].hidden else None
+
+    def _known(self, index: int) -> _Shown | None:
+        """Return what pages know of a turn; None if they have not heard of it."""
+        turn = self._turn(index)
+        if turn is not None and index not in self._shown:
+            self._shown[index] = _Shown(turn, version=turn.current)
+        return self._shown.get(index)
+
     def _change(self, index: int, turn: Turn, live: LiveTurn | None) -> Change | None:
-        shown = self._shown.get(index)
+        shown = self._known(index)
         if live is not None and live.at != turn.selected:
             live = None  # the reader looks at another version
         if shown is not None and shown.turn is turn and live is None and shown.growth is None:
@@ -313,10 +335,6 @@ def problem_of(version: Version) -> dict[str, Any] | None:
 def words_of(message: str | Phrase) -> str:
     """Return an error's message as the panel shows it: it has buttons where a magic has options."""
     return message.without_options() if isinstance(message, Phrase) else message
-
-
-def _length(version: Version) -> int:
-    return len(version.prompt) + len(version.text) + len(version.reasoning)
 
 
 def _size(attachment: Attachment) -> int:
