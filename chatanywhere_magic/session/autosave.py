@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from concurrent.futures import TimeoutError as FuturesTimeoutError
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -28,6 +29,8 @@ SAVE_SECONDS: Final = 0.3
 """After a change until it is written; further ones in between go with it."""
 PATIENCE_SECONDS: Final = 8.0
 """A disk that takes longer than this keeps no prompt waiting."""
+LOOK_SECONDS: Final = 0.1
+"""Between two looks at what the disk does meanwhile."""
 CLOSE_SECONDS: Final = 5.0
 
 
@@ -54,6 +57,8 @@ class Autosave:
         """The conversations of which the store has taken or given everything, but for what has changed since."""
         self._timer: asyncio.TimerHandle | None = None
         self._writing = False
+        self._awaited: Future[None] | None = None
+        """The last write for which a prompt has waited; perhaps it stopped waiting."""
 
     def begin(self, notebook: str) -> None:
         """Start saving conversations, as those of `notebook`."""
@@ -107,8 +112,16 @@ class Autosave:
         """Write `opened` now, and wait until it is written."""
         if self._may_keep(opened):
             self._changed.pop(opened.id, None)
-            written = asyncio.wrap_future(self._engine.aside(self._save, [self._draft(opened)]))
-            await asyncio.wait([written], timeout=PATIENCE_SECONDS)
+            is_stuck = self._awaited is not None and not self._awaited.done()
+            self._awaited = self._engine.aside(self._save, [self._draft(opened)])
+            written = asyncio.wrap_future(self._awaited)
+            end = time.monotonic() + PATIENCE_SECONDS
+            while not (is_stuck or self._hindrance() or written.done() or time.monotonic() > end):
+                await asyncio.wait([written], timeout=LOOK_SECONDS)
+            self._warn(self._hindrance())
+
+    def _hindrance(self) -> str:
+        return self._store.hindrance if self._store is not None else ""
 
     def _write(self) -> None:
         self._timer = None
@@ -200,9 +213,10 @@ class Autosave:
 
     def _opened(self) -> Store:
         if self._store is None:
-            from ..store import Store  # it loads sqlite3
+            from ..store import FILE_NAME, Store  # it loads sqlite3
 
-            self._store = Store.open(data_directory())
+            self._store = Store(data_directory() / FILE_NAME)
+            self._store.recover()
         return self._store
 
     def _attempt(self, action: Callable[[Store], T], otherwise: T) -> T:

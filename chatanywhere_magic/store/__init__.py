@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 from ..core import lazy_exports
 
 if TYPE_CHECKING:
-    from .store import Store
+    from .store import FILE_NAME, Store
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
         {
-            "store": "Store",
+            "store": "FILE_NAME Store",
         },
     )
 
 __all__ = [
+    "FILE_NAME",
     "Store",
 ]

@@ -31,6 +31,24 @@ class NewerSchemaError(sqlite3.Error):
     """A later version of this package wrote the file."""
 
 
+_locking_since: Final[list[float]] = []
+
+
+@contextmanager
+def _locking() -> Iterator[None]:
+    _locking_since.append(time.monotonic())
+    try:
+        yield
+    finally:
+        _locking_since.pop()
+
+
+def seconds_of_locking() -> float:
+    """Return for how long a lock is being waited for; 0 if none is, as while a slow disk writes. From any thread."""
+    since = min(tuple(_locking_since), default=None)
+    return 0.0 if since is None else time.monotonic() - since
+
+
 def connect(path: Path, patience: float = BUSY_SECONDS) -> sqlite3.Connection:
     """Open the database at `path`, for its owner alone, with the schema of today.
 
@@ -62,7 +80,8 @@ def _connect(path: Path, patience: float) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA trusted_schema = OFF")
-        refuse_foreign(connection)
+        with _locking():  # already to read, where another program wants the file for itself
+            refuse_foreign(connection)
         _use_log(connection, patience)
         # A prompt is on the disk before it is sent, not only with the operating system.
         connection.execute("PRAGMA synchronous = FULL")
@@ -138,7 +157,8 @@ def _check_locks(path: Path) -> None:
         return
     with file:
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with _locking():
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             msg = f"files cannot be locked there: {error.strerror}"
             raise OSError(error.errno, msg) from None
@@ -147,8 +167,9 @@ def _check_locks(path: Path) -> None:
 def _use_log(connection: sqlite3.Connection, patience: float) -> None:
     """Switch to the write-ahead log. While another kernel does the same, SQLite fails at once instead of waiting."""
     end = time.monotonic() + patience
-    while not _is_using_log(connection, patient=time.monotonic() < end):
-        time.sleep(0.02)
+    with _locking():
+        while not _is_using_log(connection, patient=time.monotonic() < end):
+            time.sleep(0.02)
 
 
 def _is_using_log(connection: sqlite3.Connection, *, patient: bool) -> bool:
@@ -183,7 +204,8 @@ def reading(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def _begun(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
-    connection.execute(begin)
+    with _locking():
+        connection.execute(begin)
     try:
         yield
         connection.execute("COMMIT")

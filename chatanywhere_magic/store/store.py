@@ -47,6 +47,8 @@ RETRY_SECONDS: Final = 5.0
 """Between two tries to write while something is wrong."""
 RETRY_BUSY_SECONDS: Final = 0.2
 """How long such a try waits for another program's lock."""
+LOCK_SECONDS: Final = 0.3
+"""Other kernels hold a lock for a few thousandths."""
 SILENT_SECONDS: Final = 600.0
 """After which a turn of a process that cannot be seen from here, on another machine, is over."""
 TRIGRAM: Final = 3
@@ -141,6 +143,12 @@ class Store:
     def problem(self) -> str:
         """The current problem with the file, in one line for the user; ``""`` if there is none."""
         return self._trouble or self._notice
+
+    @property
+    def hindrance(self) -> str:
+        """Why nobody should wait for it: writing has failed, or another program holds a lock. From any thread."""
+        is_locked = database.seconds_of_locking() > LOCK_SECONDS
+        return self._trouble or (text("store.locked", path=_short(self._path)) if is_locked else "")
 
     # --- writing ----------------------------------------------------------------------------------------------
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chatanywhere_magic import ChatSession, Scripted
 from chatanywhere_magic.core import Conversation, Turn, Version
+from chatanywhere_magic.keys import DIRECTORY_VARIABLE
 from chatanywhere_magic.store import Store, database
 
 if TYPE_CHECKING:
@@ -160,6 +162,8 @@ def test_bad_rows_raise_nothing(directory: Path, store: Store, change: str) -> N
     loaded = store.load("third")
     assert loaded is not None
     assert loaded.turns[0].current.prompt == "question third"
+    odd = store.load("second")
+    assert odd is None or all(isinstance(turn.current.prompt, str) for turn in odd.turns)
     store.close()
 
 
@@ -206,3 +210,24 @@ def test_a_huge_answer_is_written_soon_and_found_all_the_same(directory: Path, s
     assert store.search("needle") == []
     with closing(sqlite3.connect(directory / "chat.db")) as connection:
         assert database.is_index_whole(connection)
+
+
+def test_a_locked_file_keeps_one_prompt_waiting_for_a_moment_and_the_others_not_at_all(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(DIRECTORY_VARIABLE, str(directory))
+    chat = ChatSession(provider=Scripted.of(*["Yes."] * 3))
+    chat.conversations.keep("")
+    seconds = []
+    with closing(sqlite3.connect(directory / "chat.db", isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        for number in range(3):
+            began = time.monotonic()
+            chat.ask_sync(f"asked meanwhile {number}")
+            seconds.append(time.monotonic() - began)
+    assert seconds[0] < database.BUSY_SECONDS / 2
+    assert seconds[1] + seconds[2] < seconds[0]
+    assert len([warning for warning in chat.conversations.take_warnings() if "locked" in warning]) == 1
+    chat.close()
+    assert len(Store.open(directory).search("meanwhile")) == 3
