@@ -425,7 +425,12 @@ def _length(version: Version) -> int:
 async def _counts(
     request: Request, earlier: Sequence[tuple[int, Turn]], room: int
 ) -> tuple[int, dict[int, int]] | None:
-    """Return the model's own counts: of what is always sent, and of the turns that may fit; None if it has none."""
+    """Return the model's own counts: of what is always sent, and of the turns that may fit; None if it has none.
+
+    Nothing is counted where there is no doubt that everything fits.
+    """
+    if HIGHEST_RATIO * (request.tokens + _about([turn.current for _, turn in earlier])) <= room:
+        return None
     if await request.provider.count_tokens(request.model, []) is None:
         return None
     always = request.messages([])

@@ -24,16 +24,27 @@ def main() -> None:
     params.n_ctx = config["context_tokens"]
     params.n_batch = params.n_ubatch = config["batch_tokens"]
     params.n_parallel = 1
+    # When the oldest turns are left out, what follows them is moved instead of being read anew.
+    params.n_cache_reuse = config["reused_tokens"]
+    params.cache_ram_mib = config["cache_mebibytes"]
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = config["threads"]
+    if config["gpu_layers"] is not None:
+        params.n_gpu_layers = config["gpu_layers"]
+    if config["mmproj"]:
+        params.mmproj.path = config["mmproj"]
     params.use_jinja = True
-    params.verbosity = -1
+    params.verbosity = 1  # errors only: they go to a file that says why a model cannot be loaded
     params.api_keys = [config["key"]]
-    params.hostnames = [config["host"]]
+    if hasattr(params, "hostnames"):
+        params.hostnames = [config["host"]]
+    else:  # up to 2026.9
+        params.hostname = config["host"]
     params.port = 0
     try:
         server = xllamacpp.Server(params)
-    except RuntimeError:  # the only report of a file that it cannot load
+    except RuntimeError:  # the reason is in the file
         sys.exit(1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the file would grow with every refusal
     sys.stdout.write(json.dumps({"url": server.listening_address}) + "\n")
     sys.stdout.flush()
     sys.stdin.read()

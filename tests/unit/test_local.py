@@ -19,6 +19,7 @@ from chatanywhere_magic import Local
 from chatanywhere_magic.core.errors import ConfigurationError, ContextLengthError
 from chatanywhere_magic.core.messages import Finish, MessageDict, ModelName, Notice, Text, Usage
 from chatanywhere_magic.providers import local
+from chatanywhere_magic.providers.model_files import find_model
 from tests.unit.helpers import ask, assert_for_people, outcome_of, user
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def test_there_is_one_instance_however_many_ask() -> None:
 
 def test_the_file_may_be_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = tmp_path / "mine.gguf"
-    mine.symlink_to(local.find_model(""))
+    mine.symlink_to(find_model(""))
     assert ask(Local, "Hi", str(mine), max_tokens=1).text
     monkeypatch.setenv("CHATANYWHERE_LOCAL_MODEL", str(mine))
     for name in ("", "mine"):
@@ -165,6 +166,7 @@ def test_it_ends_with_its_kernel_however_that_ends() -> None:
     code = """
 from chatanywhere_magic import Local, chat
 from chatanywhere_magic.providers import local
+from chatanywhere_magic.providers.model_files import find_model
 live = chat.prepare("Tell me a long story.", provider=Local)
 live.listen(lambda live: live.version.text and print(local._loaded.process.pid, local._loaded.directory, flush=True))
 chat.start(live)
@@ -275,6 +277,86 @@ def test_a_broken_file_is_named_and_nothing_is_printed(
 
 def test_a_file_cut_short_is_a_broken_file(tmp_path: Path) -> None:
     cut = tmp_path / "cut.gguf"
-    with local.find_model("").open("rb") as whole:
+    with find_model("").open("rb") as whole:
         cut.write_bytes(whole.read(1_000_000))
     assert_for_people(ask(Local, model=str(cut)).error, ConfigurationError, str(cut))
+
+
+def changed(tmp_path: Path, old: bytes, new: bytes) -> Path:
+    """Return a copy of the model in which the first `old` is `new`."""
+    content = find_model("").read_bytes()
+    assert len(old) == len(new)
+    path = tmp_path / "changed.gguf"
+    path.write_bytes(content.replace(old, new, 1))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (b"general.architecture\x08\x00\x00\x00\x05\x00\x00\x00\x00\x00\x00\x00llama", b"llamx", "--upgrade xllamacpp"),
+        (b"{% for message", b"{% fxr message", "template"),
+    ],
+    ids=["architecture", "template"],
+)
+def test_the_reason_why_a_good_looking_file_cannot_be_loaded_is_told(
+    old: bytes, new: bytes, words: str, tmp_path: Path
+) -> None:
+    path = changed(tmp_path, old, old[: len(old) - len(new)] + new)
+    error = ask(Local, model=str(path)).error
+    assert_for_people(error, ConfigurationError, str(path), words)
+    assert "download" not in str(error)
+
+
+def test_a_file_of_pictures_that_does_not_fit_is_not_called_a_broken_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not Local.supports_images
+    mmproj = tmp_path / "mmproj.gguf"
+    mmproj.write_bytes(b"<!doctype html>")
+    monkeypatch.setenv(local.MMPROJ_VARIABLE, str(mmproj))
+    assert Local.supports_images
+    assert_for_people(ask(Local).error, ConfigurationError, local.MMPROJ_VARIABLE)
+    monkeypatch.setenv(local.MMPROJ_VARIABLE, str(tmp_path / "none.gguf"))
+    assert_for_people(ask(Local).error, ConfigurationError, local.MMPROJ_VARIABLE, "none.gguf")
+
+
+def test_a_context_of_ones_own_is_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(local.CONTEXT_VARIABLE, "512")
+    assert Local.context_tokens("") == 512
+    assert_for_people(ask(Local, "word " * 600).error, ContextLengthError)
+
+
+@pytest.mark.parametrize("variable", [local.CONTEXT_VARIABLE, local.THREADS_VARIABLE, local.GPU_VARIABLE])
+@pytest.mark.parametrize("value", ["many", "-1", "1e3", "٣", "9" * 5000])
+def test_an_option_that_is_no_number_is_named(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, value)
+    assert_for_people(ask(Local).error, ConfigurationError, variable, value[:40])
+
+
+@pytest.mark.parametrize(
+    ("prompt", "is_said"),
+    [
+        ("Что такое медиана?", True),
+        ("什么是中位数？", True),
+        ("What is a median?", False),
+        ("Qu'est-ce que la médiane ?", False),
+        ("What does Ὀδύσσεια mean in English?", False),
+        ("1 + 1 = ?", False),
+    ],
+)
+def test_that_the_packaged_model_knows_english_only_is_said_where_it_matters(prompt: str, is_said: bool) -> None:
+    assert ("English" in Local.advice("", prompt)) is is_said
+
+
+def test_a_model_of_ones_own_may_know_any_language(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.gguf"
+    mine.write_bytes(b"GGUF")
+    assert not Local.advice(str(mine), "Что такое медиана?")
+
+
+@pytest.mark.usefixtures("not_loaded")
+def test_the_first_conversation_is_counted_by_the_model_as_every_later_one() -> None:
+    assert asyncio.run(Local.count_tokens("", ["one two three"])) == asyncio.run(
+        Local.count_tokens("", ["one two three"])
+    )
