@@ -429,7 +429,7 @@ async def _counts(
 
     Nothing is counted where there is no doubt that everything fits.
     """
-    if HIGHEST_RATIO * (request.tokens + _about([turn.current for _, turn in earlier])) <= room:
+    if HIGHEST_RATIO * (request.tokens + _about(earlier)) <= room:
         return None
     if await request.provider.count_tokens(request.model, []) is None:
         return None

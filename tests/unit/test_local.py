@@ -311,11 +311,11 @@ def test_the_reason_why_a_good_looking_file_cannot_be_loaded_is_told(
 def test_a_file_of_pictures_that_does_not_fit_is_not_called_a_broken_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert not Local.supports_images
+    assert bool(Local.supports_images) is False
     mmproj = tmp_path / "mmproj.gguf"
     mmproj.write_bytes(b"<!doctype html>")
     monkeypatch.setenv(local.MMPROJ_VARIABLE, str(mmproj))
-    assert Local.supports_images
+    assert bool(Local.supports_images)
     assert_for_people(ask(Local).error, ConfigurationError, local.MMPROJ_VARIABLE)
     monkeypatch.setenv(local.MMPROJ_VARIABLE, str(tmp_path / "none.gguf"))
     assert_for_people(ask(Local).error, ConfigurationError, local.MMPROJ_VARIABLE, "none.gguf")
