@@ -8,14 +8,16 @@ from ..core import lazy_exports
 
 if TYPE_CHECKING:
     from .budget import Budget, Prompt, too_long
+    from .changes import Snapshot
     from .completing import candidates
     from .describing import describe
+    from .documenting import documentation
     from .files import read_file
     from .fitting import shortened
     from .lookup import Cell, Lookup
     from .pictures import is_picture, picture
     from .request import REPLAY_MODES, Replay, Request
-    from .resolving import notes, resolve
+    from .resolving import named, notes, resolve
     from .summary import ROOM, SUMMARY_TOKENS, Summary, requests, task
     from .unread import CutPrompts
 else:
@@ -23,14 +25,16 @@ else:
         __name__,
         {
             "budget": "Budget Prompt too_long",
+            "changes": "Snapshot",
             "completing": "candidates",
             "describing": "describe",
+            "documenting": "documentation",
             "files": "read_file",
             "fitting": "shortened",
             "lookup": "Cell Lookup",
             "pictures": "is_picture picture",
             "request": "REPLAY_MODES Replay Request",
-            "resolving": "notes resolve",
+            "resolving": "named notes resolve",
             "summary": "ROOM SUMMARY_TOKENS Summary requests task",
             "unread": "CutPrompts",
         },
@@ -47,10 +51,13 @@ __all__ = [
     "Prompt",
     "Replay",
     "Request",
+    "Snapshot",
     "Summary",
     "candidates",
     "describe",
+    "documentation",
     "is_picture",
+    "named",
     "notes",
     "picture",
     "read_file",

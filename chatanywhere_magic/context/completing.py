@@ -42,7 +42,7 @@ def candidates(lookup: Lookup | Mapping[str, Any], prefix: str = "") -> list[Can
             if type(name) is str and name.startswith(prefix) and (prefix[:1] == "_" or name[:1] != "_")
         ]
         special = [Candidate(name, text(about)) for name, about in _SPECIAL.items() if name.startswith(prefix)]
-        found = [Candidate(name, *_about(variables[name])) for name in sorted(names, key=str.lower)]
+        found = [Candidate(name, *about(variables[name])) for name in sorted(names, key=str.lower)]
         return [*found, *(each for each in special if each.name not in variables)]
     try:
         value = value_at(lookup, head)
@@ -63,7 +63,7 @@ def _split(prefix: str) -> tuple[str, str, str]:
     return prefix[:position], prefix[position], prefix[position + 1 :].lstrip("\"'")
 
 
-def _about(value: object) -> tuple[str, str]:
+def about(value: object) -> tuple[str, str]:
     """Return the type of a value, and how large it is."""
     if is_instance(value, (str, bool, int, float)):
         return type_name(value), render(value, SHOWN_CHARACTERS)
@@ -84,6 +84,6 @@ def _about(value: object) -> tuple[str, str]:
 
 def _about_step(take: Any, value: object, key: str) -> tuple[str, str]:
     try:
-        return _about(take(value, key))
+        return about(take(value, key))
     except LookupError:
         return "property", ""

@@ -221,6 +221,22 @@ def value_at(lookup: Lookup, path: str) -> Any:
     return named.value
 
 
+def named(lookup: Lookup, path: str, *, budget: int = BUDGET, supports_images: bool = False) -> tuple[Attachment, ...]:
+    """Return what a model is sent of ``@path`` alone: a variable or what it holds, ``cell[3]`` or ``error``; no file.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is none, or it cannot be looked up without running code.
+    """
+    if file_path(f"@{path}", 1):
+        raise ConfigurationError(phrase("error.context_unknown", name=path, hint=""))
+    found, end = _Reader(f"@{path}", lookup, supports_images=supports_images).read(0)
+    if end != len(path) + 1:
+        raise ConfigurationError(phrase("error.context_unknown", name=path, hint=""))
+    return tuple(_attachments([found], budget, supports_images))
+
+
 # --- to a budget ----------------------------------------------------------------------------------------------
 
 

@@ -92,8 +92,15 @@ class KernelNames:
         """The cell that raised it, as typed; "" where that is not known."""
         self._current = 0
         """The number of the cell that runs; 0 while none does."""
+        self._outer: list[tuple[int, str, _Record | None]] = []
+        """Cells that run others: their number, the id of their message, and its record."""
 
     # --- what is looked up --------------------------------------------------------------------------------------
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a cell runs."""
+        return self._current > 0
 
     @property
     def variables(self) -> Mapping[str, Any]:
@@ -119,7 +126,8 @@ class KernelNames:
 
         history = self._history
         known = len(history.input_hist_raw)
-        end = min(self._current or known, known)
+        # Cells that the running one has run come after it.
+        end = self._current if self._current == known - 1 else known
         if number < 0:
             number += end
         if not 0 < number < end:
@@ -135,7 +143,7 @@ class KernelNames:
         if not self._error:
             last = getattr(sys, "last_value", None)  # from before the extension was loaded
             if isinstance(last, BaseException) and not _is_ours(last):
-                self._error = self._as_text(last)
+                self._error = self.as_text(last)
         return self._error
 
     # --- listening ----------------------------------------------------------------------------------------------
@@ -155,30 +163,39 @@ class KernelNames:
     def _begin_cell(self, info: ExecutionInfo) -> None:
         if not info.store_history:
             return
+        message = _message_id(self._shell)
+        self._outer.append((self._current, message, self._running.get(message)))
         # Not its execution count, which IPython raises before this or after it, depending on its version.
         self._current = len(self._history.input_hist_raw)
         record = _Record(self._current)
         self._records.append(record)
         if len(self._records) > CELLS_WITH_PICTURES:
             self._records[-CELLS_WITH_PICTURES - 1].pictures.clear()
-        self._running[_message_id(self._shell)] = record
+        self._running[message] = record
         while len(self._running) > CELLS_KEPT:
             self._running.pop(next(iter(self._running)))
 
     def _end_cell(self, result: ExecutionResult | None) -> None:
-        if result is None or result.info is None or not result.info.store_history:
+        if result is None or result.info is None:
+            self._outer.clear()
+            self._current = 0
             return
-        self._current = 0
+        if not result.info.store_history:
+            return
+        inner = self._running.get(_message_id(self._shell))
+        self._current, message, outer = self._outer.pop() if self._outer else (0, "", None)
+        if outer is not None and self._current:  # what follows is shown by the cell around this one
+            self._running[message] = outer
         error = result.error_in_exec or result.error_before_exec
         if error is None or _is_ours(error):
             return
-        self._error = self._as_text(error)
+        self._error = self.as_text(error)
         self.failed_cell = (result.info.raw_cell or "").rstrip("\n")
-        record = self._running.get(_message_id(self._shell))
-        if record is not None:
-            record.error = self._error
+        if inner is not None:
+            inner.error = self._error
 
-    def _as_text(self, error: BaseException) -> str:
+    def as_text(self, error: BaseException) -> str:
+        """Describe an error for a model, with the code that raised it."""
         # Which cell a file stands for, IPython keeps to itself; without it cells have no numbers.
         return error_text(error, getattr(self._shell.compile, "_filename_map", {}))
 

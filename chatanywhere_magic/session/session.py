@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ..context import Lookup, Prompt
     from ..core import Conversation, Reply
+    from .kernel_tools import Kernel
     from .live_turn import LiveTurn
     from .usage import UsageTotals
 
@@ -53,6 +54,8 @@ class ChatSession:
 
     names: Lookup | None = None
     """The kernel's variables, cells and errors, while the extension is loaded: what `namespace` may be."""
+    kernel: Kernel | None = None
+    """What runs cells and writes them, while the extension is loaded."""
 
     def __init__(self, **options: Any) -> None:
         self._settings = Settings(**options)

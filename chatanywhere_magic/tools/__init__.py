@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from ..core import lazy_exports
 
 if TYPE_CHECKING:
-    from .definition import BadToolCall, Shown, Tool
+    from .definition import BadToolCall, Shown, Tool, ToolFailure
     from .schema import Schema
     from .toolbox import Toolbox
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
         {
-            "definition": "BadToolCall Shown Tool",
+            "definition": "BadToolCall Shown Tool ToolFailure",
             "schema": "Schema",
             "toolbox": "Toolbox",
         },
@@ -25,5 +25,6 @@ __all__ = [
     "Schema",
     "Shown",
     "Tool",
+    "ToolFailure",
     "Toolbox",
 ]

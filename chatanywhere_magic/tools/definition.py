@@ -43,6 +43,10 @@ class BadToolCall(ValueError):  # noqa: N818 - it is no error of the person's
     """A call cannot be made as it was written. Its text is for the model: what is wrong, and what is accepted."""
 
 
+class ToolFailure(Exception):  # noqa: N818 - it is raised by a tool of ours, for the model
+    """A tool could not do what it was called for. Its text is for the model; the person sees its cause."""
+
+
 @dataclass(frozen=True)
 class Shown:
     """How a call is shown to the person who approves it, where its arguments alone would not tell.
