@@ -57,7 +57,7 @@ def load(shell: InteractiveShell) -> None:
     names = KernelNames(shell)
     names.begin()
     session.names = names
-    session.kernel = ShellKernel(shell, names)
+    session.tools.kernel = names, ShellKernel(shell, names)
     shell.events.register("post_run_cell", _key_guard.end_cell)
     shell.input_transformers_cleanup[:0] = [_key_guard, CellAsTyped(partial(is_free, shell))]
     shell.input_transformers_cleanup.append(LinesAsTyped(partial(is_free, shell)))
@@ -90,7 +90,7 @@ def unload(shell: InteractiveShell) -> None:
             configurables.remove(magics.session.settings)
             if isinstance(magics.session.names, KernelNames):
                 magics.session.names.end()
-            magics.session.names = magics.session.kernel = None
+            magics.session.names = magics.session.tools.kernel = None
             magics.session.close()
     matchers = shell.Completer.custom_matchers
     matchers[:] = [matcher for matcher in matchers if not isinstance(getattr(matcher, "__self__", None), ChatCompleter)]

@@ -56,8 +56,8 @@ class ShellKernel:
         shell: Any = self._shell
         try:
             _check(shell, code)
-        except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-            return Ran(0, 0.0, error, self._names.as_text(error))
+        except (SyntaxError, ValueError, MemoryError, RecursionError) as problem:
+            return Ran(0, 0.0, problem, self._names.as_text(problem))
         marked = code if code.lstrip().startswith("%%") else f"{code.rstrip()}\n{MARK}"
         history = shell.history_manager.input_hist_raw
         # IPython counts a cell at its beginning or at its end, depending on its version.

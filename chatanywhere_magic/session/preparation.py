@@ -106,6 +106,7 @@ class Preparation:
         schema: Any = None,
         replay: Replay | None = None,
         tools: Iterable[Any] | None = None,
+        agent: bool | None = None,
         steps: tuple[Message, ...] = (),
         **params: Any,
     ) -> LiveTurn:
@@ -137,7 +138,7 @@ class Preparation:
         form = _schema(schema)
         if form is not None and chosen.supports_response_format:
             params["response_format"] = form.response_format
-        toolbox, notice = self._toolbox(tools, chosen, model, params)
+        toolbox, notice = self._toolbox((tools, agent), chosen, model, params)
         origin = origin or cells.here("api")
         request = Request(
             prompt=prompt,
@@ -169,22 +170,28 @@ class Preparation:
         return LiveTurn(request, continues=replace(asked, messages=(*request.asked, *steps)) if steps else None)
 
     def _toolbox(
-        self, tools: Iterable[Any] | None, provider: Provider, model: str, params: dict[str, Any]
+        self, asked: tuple[Iterable[Any] | None, bool | None], provider: Provider, model: str, params: dict[str, Any]
     ) -> tuple[Toolbox | None, str]:
         """Return the functions for a prompt, described among `params`, and why there are none though some are offered.
 
         Tools that are given as the protocol has them go there as they are.
         """
+        tools, agent = asked
         given = None if tools is None else list(tools)
         if given and are_by_hand(given):
             params["tools"] = given
             return None, ""
-        toolbox = self._tools.offered() if given is None else self._tools.chosen(given)
+        if given is None and not agent and not self._settings.agent and not self._tools:
+            return None, ""
+        is_asked = given is not None or agent is not None
+        toolbox = self._tools.chosen(
+            given, agent=agent if agent is not None else self._settings.agent and given is None
+        )
         if not toolbox:
             return None, ""
         if not provider.supports_tools:
             problem = phrase("error.no_tools", provider=provider.name, model=provider.model_for(model))
-            if given is not None:
+            if is_asked:
                 raise UnsupportedError(problem)
             return None, str(problem)
         params["tools"] = toolbox.schemas

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..context import describe, is_picture, picture, shortened
 from ..core import Image, encodable
+from ..tools import ToolFailure
 
 if TYPE_CHECKING:
     from .capture import Captured
@@ -60,7 +61,12 @@ def _words(value: Any, budget: int) -> str:
 
 
 def failure(error: BaseException) -> tuple[str, str]:
-    """Return what the model reads of an exception, its last lines, and the whole traceback for the person."""
+    """Return what the model reads of an exception, its last lines, and the whole traceback for the person.
+
+    One of our own tools says itself what the model reads.
+    """
+    if isinstance(error, ToolFailure):
+        return encodable(str(error)), failure(error.__cause__)[1] if error.__cause__ is not None else ""
     place = error.__traceback__
     while place is not None and place.tb_frame.f_globals.get("__name__", "").startswith("chatanywhere_magic.session"):
         place = place.tb_next  # our own calls help nobody

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from ..context import Lookup, Prompt
     from ..core import Conversation, Reply
-    from .kernel_tools import Kernel
     from .live_turn import LiveTurn
     from .usage import UsageTotals
 
@@ -54,8 +53,6 @@ class ChatSession:
 
     names: Lookup | None = None
     """The kernel's variables, cells and errors, while the extension is loaded: what `namespace` may be."""
-    kernel: Kernel | None = None
-    """What runs cells and writes them, while the extension is loaded."""
 
     def __init__(self, **options: Any) -> None:
         self._settings = Settings(**options)
@@ -208,6 +205,9 @@ class ChatSession:
         tools : iterable, optional
             What the model may call: functions, or names of :attr:`tools`; by default all of :attr:`tools`. Tools in
             the protocol's form, as dictionaries, are sent as they are, and their calls are returned, not run.
+        agent : bool, optional
+            Whether the model may also look at the kernel's variables, cells and files, and ask to run code and write
+            cells; by default the session's option, unless `tools` are given.
         **options
             Further parameters for the provider.
 

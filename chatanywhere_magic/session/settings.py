@@ -187,6 +187,11 @@ class Settings(Configurable):
         help="What to do with this notebook's last conversation when the extension is loaded: mention it (offer), "
         "continue it (always) or nothing (never). Default: offer.",
     ).tag(config=True)
+    agent = traitlets.Bool(
+        False,  # noqa: FBT003 - the trait's default
+        help="Whether the model may look at this kernel's variables, cells and files, and ask to run code, as with "
+        "--agent. Default: False.",
+    ).tag(config=True)
     max_steps = traitlets.Int(
         20, min=1, help="How often a model may call tools in one turn; %chat_continue goes on after that. Default: 20."
     ).tag(config=True)

@@ -99,7 +99,7 @@ class ToolCalls:
             await self._call(opened, live, each)
 
     async def _call(self, opened: OpenConversation, live: LiveTurn, call: LiveCall) -> None:
-        from ..tools import BadToolCall  # with the first call
+        from ..tools import BadToolCall, ToolFailure  # with the first call
 
         tool = call.tool
         try:
@@ -114,6 +114,8 @@ class ToolCalls:
             await self._run(opened, live, call, tool, written)
         except BadToolCall as problem:
             call.is_bad = True
+            call.end("failed", self._result(live, call, str(problem), is_error=True))
+        except ToolFailure as problem:  # what one of ours says before anybody is asked
             call.end("failed", self._result(live, call, str(problem), is_error=True))
         self._changed(opened, live)
 

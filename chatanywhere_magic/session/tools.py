@@ -13,9 +13,11 @@ from .terminal_host import TerminalHost
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from ..context import Lookup
     from ..tools import Tool, Toolbox
     from .approval import Standing
     from .jobs import Host, MainThread
+    from .kernel_tools import Kernel
 
 
 class Tools:
@@ -40,6 +42,9 @@ class Tools:
         """What asks the person for a program that waits for a turn; while the extension is loaded, the cell."""
         self.main_thread: MainThread | None = None
         """Where functions run for turns that nobody waits for, such as those of a panel."""
+        self.kernel: tuple[Lookup, Kernel] | None = None
+        """The kernel's names, and what runs cells, for the tools that work there; while the extension is loaded."""
+        self._of_kernel: tuple[Tool, ...] = ()
         self._toolbox: Toolbox | None = None
 
     def add(self, function: Callable[..., Any] | Tool, **options: Any) -> Tool:
@@ -94,26 +99,49 @@ class Tools:
         """The approvals that hold for more than one call."""
         return self.approvals.standing
 
-    def chosen(self, tools: Iterable[Any]) -> Toolbox:
-        """Return the functions named for one prompt: tools, functions, and names of tools that are offered."""
+    def chosen(self, tools: Iterable[Any] | None, *, agent: bool) -> Toolbox | None:
+        """Return the functions for one prompt: those named, else those offered with every prompt; None for none.
+
+        Parameters
+        ----------
+        tools : iterable, optional
+            Tools, functions, and names of tools of this kernel.
+        agent : bool
+            Whether those that work in the kernel are among them.
+
+        Raises
+        ------
+        ConfigurationError
+            If one is unknown, two have one name, or there is no kernel to work in.
+        """
         from ..tools import Toolbox
 
-        return Toolbox(self[each] if isinstance(each, str) else _tool(each) for each in tools)
+        if agent and not self.of_kernel:
+            raise ConfigurationError(phrase("error.no_agent"))
+        named = self if tools is None else (self[each] if isinstance(each, str) else _tool(each) for each in tools)
+        return Toolbox([*named, *(self.of_kernel if agent else ())]) or None
 
-    def offered(self) -> Toolbox | None:
-        """Return the functions that are offered with every prompt; None if there are none."""
-        from ..tools import Toolbox
+    @property
+    def of_kernel(self) -> tuple[Tool, ...]:
+        """The tools that work in the kernel: they look at variables, cells and files, run code and write cells.
 
-        return Toolbox(self._toolbox) if self._toolbox else None
+        There are none where the extension is not loaded.
+        """
+        if self.kernel is not None and not self._of_kernel:
+            from .kernel_tools import KernelTools  # with the first prompt that may use them
+
+            self._of_kernel = KernelTools(*self.kernel).tools
+        return self._of_kernel if self.kernel is not None else ()
 
     def __getitem__(self, name: str) -> Tool:
-        tool = self._box.get(name)
+        tool = self._box.get(name) or next((each for each in self.of_kernel if each.name == name), None)
         if tool is None:
             raise self._unknown(name)
         return tool
 
     def __contains__(self, name: object) -> bool:
-        return self._toolbox is not None and name in self._toolbox
+        own = self._toolbox is not None and name in self._toolbox
+        return own or any(each.name == name for each in self.of_kernel)
 
     def __iter__(self) -> Iterator[Tool]:
         return iter(self._toolbox or ())

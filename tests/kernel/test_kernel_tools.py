@@ -16,9 +16,8 @@ SETUP = """
 import json, os
 from pathlib import Path
 from chatanywhere_magic import chat
-from chatanywhere_magic.session.kernel_tools import KernelTools
 from chatanywhere_magic.tools import BadToolCall, ToolFailure
-_tools = {each.name: each for each in KernelTools(chat.names, chat.kernel).tools}
+_tools = {each.name: each for each in chat.tools.of_kernel}
 def _call(tool, /, **arguments):
     tool = _tools[tool]
     try:
@@ -339,3 +338,43 @@ def test_who_approves_what(ready: Kernel) -> None:
         "run_code": ["ask", "turn", False],
         "write_cell": ["ask", "never", False],
     }
+
+
+class TestInATurn:
+    """The same tools, called by a model in a turn that a cell waits for."""
+
+    def test_they_are_offered_only_where_the_person_says_so(self, ready: Kernel) -> None:
+        ready.run("from chatanywhere_magic import Scripted, Script\nchat.provider = Scripted.of('a', 'b', 'c', 'd')")
+        asked = "[each['function']['name'] for each in chat.prepare('x'{}).request.params.get('tools', [])]"
+        assert evaluate(ready, asked.format("")) == []
+        assert len(evaluate(ready, asked.format(", agent=True"))) == 8
+        assert evaluate(ready, asked.format(", tools=['run_code']")) == ["run_code"]
+        ready.run("chat.agent = True")
+        assert len(evaluate(ready, asked.format(""))) == 8
+        assert evaluate(ready, asked.format(", agent=False")) == []
+        assert evaluate(ready, asked.format(", tools=[]")) == []
+        ready.run("chat.agent = False")
+
+    def test_a_turn_that_looks_and_runs(self, ready: Kernel) -> None:
+        ready.run(
+            "from chatanywhere_magic import Scripted, Script\n"
+            "class _Person:\n"
+            "    can_ask, asked = True, []\n"
+            "    def ask(self, approval, approvals, live):\n"
+            "        self.asked.append([approval.tool.name, approval.shown.text])\n"
+            "        approvals.answer(approval.id, 'once')\n"
+            "_host, chat.tools.host = chat.tools.host, _Person()\n"
+            "_model = chat.provider = Scripted.of(\n"
+            "    Script(calls=[('list_variables', {}), ('run_code', {'code': 'y = x + 1\\ny'})]),\n"
+            "    Script(calls=[('run_code', {'code': '1 / 0'})]), 'It is 42.')\n"
+            "x = 41"
+        )
+        result = ready.run("_reply = chat('What is x + 1?', agent=True)\nchat.tools.host = _host")
+        assert result.status == "ok", result.errors
+        assert evaluate(ready, "[str(_reply), y]") == ["It is 42.", 42]
+        assert evaluate(ready, "_Person.asked") == [["run_code", "y = x + 1\ny"], ["run_code", "1 / 0"]]
+        told = evaluate(ready, "[each['content'] for each in _model.requests[-1] if each['role'] == 'tool']")
+        assert "x: int, 41" in told[0].splitlines()
+        assert "added: y (int, 42)" in told[1]
+        assert told[1].endswith("42")
+        assert told[2].startswith("ZeroDivisionError: division by zero")
