@@ -52,7 +52,7 @@ def joined(blocks: Iterable[str | Sequence[str]], budget: int) -> str:
     Parameters
     ----------
     blocks : iterable of str or sequence of str
-        A block is one text, or several of which the first that fits is taken. If none does, the last is shortened.
+        A block is one text, or alternatives: the first that fits is taken. If none does, the last is shortened.
     """
     whole = ""
     for block in blocks:

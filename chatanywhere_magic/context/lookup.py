@@ -114,7 +114,7 @@ def fields(value: object) -> dict[str, Any]:
     kind = owner(value, "__dict__")
     descriptor = members(kind)["__dict__"] if kind is not None else None
     if type(descriptor) is not types.GetSetDescriptorType and type(descriptor) is not types.MemberDescriptorType:
-        return {}  # there are none, or a class shows others in their place
+        return {}  # there are none, or a class shows others instead
     found = descriptor.__get__(value)
     return found if type(found) is dict else {}
 

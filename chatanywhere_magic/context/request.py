@@ -57,7 +57,7 @@ class Request:
     schema: Schema | None = None
     """What the response must hold."""
     correction: tuple[Message, ...] = ()
-    """The responses that did not hold it, each with what the model is told about that."""
+    """The responses that did not fit it, each with the correction that the model is sent."""
     toolbox: Toolbox | None = None
     """The functions that the model may call; their descriptions are among the parameters."""
     steps: tuple[Message, ...] = ()

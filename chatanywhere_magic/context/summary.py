@@ -53,7 +53,7 @@ def with_summary(messages: Messages, words: str) -> Messages:
 
 
 def requests(turns: Sequence[tuple[int, Turn]], room: int) -> Iterator[str]:
-    """Yield what there is to summarise as text, in parts of which each fits into `room` tokens."""
+    """Yield what there is to summarise as text, in parts that each fit into `room` tokens."""
     part: list[str] = []
     size = 0
     for _, turn in turns:

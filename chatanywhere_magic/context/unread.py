@@ -37,7 +37,7 @@ class CutPrompts:
 
 
 def _is_cut(texts: list[str], kept: int, usage: Usage) -> bool:
-    """Whether the tokens counted are too few for `texts`, of which the first `kept` were sent the last time, too."""
+    """Whether the tokens counted are too few for `texts`; the first `kept` of them were sent the last time, too."""
     counted = (usage.prompt_tokens or 0) + (usage.cached_tokens or 0)
     size = sum(len(said.encode("utf-8", "replace")) for said in texts)
     if not usage.prompt_tokens or counted * BYTES_A_TOKEN >= size or not _is_far_below(counted, texts):

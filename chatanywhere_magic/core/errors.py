@@ -67,7 +67,7 @@ class ChatError(Exception):
     request_id : str, optional
         The provider's id of the request, to quote to its support.
     retry_after : float, optional
-        Seconds to wait before asking again, as the provider says.
+        Seconds to wait before the next try, as the provider says.
     retryable : bool, optional
         Overrides the class's value.
 

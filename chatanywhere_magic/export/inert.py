@@ -186,7 +186,7 @@ def _line_taken_apart(line: str, code: list[tuple[int, int]], *, is_formula: boo
         return "< " if kinds[at] == _IN_FORMULA else "\\<"
 
     line = _ALIVE.sub(apart, line)
-    # A fence that is not sure to be one is none for anybody, or it would turn the next ones round.
+    # A doubtful fence is defused for every reader, or it would turn the next ones round.
     fence = _PERHAPS_FENCE.match(line)
     if fence is None:
         return line

@@ -28,7 +28,7 @@ _BEGUN: Final = re.compile(
     rb"(?:\\{1,16}(?:u\{?[0-9a-f]{0,14}|x[0-9a-f]?)?|%(?:25){0,8}(?:u0{0,2})?[0-9a-f]?"
     rb"|&(?:amp;){0,8}(?:#x?[0-9a-f]{0,14}|[a-z]{0,24}))\Z"
 )
-"""An escape of which the last letters are missing."""
+"""An escape whose last letters are missing."""
 _LONGEST_ESCAPE: Final = 64
 _LEAST_DECODED: Final = 8
 """Of a value that consists of escapes less may be left, which then stands in many a text."""
@@ -244,7 +244,7 @@ def _replaced(pattern: re.Pattern[bytes], data: bytes) -> _Layer:
 
 
 def _meaning(match: re.Match[bytes]) -> bytes | None:
-    """Return what an escape stands for, in small letters, or None if it is none."""
+    """Return what an escape stands for, in small letters, or None if it is not one."""
     braced, unicode, hexadecimal, space, percent, html_hexadecimal, html_decimal, named = match.groups()
     if percent or hexadecimal:
         return bytes((int(percent or hexadecimal, 16),)).lower()

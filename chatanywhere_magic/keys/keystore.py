@@ -137,7 +137,7 @@ def _read(owner: Owner, place: Place) -> Secret | None:
 
 
 def check_place(place: Place) -> None:
-    """Check that a key can be kept in `place`, before asking the user for one.
+    """Check that a key can be kept in `place`, before the user is asked for one.
 
     Raises
     ------

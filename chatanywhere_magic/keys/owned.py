@@ -43,7 +43,7 @@ def _usual_directory(*_person: str | None) -> Path:
 def make_directory(path: Path) -> None:
     """Make `path` and what is missing above it, for this person alone, whatever the umask is.
 
-    What is there already stays as it is: it may be shared on purpose.
+    What exists already keeps its rights: it may be shared on purpose.
     """
     missing = []
     while not path.exists():

@@ -58,7 +58,7 @@ def _variable(name: str) -> str:
 _INTO_NAME: Final = re.compile(r"([^\W\d]\w*)\s*<<(?:\s+|$)")
 """``NAME << `` before a prompt."""
 _BEGINS_WITH_CHAT: Final = re.compile(r"(?:[ \t]*(?:#.*)?\n)*[ \t]*(?:[\w,][\w, ]*=[ \t]*)?%%?chat(?:anywhere)?\b(?!_)")
-"""A cell of which nothing can have been shown when its first prompt is asked."""
+"""A cell whose conversation cannot have been shown before its first prompt."""
 
 _CHAT: Final = Options(
     "chat",

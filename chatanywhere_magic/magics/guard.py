@@ -2,7 +2,7 @@
 
 IPython stores a cell before it runs it. The guard sees the cell before that, keeps its line from being written to
 ``history.sqlite`` until it has ended, and takes the key out of everything that remembers it. In the notebook itself
-only the page can change a cell: it is asked to put the cleaned one in its place.
+only the page can change a cell: it is asked to replace it with the cleaned one.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def without_keys(
     Parameters
     ----------
     login : str, optional
-        What the magic is called that stands in the place of a line that sets a key.
+        The name of the magic that replaces a line that sets a key.
     named : mapping, optional
         Other names of our magics, each with the magic's own.
     """
@@ -218,7 +218,7 @@ class KeyGuard:
         if history is not None and self._cache_size is None:
             self._cache_size = history.db_cache_size
             history.db_cache_size = _HELD
-            # The thread that writes may have been woken by the cell before, and not have come to it.
+            # The writing thread may have been woken by the cell before, and not be done yet.
             history.writeout_cache = _write_later
 
     def _forget(self, typed: str, clean: str, keys: set[str]) -> None:

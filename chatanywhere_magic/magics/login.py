@@ -35,7 +35,7 @@ _LOGIN: Final = Options(
 _LOGOUT: Final = Options("chat_logout", "about.chat_logout", words=("[PROVIDER]",))
 _STATUS: Final = Options("chat_status", "about.chat_status", Option(("--forget",), "help.status_forget"))
 MAX_SHOWN: Final = 20
-"""Models of which it is shown what was learned."""
+"""How many models are listed with what was learned of them."""
 _PACKAGES: Final = (
     "chatanywhere-magic",
     "ipython",
@@ -194,7 +194,7 @@ def _key_state(name: str) -> str:
 
 
 def _learned() -> list[list[str]]:
-    """Return a row for each model of which something was learned, the latest first."""
+    """Return a row for each model with what was learned of it, the latest first."""
     places: dict[tuple[str, str, str], list[str]] = {}
     dates: dict[tuple[str, str, str], str] = {}
     for lesson in reversed(list_lessons()):

@@ -73,7 +73,7 @@ class _Record:
 
     @property
     def text(self) -> str:
-        """What was shown, as it looks in the end: without colours, and without what was written over."""
+        """What was shown, as it looks in the end: without colours, and without what was overwritten."""
         plain = _ESCAPES.sub("", "\n".join(words.rstrip("\n") for words in self.shown.values()))
         return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in plain.split("\n"))
 

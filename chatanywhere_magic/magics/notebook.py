@@ -85,7 +85,7 @@ def _stands_there(listed: Listed) -> bool:
 
 
 def _ids(notebook: str) -> set[str] | None:
-    """Return the conversations of which the outputs in a saved notebook are; None if it cannot be read."""
+    """Return the conversations whose outputs are in a saved notebook; None if it cannot be read."""
     try:
         with Path(notebook).open("rb") as file:
             return {found.decode() for found in _CONVERSATION.findall(file.read(MAX_READ))}

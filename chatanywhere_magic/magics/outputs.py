@@ -17,7 +17,7 @@ class _Place:
     handle: Any
     """IPython's handle of the output."""
     prompt: int
-    """The hash of what was asked: of a conversation that is forgotten no text stays here."""
+    """The hash of the prompt: no text of a forgotten conversation may stay here."""
     form: str
 
 

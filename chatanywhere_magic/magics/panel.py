@@ -52,7 +52,7 @@ class PanelMagics(Magics):
         )
 
         name = given.dock or self._cell_id()
-        # A cell that runs again opens the panel anew; the one before would go on unseen.
+        # A cell that runs again opens a new panel; the one before would go on unseen.
         self._closers.pop(name, _nothing)()
         panel = ChatPanel(self.session)
         if not given.dock:

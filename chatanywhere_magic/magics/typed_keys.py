@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 MASK: Final = "***"
 VARIABLE: Final = r"(?P<variable>OPENAI_API_KEY|CHATANYWHERE_API_KEY)"
 ABBREVIATED: Final = re.compile(r"\.{3}|…|\*{3}|<")
-"""What stands in the place of a key in instructions, as in ``sk-…``; no key has these."""
+"""Placeholders for a key in instructions, as in ``sk-…``; no key contains them."""
 _MARKS: Final = ("://", "key", "token", "secret", "pass", "pwd", "cred", "_pat", "bearer", "basic", "login", "curl")
 _LONG: Final = re.compile(r"[A-Za-z0-9+/=_.~$:-]{15,}")
 _LONGER: Final = 30

@@ -51,7 +51,7 @@ class Actions:
     def __init__(self, session: ChatSession) -> None:
         self._session = session
 
-    # --- asking and stopping --------------------------------------------------------------------------------------
+    # --- send and stop --------------------------------------------------------------------------------------------
 
     def send(self, text: str, attachments: tuple[Attachment, ...] = (), *, allow_secrets: bool = False) -> None:
         """Send a prompt, with everything it mentions with ``@``."""

@@ -85,7 +85,7 @@ class ChatPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
 
 
 class _Transcript:
-    """The conversation in an output of its own, written anew when a response has ended."""
+    """The conversation in an output of its own, rewritten when a response has ended."""
 
     def __init__(self, session: ChatSession) -> None:
         self._session = session

@@ -28,7 +28,7 @@ FIRST_TURNS: Final = 8
 AT_ONCE: Final = 20_000
 """Characters that are rendered in one go, unless one turn alone has more: others wait for the engine."""
 UNASKED: Final = 250_000
-"""Characters of older turns that a page gets without asking, up to a megabyte as HTML; the others if it asks."""
+"""Characters of older turns that a page gets unasked, up to a megabyte as HTML; the others on request."""
 
 
 class Feed:
@@ -72,7 +72,7 @@ class Feed:
         return found, self._order
 
     def reset(self) -> None:
-        """Forget what pages know: there are none, or it is another conversation."""
+        """Forget what pages know: they are gone, or show another conversation."""
         self._has_begun = False
         self._order = []
         self._conversation = Conversation()
@@ -237,7 +237,7 @@ class _Growth:
         return change
 
     def end(self, version: Version) -> Change:
-        """Return the rest, of which only the finished `version` is left."""
+        """Return the rest, from the finished `version` alone."""
         change: Change = {"html": []}
         if self._begin != self.live.response.text_begin:
             return {"fresh": True, **whole(version)}

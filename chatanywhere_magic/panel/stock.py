@@ -21,7 +21,7 @@ PAINT_SECONDS: Final = 0.1
 LOG_HEIGHT: Final = "420px"
 SHOWN_TURNS: Final = 30
 """The last so many. Each is widgets, for which the kernel and the page keep an open channel each, for as long as the
-panel is there; and a list of all of them would be sent anew with every turn."""
+panel is there; and a list of all of them would be sent again with every turn."""
 _PROMPT_STYLE: Final = (
     "background: var(--jp-layout-color2); border-left: 3px solid var(--jp-brand-color1); "
     "padding: 6px 10px; margin-right: 4px; line-height: 1.4"
@@ -30,7 +30,7 @@ _RESPONSE_STYLE: Final = "padding: 4px 10px 0 13px"  # begins below the prompt's
 
 
 class StockPanel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
-    """A panel of which every part is ipywidgets' own, which is there wherever widgets are.
+    """A panel made only of ipywidgets' own parts, which exist wherever widgets do.
 
     Parameters
     ----------

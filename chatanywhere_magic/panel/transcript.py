@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..core import Conversation, Version
 
 MAX_CHARACTERS: Final = 100_000
-"""Of prompts and responses together; it is written anew after each response, and the notebook has to be carried."""
+"""Of prompts and responses together; it is rewritten after each response, and makes the notebook larger."""
 MAX_FORMATTED: Final = 20_000
 """Of these the last so many are formatted. Jupyter takes HTML apart to make it safe also where it is out of sight, and
 a page with the panel would stand still for it; text costs nothing."""

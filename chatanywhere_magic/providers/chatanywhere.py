@@ -340,14 +340,14 @@ class ChatAnywhereAPI(OpenAI):
         base_url = cls.base_url()
         secret = cls._secret(base_url)
         # This one endpoint takes the key without "Bearer".
-        told = await ask_json(
+        reply = await ask_json(
             "POST",
             endpoint(base_url, "/query/balance"),
             secret=secret.sent_as("Authorization") if secret else None,
             proxy=proxy,
             ca_bundle=ca_bundle,
         )
-        total, used = (told.get(name) if isinstance(told, dict) else None for name in ("balanceTotal", "balanceUsed"))
+        total, used = (reply.get(name) if isinstance(reply, dict) else None for name in ("balanceTotal", "balanceUsed"))
         return _number(total), _number(used)
 
 

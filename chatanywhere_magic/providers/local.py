@@ -222,7 +222,7 @@ class Local(AsyncGeneratorProvider):
         *,
         first_timeout: float | None = None,
         idle_timeout: float = IDLE_SECONDS,
-        connect_timeout: float = 0,  # noqa: ARG003 - nor is there anything to connect to
+        connect_timeout: float = 0,  # noqa: ARG003 - there is nothing to connect to
         ca_bundle: str = "",  # noqa: ARG003 - nothing leaves the machine
         max_retries: int = 0,  # noqa: ARG003 - what fails here fails again
         conversation_id: str = "",  # noqa: ARG003 - the protocol has no place for it

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MAX_LESSONS_A_PROMPT: Final = 4
 _OTHER_NAMES: Final = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-"""Fields that mean the same, of which models accept one."""
+"""Fields that mean the same; a model accepts one of them."""
 _OPTIONS: Final = {
     "image_url": "-a/--attach",
     "max_completion_tokens": "--max-tokens",

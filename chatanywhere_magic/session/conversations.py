@@ -279,7 +279,7 @@ class Conversations:
         Parameters
         ----------
         search : str, optional
-            Words of which all stand in the title, a prompt or a response.
+            Words that all occur in the title, a prompt or a response.
         limit : int, default 50
             Most of them.
         notebook : str, optional
@@ -315,5 +315,5 @@ class Conversations:
         return meant[0]
 
     def _behind(self) -> set[str]:
-        """Return the ids of conversations of which the disk does not know the newest yet."""
+        """Return the ids of conversations with changes that are not on disk yet."""
         return {opened.id for opened in tuple(self._here.by_id.values()) if self._autosave.is_behind(opened)}

@@ -42,7 +42,7 @@ class Egress:
     """The check of everything that a destination, a provider at an address, was not sent before.
 
     A key that a person lets one destination have is still kept from every other one: another provider, the same
-    provider at another address, and whoever answers when a turn is asked again.
+    provider at another address, and the one that responds when a turn is retried.
     """
 
     def __init__(self) -> None:

@@ -94,7 +94,7 @@ class Engine:
         loop.call_soon_threadsafe(lambda: loop.call_later(seconds, action))
 
     def _begin_anew_after_fork(self) -> None:
-        """Forget the parent's threads. In a forked child there are none, and whatever waits for them waits for ever."""
+        """Forget the parent's threads. A forked child has none of them, and would wait for them for ever."""
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._lock = threading.Lock()  # a thread that is gone may have held the other

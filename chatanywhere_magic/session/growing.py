@@ -56,7 +56,7 @@ class GrowingText:
 
 @dataclass
 class _Segment:
-    """A text of one message: where it stands in what has come of its kind."""
+    """A text of one message: where it stands among the texts so far."""
 
     kind: type[Text | Reasoning]
     begin: int

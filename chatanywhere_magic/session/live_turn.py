@@ -84,9 +84,9 @@ class LiveTurn:
         self.continues = continues
         """The version that this one begins as: of a turn that goes on."""
         self.version_of = version_of
-        """The turn of which this becomes a further version: it is asked at the same time, or is corrected by this."""
+        """The turn that this adds a version to: it runs at the same time, or is corrected by this."""
         self.correction: LiveTurn | None = None
-        """What is asked because this response will not do. It is there, if there is one, before `done` is set."""
+        """The turn that corrects this response, if any; it is set before `done` is."""
         self.index: int | None = None
         """The turn's place in the conversation; None while it has none, or for a prompt aside."""
         self.conversation_id = ""

@@ -100,7 +100,7 @@ class OpenConversation:
         live.index, live.at = index, len(turn.versions) - 1
 
     def place_of(self, request: Request) -> int | None:
-        """Return the index of the turn of which a prompt becomes a version; None if it becomes a new one."""
+        """Return the index of the turn that a prompt revises; None if it becomes a new turn."""
         if request.revises and request.revises[0] == self.id:
             return request.revises[1]
         return None if request.append else self.conversation.find(request.origin)
@@ -131,7 +131,7 @@ class OpenConversation:
         return running
 
     def snapshot(self) -> Conversation:
-        """Return the conversation with what has come so far of the turns on their way."""
+        """Return the conversation with the text so far of the turns that still stream."""
         conversation = self.conversation
         for live in self.live:
             if live.index is not None:

@@ -307,7 +307,7 @@ class Preparation:
         return prompt, found
 
     def _earlier(self, request: Request) -> Sequence[tuple[int, Turn]]:
-        """Return the turns of which a prompt is sent what they say."""
+        """Return the turns that are sent with a prompt."""
         if not request.history or not request.provider.supports_message_history:
             return []
         opened = self._conversations.current

@@ -196,7 +196,7 @@ class ChatSession:
         allow_secrets : bool, default False
             True sends what looks like a key too, whatever the session's option says.
         revises : int, optional
-            The index of the turn of which this becomes a version, wherever it is asked.
+            The index of the turn that this revises, wherever it is asked.
         schema : type, dict, str, Path, Schema or True, optional
             The form that the response must have: a pydantic model, a dataclass, a TypedDict, a JSON Schema or a
             file with one; True for any JSON. The reply has it as ``value``.
@@ -383,7 +383,7 @@ class ChatSession:
     def close(self) -> None:
         """Stop running turns, save what is not yet on disk, and end the engine's threads.
 
-        The conversation stays; the next prompt starts the engine anew.
+        The conversation stays; the next prompt restarts the engine.
         """
         if self._engine.is_inherited:
             return  # in a forked child, at its exit: what runs and what is not written yet is the parent's

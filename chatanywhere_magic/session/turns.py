@@ -249,7 +249,7 @@ class Turns:
             "system": version.system,
             "temperature": version.temperature,
             "origin": version.origin,
-            # What the earlier prompt named is looked up anew.
+            # What the earlier prompt named is looked up again.
             "attachments": [
                 each for each in version.attachments if "namespace" not in options or not each.name.startswith("@")
             ],

@@ -37,7 +37,7 @@ class UsageTotals:
         """By the names of provider and model."""
 
     def add(self, version: Version) -> None:
-        """Count a response that has ended. One that was not asked for anew costs nothing."""
+        """Count a response that has ended. A replayed one costs nothing."""
         if version.replayed:
             return
         before = self.by_model.get((version.provider, version.model), ModelUsage())

@@ -85,7 +85,7 @@ def _connect(path: Path, patience: float) -> sqlite3.Connection:
         _use_log(connection, patience)
         # A prompt is on the disk before it is sent, not only with the operating system.
         connection.execute("PRAGMA synchronous = FULL")
-        # What is deleted is overwritten, and not left for whoever reads the file byte by byte.
+        # What is deleted is overwritten, so that it cannot be read from the file's bytes.
         connection.execute("PRAGMA secure_delete = ON")
         connection.create_function("casefold", 1, _casefold, deterministic=True)
         _migrate(connection)
@@ -335,7 +335,7 @@ def _schema(connection: sqlite3.Connection) -> int:
 def _check(connection: sqlite3.Connection) -> None:
     """Ask for every column, so that a damaged schema shows itself now and not in the middle of a conversation.
 
-    A view or a trigger is none of ours. It could run for ever when it is read, or write what nobody asked for.
+    We make no views and triggers. One could run for ever when it is read, or write what nobody asked for.
     """
     _schema(connection)
     refuse_foreign(connection)
@@ -344,7 +344,7 @@ def _check(connection: sqlite3.Connection) -> None:
 
 
 def refuse_foreign(connection: sqlite3.Connection) -> None:
-    """See whether there are tables and indexes only, the things of which a database of ours is made.
+    """See whether there are tables and indexes only, as in every database of ours.
 
     Raises
     ------
@@ -498,7 +498,7 @@ def _moving(path: Path) -> Path:
 def _wait_for_move(path: Path) -> None:
     end = time.monotonic() + BUSY_SECONDS
     while _moving(path).exists():
-        if time.monotonic() > end:  # whoever began it is gone
+        if time.monotonic() > end:  # the process that began it is gone
             _moving(path).unlink(missing_ok=True)
         time.sleep(0.01)
 

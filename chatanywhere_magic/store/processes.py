@@ -12,7 +12,7 @@ _PROC = Path("/proc")
 
 @dataclass(frozen=True)
 class Process:
-    """A process, told apart from every other one, also from one of the same number before or after it.
+    """A process, distinct from every other one, even from an earlier or later one with the same number.
 
     Parameters
     ----------

@@ -148,7 +148,7 @@ class Rows:
         select = "SELECT id FROM versions WHERE conversation = ? AND turn = ? AND number = ?"
         (row,) = self._execute(select, place).fetchone()
         if _grows(old, new):
-            # Of a long answer only what has come since the last time.
+            # Only what a long response has gained since the last time.
             piece = encodable(new.text[len(old.text) :]), encodable(new.reasoning[len(old.reasoning) :])
             if any(piece):
                 self._execute("INSERT INTO pieces VALUES (NULL, ?, ?, ?)", (row, *piece))
@@ -213,7 +213,7 @@ class Rows:
             self._execute(f"UPDATE versions SET indexed = 1 WHERE {short}", (row,))
 
     def _forget_words(self, row: int) -> None:
-        # The index keeps no copy of the text: to forget it, it must be told what it was.
+        # The index keeps no copy of the text, and needs it in order to delete it.
         if self._has_index:
             self._execute(
                 f"INSERT INTO {INDEX} ({INDEX}, rowid, prompt, text)"

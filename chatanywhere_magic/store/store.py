@@ -273,7 +273,7 @@ class Store:
 
         if not self._attempt(remove, writing=True):
             return False
-        # Its name in the file stays as it is: of a conversation that became two, the other one is still there.
+        # Its name in the file stays: where one conversation became two, the other one still has it.
         self._known.pop(conversation_id, None)
         self._unsaved.pop(conversation_id, None)
         return True
@@ -306,7 +306,7 @@ class Store:
         Parameters
         ----------
         search : str, optional
-            Words of which each stands in the title, a prompt or a response.
+            Words that all occur in the title, a prompt or a response.
         limit : int, default 50
             Most of them.
         notebook : str, optional

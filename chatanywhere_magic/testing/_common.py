@@ -29,7 +29,7 @@ UNICODE: Final = {
 PATHS: Final = {"openai": COMPLETIONS_PATH, "responses": RESPONSES_PATH, "web": WEB_PATH}
 GOOD: Final = "Hello, world!"
 MANY: Final = (3,)
-"""The first attempt and two retries, which is what clients do unless told otherwise."""
+"""The first attempt and two retries, which is what clients do by default."""
 _ONCE_MORE: Final = (2,)
 
 _TOO_LONG: Final = (
@@ -544,7 +544,7 @@ def retries(protocol: Protocol) -> Iterator[Case]:
         protocol,
         "retry/retry-after-a-day",
         "answers 429 with `Retry-After: 86400`",
-        "Nobody waits for a day before a cell; that, too, is told.",
+        "Nobody waits for a day before a cell; this, too, is reported.",
         tomorrow,
         kinds=("rate_limit", "quota"),
         attempts=ONCE_TO_THRICE,

@@ -48,7 +48,7 @@ DIALECT: Final = "Real servers write it so."
 CUT: Final = ("incomplete", "connection", "protocol")
 """What a connection that breaks in the middle may be called."""
 BROKEN: Final = ("protocol", "incomplete", "connection")
-TOLD: Final = ("stream", "server", "bad_request", "protocol")
+REPORTED: Final = ("stream", "server", "bad_request", "protocol")
 """What an error that the server reports inside a 200 may be called, where it names no kind that we know."""
 
 
@@ -592,7 +592,7 @@ def _refusals_and_calls() -> Iterator[Case]:
         kinds=("unsupported",),
         text=SAID,
         finish="tool_calls",
-        why="The text is kept; that it ended in a call is told either way.",
+        why="The text is kept; that it ended in a call is reported either way.",
     )
     old = [event(chunk(None, function_call={"name": "get_weather", "arguments": "{}"}))]
     yield said(
@@ -623,7 +623,7 @@ def _finishes() -> Iterator[Case]:
         DONE,
         kinds=("incomplete",),
         text=SAID,
-        why="An empty reason is none.",
+        why="An empty reason does not count.",
     )
     for reason in ("length", "end_turn", "STOP", "eos_token"):
         yield said(
@@ -642,7 +642,7 @@ def _finishes() -> Iterator[Case]:
         DONE,
         kinds=("empty",),
         attempts=ONCE_TO_THRICE,
-        why="An answer without a word is none.",
+        why="An answer without a word is not an answer.",
     )
     filtered = [event(chunk(None, "content_filter")), DONE]
     yield said(
@@ -667,7 +667,7 @@ def _finishes() -> Iterator[Case]:
         *HELLOS,
         event(chunk(None, "error")),
         DONE,
-        kinds=TOLD,
+        kinds=REPORTED,
         text=SAID,
         why="Gateways do when the model behind them fails.",
     )
@@ -826,35 +826,35 @@ def _types() -> Iterator[Case]:
         ),
     )
     plain = completion(SAID, usage=COUNTS)
-    told = "Servers that can't stream answer so, and the answer is good."
-    yield case("dialects/plain-json", "answers with plain JSON", told, raw(plain, kind=JSON), usage=(7, 3))
+    why = "Servers that can't stream answer so, and the answer is good."
+    yield case("dialects/plain-json", "answers with plain JSON", why, raw(plain, kind=JSON), usage=(7, 3))
     yield case(
         "dialects/plain-json-charset",
         "the same, with a charset and in pieces",
-        told,
+        why,
         raw(*every(plain, 40), kind="application/json; charset=utf-8", delay=0.002),
     )
     pretty = json.dumps(json.loads(plain), indent=2).encode()
     yield case(
         "dialects/plain-json-indented",
         "the same, indented, with a newline before it",
-        told,
+        why,
         raw(b"\n" + pretty, kind=JSON),
     )
     reasoned = completion(SAID).replace(b'"role"', b'"reasoning_content": "hm", "role"')
     yield case(
-        "dialects/plain-json-reasoning", "the same, with reasoning", told, raw(reasoned, kind=JSON), reasoning="hm"
+        "dialects/plain-json-reasoning", "the same, with reasoning", why, raw(reasoned, kind=JSON), reasoning="hm"
     )
     yield case(
         "dialects/plain-json-parts",
         "the same, with the content as a list of parts",
-        told,
+        why,
         raw(completion(PARTS), kind=JSON),
     )
     yield case(
         "dialects/plain-json-length",
         "the same, finished by `length`",
-        told,
+        why,
         raw(completion(SAID, "length"), kind=JSON),
         finish="length",
     )
@@ -900,18 +900,18 @@ def _errors() -> Iterator[Case]:
             f"errors/{name}", server, demands.pop("why", lie), *answers, kinds=kinds, attempts=attempts, **demands
         )
 
-    def after(name: str, server: str, *pieces: bytes, kinds: tuple[str, ...] = TOLD, **demands: Any) -> Case:
+    def after(name: str, server: str, *pieces: bytes, kinds: tuple[str, ...] = REPORTED, **demands: Any) -> Case:
         why = "The text is kept, the turn has failed, and nothing is asked again."
         return case(f"errors/{name}", server, why, raw(*hello, *pieces), kinds=kinds, text=SAID, **demands)
 
     broken = error("the model crashed", "server_error")
     yield before(
-        "first-event", "sends an error as the first event", event(broken), kinds=TOLD, says="the model crashed"
+        "first-event", "sends an error as the first event", event(broken), kinds=REPORTED, says="the model crashed"
     )
-    yield before("first-event-done", "the same, and then `[DONE]`", event(broken), DONE, kinds=TOLD, says="crashed")
+    yield before("first-event-done", "the same, and then `[DONE]`", event(broken), DONE, kinds=REPORTED, says="crashed")
     text_error = as_json({"error": "the model crashed"})
     yield before(
-        "error-string", "sends an error that is a string", event(text_error), kinds=TOLD, says="the model crashed"
+        "error-string", "sends an error that is a string", event(text_error), kinds=REPORTED, says="the model crashed"
     )
     known = {
         "rate-limit": (error("slow down", "rate_limit_error", "rate_limit_exceeded"), ("rate_limit",)),
@@ -940,7 +940,7 @@ def _errors() -> Iterator[Case]:
             event(body),
             kinds=kinds,
             attempts=(1,),
-            why="It names a kind that we know, and that asking again does not change.",
+            why="It names a kind that we know, and a retry would not help.",
         )
     vllm = as_json(
         {"object": "error", "message": "bad sampling", "type": "BadRequestError", "param": None, "code": 400}
@@ -952,21 +952,21 @@ def _errors() -> Iterator[Case]:
         "event-error",
         "sends `event: error` with JSON",
         event(broken, name=b"error"),
-        kinds=TOLD,
+        kinds=REPORTED,
         says="the model crashed",
     )
     yield before(
         "event-error-flat",
         "sends `event: error` with the message alone in the JSON",
         event(as_json({"message": "the model crashed"}), name=b"error"),
-        kinds=TOLD,
+        kinds=REPORTED,
         says="the model crashed",
     )
     yield before(
         "event-error-text",
         "sends `event: error` with plain text",
         event(b"the model crashed", name=b"error"),
-        kinds=TOLD,
+        kinds=REPORTED,
         says="the model crashed",
     )
     yield after("later-event", "sends an error after some text", event(broken), says="the model crashed")
@@ -1006,19 +1006,19 @@ def _errors() -> Iterator[Case]:
     yield after("later-list", "sends a JSON list after some text", b"data: [1]\n\n", DONE, kinds=("protocol",))
     deep = b"data: " + b"[" * 200_000 + b"\n\n"
     yield after("later-deep", "sends 200,000 opening brackets after some text", deep, DONE, kinds=("protocol",))
-    yield before("json-error", "answers with a JSON error", broken, kinds=TOLD, kind=JSON, says="the model crashed")
+    yield before("json-error", "answers with a JSON error", broken, kinds=REPORTED, kind=JSON, says="the model crashed")
     yield before(
         "json-error-as-stream",
         "answers with a JSON error and calls it a stream",
         broken,
-        kinds=(*TOLD, "empty", "incomplete"),
+        kinds=(*REPORTED, "empty", "incomplete"),
     )
     yield before(
         "json-detail",
         'answers with `{"detail": …}`',
         as_json({"detail": "no such route"}),
         kind=JSON,
-        kinds=(*TOLD, "empty", "incomplete"),
+        kinds=(*REPORTED, "empty", "incomplete"),
     )
     yield before(
         "json-cut",
@@ -1149,11 +1149,11 @@ def _truth() -> Iterator[Case]:
         why="There is no answer. Nothing was shown, so it may be asked again.",
     )
     finished = [*hello, event(chunk(None, "stop"))]
-    told = "All of the answer is there, and its finish was said; only a lie would be wrong."
+    why = "The answer is complete, and the server said so; only a false report would be wrong."
     yield case(
         "truth/cut-after-finish",
         "closes the connection after the finish reason",
-        told,
+        why,
         raw(*finished, cut=True, delay=0.01),
         kinds=CUT,
         text=SAID,
@@ -1162,7 +1162,7 @@ def _truth() -> Iterator[Case]:
     yield case(
         "truth/silent-after-finish",
         "falls silent after the finish reason",
-        told,
+        why,
         raw(*finished, hold=threading.Event()),
         options={"idle_timeout": 0.4},
         within=4.0,

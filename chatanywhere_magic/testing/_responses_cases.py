@@ -42,7 +42,7 @@ TEXTS: Final = [delta(text) for text in HELLO]
 COUNTS: Final = counted(7, 3)
 WRITTEN: Final = "Real servers write it so."
 TERMINAL: Final = "Only the event that ends the response makes it whole."
-TOLD: Final = ("stream", "server", "bad_request", "protocol")
+REPORTED: Final = ("stream", "server", "bad_request", "protocol")
 CUT: Final = ("incomplete", "connection", "protocol")
 NOTHING: Final = ("empty", "incomplete", "protocol")
 _NAMES: Final = ("get_weather", "get_time")
@@ -350,7 +350,7 @@ def _ends() -> Iterator[Case]:
         cut_off("max_output_tokens", usage=COUNTS),
         finish="length",
         usage=(7, 3),
-        why="That it was cut is told.",
+        why="The cut is reported.",
     )
     yield said(
         "limit-as-completed",
@@ -361,7 +361,7 @@ def _ends() -> Iterator[Case]:
             response=response("incomplete", incomplete_details={"reason": "max_output_tokens"}),
         ),
         finish="length",
-        why="That it was cut is told.",
+        why="The cut is reported.",
     )
     yield said(
         "limit-untold",
@@ -370,7 +370,7 @@ def _ends() -> Iterator[Case]:
         end(usage=COUNTS),
         finish="length",
         options={"max_tokens": 3},
-        why="llama.cpp does. That it may be cut is told.",
+        why="llama.cpp does. The possible cut is reported.",
     )
     yield said(
         "limit-not-reached",
@@ -386,7 +386,7 @@ def _ends() -> Iterator[Case]:
         cut_off("max_output_tokens"),
         kinds=("empty",),
         attempts=ONCE_TO_THRICE,
-        why="An answer without a word is none.",
+        why="An answer without a word is not an answer.",
     )
     yield said(
         "limit-in-reasoning",
@@ -428,7 +428,7 @@ def _ends() -> Iterator[Case]:
         "is cancelled after some text",
         *TEXTS,
         end("cancelled"),
-        kinds=(*TOLD, "incomplete"),
+        kinds=(*REPORTED, "incomplete"),
         text=SAID,
         why="The text is kept, the turn has failed.",
     )
@@ -454,7 +454,7 @@ def _ends() -> Iterator[Case]:
             usage=counts,
             why="A number that is not given is not made up.",
         )
-    blank = "An answer of nothing but white space is none."
+    blank = "An answer of white space alone is not an answer."
     yield said("blank", "answers with white space alone", delta(" \n"), end(), kinds=("empty",), text=" \n", why=blank)
 
 
@@ -664,7 +664,7 @@ def _calls() -> Iterator[Case]:
         cut_off("max_output_tokens"),
         text="",
         finish="length",
-        why="That it was cut must be told, as of a text.",
+        why="The cut must be reported, as for a text.",
         options={"tools": TOOLS},
     )
     yield said(
@@ -700,18 +700,18 @@ def _types() -> Iterator[Case]:
             "Gateways change the type; the bytes are a stream all the same.",
             raw(*STREAM, kind=kind),
         )
-    told = "Servers that can't stream answer so, and the answer is good."
+    why = "Servers that can't stream answer so, and the answer is good."
     plain = as_json(response(output=[message_item(SAID)], usage=COUNTS))
-    yield case("dialects/plain-json", "answers with plain JSON", told, raw(plain, kind=JSON), usage=(7, 3))
+    yield case("dialects/plain-json", "answers with plain JSON", why, raw(plain, kind=JSON), usage=(7, 3))
     reasoned = as_json(response(output=[reasoning_item("hm", "gAAAA"), message_item(SAID)]))
     yield case(
-        "dialects/plain-json-reasoning", "the same, with reasoning", told, raw(reasoned, kind=JSON), reasoning="hm"
+        "dialects/plain-json-reasoning", "the same, with reasoning", why, raw(reasoned, kind=JSON), reasoning="hm"
     )
     limited = response("incomplete", output=[message_item(SAID)], incomplete_details={"reason": "max_output_tokens"})
     yield case(
         "dialects/plain-json-limit",
         "the same, cut off at the limit",
-        told,
+        why,
         raw(as_json(limited), kind=JSON),
         finish="length",
     )
@@ -731,7 +731,7 @@ def _types() -> Iterator[Case]:
         "answers with plain JSON of the status `failed`",
         "It has failed, whatever the HTTP status says.",
         *[raw(failed, kind=JSON, headers=QUICKLY)] * 3,
-        kinds=TOLD,
+        kinds=REPORTED,
         says="the model crashed",
         attempts=ONCE_TO_THRICE,
     )
@@ -758,7 +758,7 @@ def _errors() -> Iterator[Case]:
         answers = [raw(*pieces, kind=kind, headers=QUICKLY)] * max(attempts)
         return case(f"errors/{name}", server, lie, *answers, kinds=kinds, attempts=attempts, **demands)
 
-    def after(name: str, server: str, *pieces: bytes, kinds: tuple[str, ...] = TOLD, **demands: Any) -> Case:
+    def after(name: str, server: str, *pieces: bytes, kinds: tuple[str, ...] = REPORTED, **demands: Any) -> Case:
         why = "The text is kept, the turn has failed, and nothing is asked again."
         return case(f"errors/{name}", server, why, raw(*STARTED, *pieces), kinds=kinds, text=SAID, **demands)
 
@@ -766,16 +766,18 @@ def _errors() -> Iterator[Case]:
     failed = end("failed", error=crashed)
     flat = named("error", **crashed, param=None, sequence_number=3)
     nested = named("error", error={"type": "server_error", **crashed})
-    yield before("failed", "fails before a word", *begin(), failed, kinds=TOLD, says="the model crashed")
-    yield before("failed-silently", "fails, and does not say why", end("failed"), kinds=TOLD)
-    yield before("error", "sends an `error` event", *begin(), flat, kinds=TOLD, says="the model crashed")
-    yield before("error-nested", "sends an `error` event with the error inside", nested, kinds=TOLD, says="crashed")
+    yield before("failed", "fails before a word", *begin(), failed, kinds=REPORTED, says="the model crashed")
+    yield before("failed-silently", "fails, and does not say why", end("failed"), kinds=REPORTED)
+    yield before("error", "sends an `error` event", *begin(), flat, kinds=REPORTED, says="the model crashed")
+    yield before("error-nested", "sends an `error` event with the error inside", nested, kinds=REPORTED, says="crashed")
     unnamed = flat.partition(b"\n")[2]
-    yield before("error-unnamed", "sends an `error` without an event's name", unnamed, kinds=TOLD, says="crashed")
+    yield before("error-unnamed", "sends an `error` without an event's name", unnamed, kinds=REPORTED, says="crashed")
     text_error = event(b"the model crashed", name=b"error")
-    yield before("error-text", "sends `event: error` with plain text", text_error, kinds=TOLD, says="the model crashed")
+    yield before(
+        "error-text", "sends `event: error` with plain text", text_error, kinds=REPORTED, says="the model crashed"
+    )
     chat = event(error("the model crashed", "server_error"))
-    yield before("error-of-chats", "sends an error as chat completions have it", chat, kinds=TOLD, says="crashed")
+    yield before("error-of-chats", "sends an error as chat completions have it", chat, kinds=REPORTED, says="crashed")
     for name, code, kinds in (
         ("rate-limit", "rate_limit_exceeded", ("rate_limit",)),
         ("overloaded", "overloaded_error", ("overloaded", "server", "stream")),
@@ -809,11 +811,11 @@ def _errors() -> Iterator[Case]:
     number = named("response.output_text.delta", output_index=0, content_index=0, delta=42)
     yield after("number-later", "sends a number as a piece of text", number, end(), kinds=("protocol",))
     echo = named("error", code="x", message=f"wrong key {KEY}")
-    yield before("echo", "repeats the key in an `error`", echo, kinds=TOLD, says="wrong key")
-    told = as_json({"error": {"message": "the model crashed", "type": "server_error"}})
-    yield before("json-error", "answers with a JSON error", told, kinds=TOLD, kind=JSON, says="the model crashed")
+    yield before("echo", "repeats the key in an `error`", echo, kinds=REPORTED, says="wrong key")
+    body = as_json({"error": {"message": "the model crashed", "type": "server_error"}})
+    yield before("json-error", "answers with a JSON error", body, kinds=REPORTED, kind=JSON, says="the model crashed")
     detail = as_json({"detail": "no such route"})
-    yield before("json-detail", 'answers with `{"detail": …}`', detail, kind=JSON, kinds=(*TOLD, *NOTHING))
+    yield before("json-detail", 'answers with `{"detail": …}`', detail, kind=JSON, kinds=(*REPORTED, *NOTHING))
     yield before("json-empty-object", "answers with `{}`", b"{}", kinds=NOTHING, kind=JSON)
     yield before("html", "answers with an HTML page", HTML_PAGE, kinds=("protocol",), kind=HTML)
     yield before("text", "answers with a line of plain text", b"upstream connect error", kinds=NOTHING, kind=PLAIN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from ._openai_cases import CUT, HELLO, HELLOS, SAID, STOP, TOLD, case, raw, said
+from ._openai_cases import CUT, HELLO, HELLOS, REPORTED, SAID, STOP, case, raw, said
 from ._wire import (
     DONE,
     EVENTS,
@@ -192,7 +192,7 @@ def _shapes() -> Iterator[Case]:
         DONE,
         kinds=("incomplete",),
         text=SAID,
-        why="It is none that anybody knows.",
+        why="Nobody knows such a reason.",
     )
     yield said(
         "finish-null-to-the-end",
@@ -288,7 +288,7 @@ def _usage() -> Iterator[Case]:
         event(whole([], usage=tokens(-1, 3))),
         DONE,
         usage=(None, 3),
-        why="A number that cannot be is none.",
+        why="An impossible number does not count.",
     )
     yield said(
         "usage-without-choices",
@@ -314,7 +314,7 @@ def _finishes() -> Iterator[Case]:
             *HELLOS,
             event(chunk(None, reason)),
             DONE,
-            kinds=(*TOLD, "overloaded", "incomplete"),
+            kinds=(*REPORTED, "overloaded", "incomplete"),
             text=SAID,
             why=gone,
         )
@@ -476,8 +476,8 @@ def _offered() -> Iterator[Case]:
     end = [event(chunk(None, "tool_calls")), DONE]
     whole = {"id": "a", "type": "function", "function": {"name": weather[0], "arguments": weather[1]}}
     message = {"index": 0, "message": {"content": None, "tool_calls": [whole]}, "finish_reason": "tool_calls"}
-    told = "Tools were offered, so a call of one is the answer, as data."
-    offered: dict[str, Any] = {"why": told, "options": {"tools": TOOLS}}
+    why = "Tools were offered, so a call of one is the answer, as data."
+    offered: dict[str, Any] = {"why": why, "options": {"tools": TOOLS}}
     demands: dict[str, Any] = {**offered, "text": "", "finish": "tool_calls", "calls": (weather,)}
     yield said("tools-call", "is offered tools, and calls one in three chunks", *pieces, *end, **demands)
     yield said("tools-finish-stop", "is offered tools, calls one, and finishes with `stop`", *pieces, *STOP, **demands)
@@ -528,7 +528,7 @@ def _offered() -> Iterator[Case]:
         DONE,
         text="",
         finish="length",
-        why="That it was cut must be told, as of a text.",
+        why="The cut must be reported, as for a text.",
         options={"tools": TOOLS},
     )
     yield said(
@@ -556,7 +556,7 @@ def _errors() -> Iterator[Case]:
     hello = [event(chunk(text)) for text in HELLO]
     kept = "The text is kept, the turn has failed, and nothing is asked again."
 
-    def after(name: str, server: str, *pieces: bytes, kinds: tuple[str, ...] = TOLD, **demands: Any) -> Case:
+    def after(name: str, server: str, *pieces: bytes, kinds: tuple[str, ...] = REPORTED, **demands: Any) -> Case:
         return case(f"errors/{name}", server, kept, raw(*hello, *pieces), kinds=kinds, text=SAID, **demands)
 
     def before(name: str, server: str, *pieces: bytes, kind: str = EVENTS, **demands: Any) -> Case:
@@ -573,7 +573,7 @@ def _errors() -> Iterator[Case]:
         "openrouter",
         "sends an error with a code and metadata after some text, as OpenRouter does",
         event(as_json({"error": gateway})),
-        kinds=("server", *TOLD),
+        kinds=("server", *REPORTED),
         says="upstream is gone",
     )
     yield after(
@@ -581,7 +581,7 @@ def _errors() -> Iterator[Case]:
         "sends an error within the choice, which is finished by `stop`",
         event(choice("stop", delta={"content": ""}, error=gateway)),
         DONE,
-        kinds=("server", *TOLD),
+        kinds=("server", *REPORTED),
         says="upstream is gone",
     )
     yield after(
@@ -607,7 +607,7 @@ def _errors() -> Iterator[Case]:
         "later-type-error",
         'sends `"type": "error"` after some text',
         event(as_json({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})),
-        kinds=("overloaded", *TOLD),
+        kinds=("overloaded", *REPORTED),
     )
     yield after(
         "event-error-without-data", "sends `event: error` with empty data after some text", b"event: error\ndata:\n\n"
@@ -616,10 +616,10 @@ def _errors() -> Iterator[Case]:
         "error-true",
         "sends `error: true` with a message after some text",
         event(as_json({"error": True, "message": "it crashed"})),
-        kinds=TOLD,
+        kinds=REPORTED,
     )
     yield after("error-empty-message", "sends an error with an empty message", event(error("")))
-    yield after("error-number", "sends `error: 500`", event(as_json({"error": 500})), kinds=("server", *TOLD))
+    yield after("error-number", "sends `error: 500`", event(as_json({"error": 500})), kinds=("server", *REPORTED))
     yield after(
         "error-nested",
         "sends an error whose message is an object",
@@ -648,7 +648,7 @@ def _errors() -> Iterator[Case]:
         "json-later",
         "sends an error in JSON without framing after some text",
         b"\n" + error("it crashed") + b"\n",
-        kinds=("incomplete", *TOLD),
+        kinds=("incomplete", *REPORTED),
     )
     yield after("null-event", "sends null after some text", b"data: null\n\n", DONE, kinds=("protocol",))
     yield after("string-event", "sends a JSON string after some text", b'data: "oops"\n\n', DONE, kinds=("protocol",))
@@ -679,7 +679,7 @@ def _errors() -> Iterator[Case]:
             f"answers with `{body.decode()}`",
             body,
             kind=JSON,
-            kinds=("server", *TOLD),
+            kinds=("server", *REPORTED),
             says="it crashed",
         )
     yield before(
@@ -723,7 +723,7 @@ def _errors() -> Iterator[Case]:
         "repeats the key as the model, then an error",
         event(whole([], model=KEY)),
         event(error(f"no {KEY}")),
-        kinds=TOLD,
+        kinds=REPORTED,
     )
     yield before(
         "key-echo-refusal",
@@ -752,42 +752,42 @@ def _errors() -> Iterator[Case]:
 
 
 def _plain() -> Iterator[Case]:
-    told = "Servers that can't stream answer so, and the answer is good."
+    why = "Servers that can't stream answer so, and the answer is good."
     lines = b"".join(chunk(text) + b"\n" for text in HELLO) + chunk(None, "stop") + b"\n"
     yield case(
         "dialects/lines-of-json",
         "sends its chunks as lines of JSON, without `data:`",
-        told,
+        why,
         raw(lines, kind="application/x-ndjson"),
     )
-    yield case("dialects/lines-of-json-split", "the same in pieces of 7 bytes", told, raw(*every(lines, 7), kind=JSON))
+    yield case("dialects/lines-of-json-split", "the same in pieces of 7 bytes", why, raw(*every(lines, 7), kind=JSON))
     plain = completion(SAID, usage=COUNTS)
     yield case(
         "dialects/plain-json-bom",
         "answers with plain JSON after a byte order mark, split in it",
-        told,
+        why,
         raw(*split(b"\xef\xbb\xbf" + plain, 1, 2, 3), kind=JSON, delay=0.01),
     )
     yield case(
         "dialects/plain-json-kept-alive",
         "sends blank lines for a second, then plain JSON, as DeepSeek does",
-        told,
+        why,
         raw(*[b"\n"] * 6, plain, kind=JSON, delay=0.15),
         options={"idle_timeout": 0.5},
     )
     yield case(
-        "dialects/plain-json-as-events", "answers with plain JSON and calls it a stream", told, raw(plain, kind=EVENTS)
+        "dialects/plain-json-as-events", "answers with plain JSON and calls it a stream", why, raw(plain, kind=EVENTS)
     )
     yield case(
         "dialects/plain-json-as-page",
         "answers with plain JSON and calls it a page",
-        told,
+        why,
         raw(*split(plain, 1), kind="text/html", delay=0.01),
     )
     yield case(
         "dialects/events-as-page",
         "streams, calls it a page, and splits the first word",
-        told,
+        why,
         raw(b"d", b"at", b"a: ", chunk(SAID) + b"\n\n", *STOP, kind="text/html", delay=0.01),
     )
     calls = [{"id": "a", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}]

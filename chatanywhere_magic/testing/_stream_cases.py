@@ -19,7 +19,7 @@ NO_TAG: Final = "It is text, and no reasoning."
 
 
 def _finishes() -> Iterator[Case]:
-    none = "A finish reason that text follows was none."
+    none = "A finish reason does not count if text follows it."
     early = [event(chunk(text, "STOP")) for text in HELLO]
     yield said("finish-with-every-chunk", "finishes with `STOP` in every chunk", *early, DONE, finish="STOP", why=none)
     yield said(
@@ -130,7 +130,7 @@ def _comments() -> Iterator[Case]:
 
 
 def _blanks() -> Iterator[Case]:
-    why = "An answer of nothing but white space is none, and would make some servers refuse every later request."
+    why = "White space alone is not an answer, and would make some servers refuse every later request."
     for name, words in (("space", " "), ("newlines", "\n\n"), ("mixed", " \t\r\n\u3000")):
         yield said(
             f"blank-{name}",

@@ -168,12 +168,12 @@ def _errors() -> Iterator[Case]:
         "The domain changed hands, or it is a log-in page.",
         kinds=("protocol",),
     )
-    told = ("stream", "server", "bad_request", "protocol")
+    reported = ("stream", "server", "bad_request", "protocol")
     yield wrong(
         "json-error",
         "answers with an error of type JSON",
         raw(error("the model crashed"), kind=JSON, headers=QUICKLY),
-        kinds=told,
+        kinds=reported,
         says="the model crashed",
     )
     yield wrong(
@@ -186,7 +186,7 @@ def _errors() -> Iterator[Case]:
         "json-error-split",
         "answers with an error of type JSON in pieces",
         raw(*every(error("the model crashed"), 20), kind=JSON, headers=QUICKLY, delay=0.003),
-        kinds=told,
+        kinds=reported,
     )
     for name, told_by in (
         ("detail", {"detail": "the model crashed"}),
@@ -198,7 +198,7 @@ def _errors() -> Iterator[Case]:
             f"answers with JSON of type JSON that tells of a failure in `{name}`",
             raw(as_json(told_by), kind=JSON, headers=QUICKLY),
             "An answer is plain text; gateways write their own failures so.",
-            kinds=told,
+            kinds=reported,
             says="the model crashed",
         )
     yield case(

@@ -109,7 +109,7 @@ def chunked(pieces: Iterable[bytes], *, last: bool = True) -> list[bytes]:
 
 
 def compressed(pieces: Sequence[bytes], how: str) -> list[bytes]:
-    """Compress `pieces` so that each can be read as soon as it is there; ``how`` is gzip, deflate or raw."""
+    """Compress `pieces` so that each can be read as soon as it arrives; ``how`` is gzip, deflate or raw."""
     window = {"gzip": 31, "deflate": 15, "raw": -15}[how]
     packer = zlib.compressobj(wbits=window)
     packed = [packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH) for piece in pieces]

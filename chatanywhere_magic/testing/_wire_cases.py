@@ -603,7 +603,7 @@ def _statuses(make: _Maker) -> Iterator[Case]:
         "protocol",
         "incomplete",
         attempts=ONCE_TO_THRICE,
-        why="An answer without a word is none.",
+        why="An answer without a word is not an answer.",
     )
     yield failing(
         "list-body",

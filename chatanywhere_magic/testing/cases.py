@@ -45,7 +45,7 @@ class Case:
     finish : str
         The finish reason to report; ``""`` if there can be no success.
     kinds : tuple of str
-        The kinds of error, as ``ChatError.kind`` has them, of which the first is the best.
+        The kinds of error that are right, as in ``ChatError.kind``, the best one first.
     attempts : tuple of int
         How many requests the server may have seen.
     calls : tuple of tuple
@@ -59,7 +59,7 @@ class Case:
     request_id : str
         What the error's ``request_id`` must be; ``""`` for anything.
     notice : bool
-        Whether the waiting person must be told something, for example of a retry.
+        Whether the waiting person must see a notice, for example of a retry.
     options : mapping
         Passed to the provider beside the question: ``timeout``, ``idle_timeout``, ``max_retries``, ``tools``.
     within : float

@@ -74,7 +74,7 @@ class Answer:
     raw: Sequence[bytes] | None = None
 
     wait: float = 0.0
-    """Seconds before the first piece, as of a model that reads the prompt."""
+    """Seconds before the first piece, as if a model were reading the prompt."""
     delay: float = 0.0
     """Seconds from one piece to the next."""
     hold: threading.Event | None = None
@@ -109,7 +109,7 @@ class Request:
     headers: dict[str, str]
     """As they were written, capitals included."""
     json: Any
-    """The body, or None where there is none or it is not JSON."""
+    """The body, or None if it is missing or not JSON."""
     body: bytes
     arrived_at: float = field(default_factory=time.monotonic)
     """``time.monotonic()`` of its coming."""

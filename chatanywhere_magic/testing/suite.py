@@ -80,7 +80,7 @@ class Finding:
     what : str
         The finding, in one line.
     essential : bool
-        Whether the person is misled or harmed by it: wrong text, success or failure told wrongly, a wrong number of
+        Whether the person is misled or harmed by it: wrong text, success or failure reported wrongly, a wrong number of
         attempts, a hanging client, a key that leaks. The rest is precision: the error's kind, the usage, the notices.
     false_success : bool
         Whether it is a failure reported as success, the worst of all.
@@ -176,7 +176,7 @@ def run_with(
                 replace(answer, headers={k: v.replace(ELSEWHERE, other.url) for k, v in answer.headers.items()})
                 for answer in answers
             )
-        server.queue(*answers, *answers[-1:] * _ENOUGH)  # a client that asks too often is told the same again
+        server.queue(*answers, *answers[-1:] * _ENOUGH)  # a client that asks too often gets the same again
         url = server.url if case.protocol == "web" else server.api_url
         if prepare is not None:
             prepare(url)
@@ -191,8 +191,8 @@ def run_with(
     return outcome
 
 
-async def _limited(asking: Awaitable[None], outcome: Outcome, case: Case, server: LocalServer) -> None:
-    task = asyncio.ensure_future(asking)
+async def _limited(turn: Awaitable[None], outcome: Outcome, case: Case, server: LocalServer) -> None:
+    task = asyncio.ensure_future(turn)
     _, waiting = await asyncio.wait([task], timeout=case.within)
     if waiting:
         outcome.kind = "hung"
@@ -314,7 +314,7 @@ def _judge_precision(case: Case, outcome: Outcome) -> Iterator[Finding]:
     if case.model and outcome.model != case.model:
         yield Finding(f"the model is {outcome.model!r} instead of {case.model!r}", essential=False)
     if case.notice and not outcome.notices:
-        yield Finding("the waiting person was told nothing", essential=False)
+        yield Finding("the waiting person saw no notice", essential=False)
     if outcome.error is not None:
         yield from _judge_error(case, outcome)
 

@@ -142,7 +142,7 @@ class Tool:
         Raises
         ------
         ConfigurationError
-            If a model cannot be told how to call it; the message says what to do.
+            If it cannot be described to a model; the message says what to do.
         """
         if not callable(function):
             raise ConfigurationError(phrase("error.tool_callable", value=type(function).__name__))
@@ -172,7 +172,7 @@ class Tool:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """What a model is told of it, in OpenAI's form."""
+        """Its description for the model, in OpenAI's form."""
         told = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
         return {"type": "function", "function": {key: value for key, value in told.items() if value != ""}}
 
@@ -228,7 +228,7 @@ class Tool:
 
 @dataclass(frozen=True)
 class _Parameter:
-    """A parameter, as the model is told of it."""
+    """A parameter as it is described to the model."""
 
     name: str
     kind: Any

@@ -25,7 +25,7 @@ def read_exactly(arguments: str) -> Any:
     Raises
     ------
     ValueError
-        If they are not JSON, too long or too deep, or if a name is given twice, or a number is none that Python has.
+        If they are not JSON, too long or too deep, or if a name is given twice, or a number is not finite.
     """
     if len(arguments) > MAX_ARGUMENTS:
         raise ValueError(f"the arguments are longer than {MAX_ARGUMENTS} characters")

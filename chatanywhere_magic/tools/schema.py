@@ -1,6 +1,6 @@
 """Schemas: the form of a response as a pydantic model, dataclass, TypedDict or JSON Schema, and back to values.
 
-A provider that has structured output is given the JSON schema; every model is told of it in words; and whatever
+A provider that has structured output is given the JSON schema; every model reads it in the prompt; and whatever
 comes is checked here.
 """
 
@@ -120,7 +120,7 @@ def _from_file(path: Path) -> Any:
 
 
 def validator(schema: dict[str, Any], name: str, *, exact: bool = False) -> Callable[[Any], list[str]]:
-    """Return what lists the problems of a value, at most as many as are told.
+    """Return a function that lists the problems of a value, at most as many as are reported.
 
     With `exact`, a number that the value would not keep is a problem, too: as a float, or as a decimal.
     """

@@ -61,7 +61,7 @@ class Toolbox:
 
     @property
     def schemas(self) -> list[dict[str, Any]]:
-        """What a model is told of them, in OpenAI's form."""
+        """Their descriptions for the model, in OpenAI's form."""
         return [each.schema for each in self]
 
     def __repr__(self) -> str:

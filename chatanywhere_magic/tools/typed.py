@@ -55,7 +55,7 @@ def adapt(kind: Any, name: str) -> tuple[dict[str, Any], Callable[[Any], Any]]:
 
 
 class _Closed(GenerateJsonSchema):
-    """Schemas without unknown properties, of which the model is told no more than it needs.
+    """Schemas without unknown properties, with no more in them than the model needs.
 
     A string in ``Annotated`` describes a property. Titles that repeat its name are left out, and so is
     ``uniqueItems``, which structured output does not know.

@@ -118,7 +118,7 @@ export class App {
   }
 
   /**
-   * As `ask`; what the kernel refuses is told to the person.
+   * As `ask`, but show the person what the kernel refuses.
    *
    * @param {string} command
    * @param {object} fields
@@ -142,7 +142,7 @@ export class App {
   }
 
   /**
-   * Ask for turns to which the reader has come; they are told like all others.
+   * Ask for turns near which the reader has scrolled; they arrive like all others.
    *
    * @param {number[]} turns
    */

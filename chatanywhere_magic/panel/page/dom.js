@@ -82,7 +82,7 @@ export function iconButton(name, label, click, attributes = {}) {
  * @typedef {object} MenuItem
  * @property {string} label
  * @property {string} [detail] shown smaller, behind the label
- * @property {boolean} [checked] makes it one of a group of which one is chosen
+ * @property {boolean} [checked] makes it a choice in a group
  * @property {boolean} [apart] whether a line stands above it
  * @property {() => void} choose
  */

@@ -1,4 +1,4 @@
-/** The log: all turns, of which only those near the window are built, and a window that stays where its reader is. */
+/** The log: all turns, of which those near the window are built, and a window that does not move under its reader. */
 
 import { element, icon } from "./dom.js";
 import { day } from "./format.js";
@@ -12,7 +12,7 @@ import { sizeOf } from "./turns.js";
 const NEAR = 32;
 /** How far outside the window turns are built, so that none is seen empty. */
 const MARGIN = "1200px";
-/** So many turns are asked for at a time, so that those come first at which the reader stays. */
+/** How many turns to ask for at a time, so that those in view come first. */
 const FEW = 8;
 /** When they are asked for again, in milliseconds: a message may be lost. */
 const FETCH_AGAIN = 5000;
@@ -133,7 +133,7 @@ export class Log {
     if (!this.#fetching) this.#fetch();
   }
 
-  /** @param {Iterable<number>} indices of turns of which more has come */
+  /** @param {Iterable<number>} indices of turns that have grown */
   touch(indices) {
     for (const index of indices) this.#waiting.add(index);
     this.#schedule();

@@ -94,7 +94,7 @@ export class Notebook {
   }
 
   /**
-   * Put code in the place of what the active cell holds; the notebook's own undo takes it back.
+   * Replace what the active cell holds with code; the notebook's own undo restores it.
    *
    * @param {string} code
    * @returns {boolean} whether there is a code cell to do it in

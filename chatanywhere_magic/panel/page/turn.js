@@ -331,7 +331,7 @@ export class TurnView {
   async #copyResponse() {
     // The words as the model wrote them are the kernel's; what is shown is better than nothing where it is busy.
     const source = await this.app.ask("source", { turn: this.index }, 1000);
-    // biome-ignore lint/performance/useDomNodeTextContent: lines and paragraphs are to be told apart
+    // biome-ignore lint/performance/useDomNodeTextContent: lines and paragraphs must stay distinct
     await this.app.copy(source.ok ? source.data : this.body.innerText);
   }
 

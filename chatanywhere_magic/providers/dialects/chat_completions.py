@@ -91,12 +91,12 @@ class CompletionReader(ResponseReader):
         self._open_calls: dict[int, Call] = {}
         """Those that pieces still come for, by the index that the server gives them."""
         self._was_early = False
-        """Whether a finish reason was none, because text followed it."""
+        """Whether a finish reason does not count, because text followed it."""
         self._counted: bool | None = None
         """Whether the choices' index counts tokens; None while nobody can know."""
         self._index = self._pieces_at_zero = 0
         self._waiting: list[tuple[dict[str, Any], str]] = []
-        """Choices of which nobody can know yet whether they are the first."""
+        """Choices that may still turn out to be the first one."""
         self._said: dict[str, list[str]] = {}
         """Reasoning by the name of its field."""
         self._details: list[dict[str, Any]] = []
@@ -227,7 +227,7 @@ class CompletionReader(ResponseReader):
             self._take_tool_calls([{"function": function}])
 
     def _go_on(self, words: str) -> None:
-        """Take note that text comes: a finish reason that text follows was none."""
+        """Take note that text comes: an earlier finish reason does not count."""
         if self._finish_reason and not words.isspace():
             self._finish_reason = ""
             self._was_early = True

@@ -35,5 +35,5 @@ def effort_fields(effort: str, host: str) -> dict[str, Any]:
 
 
 def template_fields(effort: str) -> dict[str, Any]:
-    """Return what a model's chat template is told of `effort`."""
+    """Return the options that pass `effort` to a model's chat template."""
     return {"enable_thinking": False} if effort == "none" else {"enable_thinking": True, "reasoning_effort": effort}

@@ -48,7 +48,7 @@ MAX_NAME_CHARACTERS: Final = 200
 MAX_COUNT: Final = 10**12
 """More tokens than any response has. What is more is no count, and neither a database nor JSON may hold it."""
 MAX_REFUSAL_CHARACTERS: Final = 100_000
-"""Of a refusal so much is kept, of which its first words are shown."""
+"""How much of a refusal is kept; its first words are shown."""
 _WITHHELD: Final = frozenset({"content_filter", "safety", "recitation", "prohibited_content", "blocklist", "sensitive"})
 _FAILED: Final = frozenset(
     {

@@ -235,7 +235,7 @@ class ResponsesReader(ResponseReader):
     def __init__(self, host: str, secret: Secret | None, **options: Any) -> None:
         super().__init__(host, secret, **options)
         self._parts: set[tuple[object, ...]] = set()
-        """Parts of which pieces came: by the kind of their item, its place, and theirs in it."""
+        """Parts that have begun: by the kind of their item, its index, and theirs in it."""
         self._reasoning_kind = ""
         """Which of both comes: the reasoning itself, or a summary of it."""
         self._open_calls: dict[object, Call] = {}
@@ -243,7 +243,7 @@ class ResponsesReader(ResponseReader):
         self._items: dict[tuple[object, ...], dict[str, Any]] = {}
         """What is kept of the items, by kind and place."""
         self._message: dict[str, Any] = {}
-        """What is kept of the message of which text comes."""
+        """What is kept of the message whose text is arriving."""
         self._limit: int | None = None
         """The most tokens that were asked for."""
 
@@ -310,7 +310,7 @@ class ResponsesReader(ResponseReader):
             self._call(place, "").arguments.append(delta)
 
     def _take_part(self, kind: str, value: dict[str, Any], data: str, deltas: list[Delta]) -> None:
-        """Take in a part that is over, of which a server that does not stream it has sent no piece."""
+        """Take in a complete part that the server did not stream."""
         place = _place(value)
         if kind == "response.function_call_arguments":
             call = self._call(place, "")
@@ -384,7 +384,7 @@ class ResponsesReader(ResponseReader):
         self._take_words(words, deltas)
 
     def _call(self, place: object, call_id: str) -> Call:
-        """Return the call at a place, and give it its id. Where places are not told, another id is another call."""
+        """Return the call at a place, and give it its id. Without indices, another id means another call."""
         known = self._open_calls.get(place)
         if known is None or (call_id and known.id and call_id != known.id):
             known = self._open_calls[place] = self._begin_call()
@@ -431,7 +431,7 @@ class ResponsesReader(ResponseReader):
             self._finish_reason = "stop" if status == "completed" else status
 
     def _take_missing(self, output: list[Any], data: str, deltas: list[Delta]) -> None:
-        """Take in the items of which nothing was streamed."""
+        """Take in the items that were not streamed."""
         streamed = {str(kind) for kind, *_ in self._items}
         calls = {call.id for call in self._tool_calls}
         for index, item in enumerate(output):

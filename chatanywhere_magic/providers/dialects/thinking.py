@@ -32,7 +32,7 @@ class ThinkSplitter:
         """What may be the beginning of a tag."""
         self._code = _CodeState()
         self._is_blank = True
-        """Whether no text has come but white space."""
+        """Whether nothing but white space has come as text."""
         self._strips = False
         """Whether white space is left out: that between a block and the text."""
         self._after_end: list[str] | None = None

@@ -15,7 +15,7 @@ from ...core import ConfigurationError, phrase
 
 PLAIN_HTTP_VARIABLE: Final = "CHATANYWHERE_PLAIN_HTTP"
 """The variable with the hosts, as comma-separated ``host`` or ``host:port``, to which a key may go unencrypted."""
-# Where parsers disagree on what the host is, or what is none of an address of a server.
+# Where parsers disagree on the host, or what no address of a server has.
 _FORBIDDEN: Final = re.compile(r"[\s\\#<>\"{}|^`]")
 
 _ENDPOINT: Final = re.compile(r"/(?:chat/completions|completions|responses|models|embeddings)/*$")
@@ -33,7 +33,7 @@ def check_url(url: str, source: str, key: str = "error.url") -> str:
         fine = fine and url.isprintable() and not _FORBIDDEN.search(url)
         if "[" in parts.netloc:
             ip_address(parts.hostname or "")  # looked at by urlsplit itself from Python 3.11 on
-    except ValueError:  # a port or an IPv6 address that is none
+    except ValueError:  # an invalid port or IPv6 address
         fine = False
     if not fine:
         raise ConfigurationError(phrase(key, source=source, url=without_password(url)))

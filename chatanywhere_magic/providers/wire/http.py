@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 WATCH_SECONDS: Final = 1.0
 """Between two looks at whether a silent connection is still there."""
 GATHER_SECONDS: Final = 0.098
-"""Of what is written word by word so much is read at a time: ten times a second, as often as it is painted."""
+"""How long to gather what is written word by word: ten times a second, as often as it is painted."""
 TRICKLE_BYTES: Final = 2048
 TRICKLE_AFTER_SECONDS: Final = 0.2
 """A response that still comes in chunks as small as this after so long is written word by word."""
@@ -143,7 +143,7 @@ class Stream:
             if isinstance(caught, TimeoutExceededError):
                 raise
             if not self._patience.has_answer:
-                raise aiohttp.ServerDisconnectedError from None  # there is no response of which a part is missing
+                raise aiohttp.ServerDisconnectedError from None  # the response never began
             raise aiohttp.ClientPayloadError from None
 
     def _gather(self) -> None:
@@ -363,7 +363,7 @@ async def _opened(
     connection = response.connection
     lost = None if ends_itself or connection is None else getattr(connection.protocol, "closed", None)
     if lost is not None:
-        lost.add_done_callback(lambda done: done.cancelled() or done.exception())  # looked at, whoever else does
+        lost.add_done_callback(lambda done: done.cancelled() or done.exception())  # its exception counts as retrieved
     return response, lost
 
 

@@ -71,7 +71,7 @@ _BALANCE: Final = re.compile(
 )
 _PASSING: Final = re.compile(r"minute|per[ _-]?(?:min|second)|每分钟|(?:again|retry) (?:in|after) \d", re.IGNORECASE)
 
-# A refusal for length is told by its kind: a subject, that it is too much, and a number of tokens.
+# A refusal for length is recognised by three things: a subject, the claim of too much, and a number of tokens.
 _CONTEXT: Final = re.compile(
     r"context[ _-](?:length|window|size|limit)|context the overflows|max_(?:seq_len|model_len)"
     r"|(?:prompt|input|messages?|conversation|prompt tokens?) (?:is |are )?too long|too many (?:input |prompt )?tokens"
@@ -204,7 +204,7 @@ def api_error(
     wait : float, optional
         Seconds that the server asks to wait, by its headers.
     reset : float, optional
-        Seconds until it gives anew what is used up, by its headers; they count where nothing else is said.
+        Seconds until its limits are reset, by its headers; they count where nothing else is said.
     """
     fields = _fields(detail)
     words = printable_words(_words(fields), secret)

@@ -54,9 +54,9 @@ def _seconds(found: re.Match[str]) -> float | None:
 
 
 def reset_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds until what is used up is given anew, by a server's ``x-ratelimit-reset-*``; None if unknown.
+    """Return the seconds until a limit is reset, by a server's ``x-ratelimit-reset-*``; None if unknown.
 
-    Of several kinds those count of which nothing remains.
+    Of several limits, those count that are used up.
     """
     found: list[float] = []
     for name, value in headers.items():

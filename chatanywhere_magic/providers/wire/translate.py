@@ -156,9 +156,9 @@ def _reason(caught: Exception, secret: Secret | None) -> str:
         return printable_words(caught.certificate_error, secret)
     source = caught.os_error if isinstance(caught, aiohttp.ClientConnectorError) else caught
     if isinstance(source, OSError):
-        told = getattr(source, "reason", None)  # OpenSSL's word for it
-        if told in _NO_TLS:
+        said = getattr(source, "reason", None)  # OpenSSL's word for it
+        if said in _NO_TLS:
             return text("tls.not_spoken")
-        return printable_words(told or source.strerror or type(source).__name__, secret)
-    told = caught.message if isinstance(caught, aiohttp.ClientResponseError) else caught
-    return printable_words(told, secret) or type(caught).__name__
+        return printable_words(said or source.strerror or type(source).__name__, secret)
+    said = caught.message if isinstance(caught, aiohttp.ClientResponseError) else caught
+    return printable_words(said, secret) or type(caught).__name__

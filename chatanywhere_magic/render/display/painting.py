@@ -143,7 +143,7 @@ class Watch:
                 and live.response.text_since(0)[1] + live.response.reasoning_since(0)[1] <= FIRST_SIZE
             ):
                 painter.paint(live)
-        except Exception:  # noqa: BLE001 - the other thread meets it again, where it can be told
+        except Exception:  # noqa: BLE001 - the other thread meets it again, and can report it
             _log.debug("the first text could not be painted", exc_info=True)
         finally:
             self._painting.release()

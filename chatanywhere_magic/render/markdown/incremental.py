@@ -46,7 +46,7 @@ class IncrementalRenderer:
 
     However it is cut, the :attr:`pieces` are in the end those of the whole text: ``to_html`` works by it too. The work
     grows with the text and not with its square, since a block of code, a list or a table that is long is finished in
-    parts. (A single paragraph is not: whoever shows it should do so less often as it grows.)
+    parts. (A single paragraph is not: show it less often as it grows.)
 
     Examples
     --------
@@ -67,7 +67,7 @@ class IncrementalRenderer:
         self._number = 0
         """If the open text begins with a further part of a block: 1, or the number of a list's next item."""
         self._repeated = 0
-        """How much of the open text only repeats the beginning of a block, of which it is a further part."""
+        """How much of the open text only repeats the beginning of the block that it continues."""
         self._held = ""
         """A carriage return at the end: whether a newline follows is not known yet."""
         self._scanned = 0

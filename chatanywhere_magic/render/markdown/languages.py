@@ -15,7 +15,7 @@ _SCRIPTS: Final = {
     "hi": re.compile("[\u0900-\u097f]"),
     "th": re.compile("[\u0e00-\u0e7f]"),
 }
-# Letters by which a language is told from another one of the same script.
+# Letters that distinguish a language from others of the same script.
 _TELLING: Final = {"ru": ("uk", re.compile("[ґєіїҐЄІЇ]")), "zh": ("ja", re.compile("[\u3040-\u30ff]"))}
 _UNSPACED: Final = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]"

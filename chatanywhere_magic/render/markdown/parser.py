@@ -227,7 +227,7 @@ def _render_task(
     options: Any,  # noqa: ARG001
     env: MutableMapping[str, Any],  # noqa: ARG001
 ) -> str:
-    # No real checkbox: it could be changed, and nobody would be told.
+    # No real checkbox: one could click on it, and nothing would come of it.
     done = bool(tokens[index].content)
     checked, box = ("true", "☑") if done else ("false", "☐")
     return f'<span role="checkbox" aria-checked="{checked}" aria-disabled="true">{box}</span> '
