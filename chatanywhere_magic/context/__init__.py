@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .completing import candidates
     from .describing import describe
     from .documenting import documentation
-    from .files import read_file
+    from .files import read_bytes, read_file
     from .fitting import shortened
     from .lookup import Cell, Lookup
     from .pictures import is_picture, picture
@@ -29,7 +29,7 @@ else:
             "completing": "candidates",
             "describing": "describe",
             "documenting": "documentation",
-            "files": "read_file",
+            "files": "read_bytes read_file",
             "fitting": "shortened",
             "lookup": "Cell Lookup",
             "pictures": "is_picture picture",
@@ -60,6 +60,7 @@ __all__ = [
     "named",
     "notes",
     "picture",
+    "read_bytes",
     "read_file",
     "requests",
     "resolve",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from base64 import b64encode
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
@@ -73,6 +74,11 @@ def read_file(path: str, name: str, *, supports_images: bool = False) -> Attachm
     except (OSError, ValueError, RuntimeError) as caught:  # a null byte in the path, or no such user's home
         reason = getattr(caught, "strerror", None) or caught
         raise ConfigurationError(phrase("error.file_unreadable", path=path, reason=reason)) from None
+    return read_bytes(data, path, name, supports_images=supports_images)
+
+
+def read_bytes(data: bytes, path: str, name: str, *, supports_images: bool = False) -> Attachment:
+    """Read what is in a file, as :func:`read_file` does."""
     if media_type := _picture_type(data):
         if not supports_images:
             raise UnsupportedError(phrase("error.no_images", name=name))
@@ -213,7 +219,7 @@ def _decoded(data: bytes, path: str) -> tuple[str, str]:
             except UnicodeDecodeError:
                 break
     if b"\0" in data:
-        raise ConfigurationError(phrase("error.file_binary", path=path))
+        return _wide(data, path)
     try:
         return "", data.decode()
     except UnicodeDecodeError:
@@ -224,6 +230,17 @@ def _decoded(data: bytes, path: str) -> tuple[str, str]:
     if _likelihood(data, best) < LEAST_LIKELIHOOD:
         raise ConfigurationError(phrase("error.file_binary", path=path))
     return best, data.decode(best)
+
+
+def _wide(data: bytes, path: str) -> tuple[str, str]:
+    """Return a text in UTF-16 without a mark: every other byte of what stands in most texts is zero."""
+    for encoding, zeros in (("utf-16-le", data[1:LOOKED_AT:2]), ("utf-16-be", data[:LOOKED_AT:2])):
+        if zeros.count(0) * 5 > len(zeros):
+            with suppress(UnicodeDecodeError):
+                words = data.decode(encoding)
+                if not _CONTROL.search(words[:LOOKED_AT].encode()):
+                    return encoding, words
+    raise ConfigurationError(phrase("error.file_binary", path=path))
 
 
 def _likelihood(data: bytes, encoding: str) -> float:
@@ -245,6 +262,15 @@ def _chinese(_: str, foreign: list[str]) -> float:
     for character in foreign:
         lead = character.encode("gb18030")[0]
         common += lead in range(0xA1, 0xA4) or lead in range(0xB0, 0xD8)
+    return common / len(foreign)
+
+
+def _japanese(_: str, foreign: list[str]) -> float:
+    """Return the share of common characters: kana, punctuation, and the kanji that the standard has first."""
+    common = 0
+    for character in foreign:
+        lead = character.encode("cp932")[0]
+        common += lead in range(0x81, 0x84) or lead in range(0x88, 0x98)
     return common / len(foreign)
 
 
@@ -270,6 +296,7 @@ def _western(words: str, foreign: list[str]) -> float:
 
 _ENCODINGS: Final[dict[str, Callable[[str, list[str]], float]]] = {
     "gb18030": _chinese,
+    "cp932": _japanese,
     "cp1251": _russian,
     "koi8-r": _russian,
     "cp1252": _western,

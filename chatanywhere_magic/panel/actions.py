@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from traitlets import TraitError
 
-from ..context import candidates
-from ..core import ChatError, ConfigurationError, Origin, phrase, text
+from ..context import candidates, read_bytes
+from ..core import ChatError, ConfigurationError, Image, Origin, phrase, text
 from ..providers import can_chat, get_provider, provider_names
 
 if TYPE_CHECKING:
@@ -210,6 +210,13 @@ class Actions:
             return []
         found = candidates(self._session.names, word)
         return [{"name": each.name, "detail": f"{each.type} {each.size}".strip()} for each in found[:MOST_NAMES]]
+
+    def read(self, name: str, data: bytes) -> dict[str, str]:
+        """Return what is in a file that the page cannot read by itself, as if it was attached with ``-a``."""
+        found = read_bytes(data, name, name, supports_images=True)
+        if isinstance(found, Image):
+            return {"name": found.name, "media_type": found.media_type, "data": found.data}
+        return {"name": found.name, "media_type": "text/plain", "text": found.text}
 
     def _turn(self, index: int) -> Turn:
         turns = self._session.conversation.turns

@@ -140,14 +140,17 @@ def _attachment(value: object) -> Attachment:
     media_type = _text(_NAME)(value.get("media_type"))
     if "data" not in value:
         return Document(name, _text(MAX_BYTES)(value.get("text")))
-    data = _text(2 * MAX_BYTES)(value["data"])
     if media_type not in MEDIA_TYPES:
         raise MalformedError("a picture in one of the known formats is expected")
+    _bytes(value["data"])
+    return Image(name, media_type, value["data"])
+
+
+def _bytes(value: object) -> bytes:
     try:
-        base64.b64decode(data, validate=True)
+        return base64.b64decode(_text(2 * MAX_BYTES)(value), validate=True)
     except (binascii.Error, ValueError):
         raise MalformedError("base64 is expected") from None
-    return Image(name, media_type, data)
 
 
 _Field = tuple["Callable[[object], Any]", Any]
@@ -192,4 +195,5 @@ COMMANDS: Final[dict[str, dict[str, _Field]]] = {
     "preset": {"name": (_text(_NAME), _REQUIRED)},
     # The composer.
     "complete": {"word": (_text(_NAME), _REQUIRED)},
+    "read": {"name": (_text(_NAME), _REQUIRED), "data": (_bytes, _REQUIRED)},
 }

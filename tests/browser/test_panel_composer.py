@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
     from tests.support.server import LocalServer
 
 # A paste or a drop as the browser makes it of what the person brings.
-_BRING = """([selector, kind, name, type, base64]) => {
+_BRING = """([selector, kind, name, type, base64, text]) => {
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
   const data = new DataTransfer();
   data.items.add(new File([bytes], name, { type }));
+  if (text) data.setData("text/plain", text);
   const options = { bubbles: true, cancelable: true };
   const event = kind === "paste" ? new ClipboardEvent("paste", { ...options, clipboardData: data })
     : new DragEvent("drop", { ...options, dataTransfer: data });
@@ -116,7 +118,7 @@ def test_files_are_pasted_dropped_and_picked(notebook: NotebookPage, panel: Pane
     with page.expect_file_chooser() as chooser:
         panel.root.get_by_role("button", name="Attach files").click()
     chooser.value.set_files([{"name": "data.bin", "mimeType": "application/octet-stream", "buffer": b"\xff\xfe\x00"}])
-    expect(panel.root.get_by_role("alert")).to_contain_text("data.bin was not attached")
+    expect(panel.root.get_by_role("alert")).to_contain_text("data.bin is not a file that a model can read")
     chips = panel.root.locator(".chatanywhere-composer .chatanywhere-chip")
     expect(chips).to_have_count(2)
     panel.composer.click()
@@ -128,6 +130,55 @@ def test_files_are_pasted_dropped_and_picked(notebook: NotebookPage, panel: Pane
     text, picture = server.requests[0].messages[-1]["content"]
     assert "A note." in text["text"]
     assert picture["image_url"]["url"].endswith(PIXEL)
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-16", "cp1251", "cp932"])
+def test_a_file_in_another_encoding_is_read_as_text(
+    notebook: NotebookPage, panel: PanelPage, server: LocalServer, encoding: str
+) -> None:
+    words = {"cp1251": "Средние значения", "cp932": "平均値はこれです"}.get(encoding, "平均值如下")
+    data = b64encode(words.encode(encoding)).decode()
+    notebook.page.evaluate(_BRING, [".chatanywhere-root", "drop", "notes.txt", "", data, ""])
+    expect(panel.root.locator(".chatanywhere-composer .chatanywhere-chip")).to_have_count(1)
+    panel.send("What is this?")
+    expect(panel.turn(0)).to_contain_text("The last one says")
+    assert words in str(server.requests[0].messages[-1]["content"])
+
+
+def test_a_file_copied_in_a_file_manager_is_attached_without_its_name(notebook: NotebookPage, panel: PanelPage) -> None:
+    brought = [".chatanywhere-box", "paste", "notes.txt", "text/plain", "QSBub3RlLg==", "/home/me/notes.txt"]
+    notebook.page.evaluate(_BRING, brought)
+    expect(panel.root.locator(".chatanywhere-composer .chatanywhere-chip")).to_have_text(["notes.txt7 B"])
+    expect(panel.composer).to_have_value("")
+
+
+def test_undo_stays_in_the_composer(notebook_page: OpenNotebook) -> None:
+    first = "%load_ext chatanywhere_magic\nsales = [1]\n%chat_panel"
+    notebook = notebook_page(first)
+    notebook.run_cell(0)
+    notebook.wait_idle()
+    panel, page = PanelPage(notebook), notebook.page
+    sources = "jupyterapp.shell.currentWidget.content.widgets.map(cell => cell.model.sharedModel.source)"
+    page.evaluate("jupyterapp.commands.execute('notebook:insert-cell-below')")
+    page.keyboard.press("Enter")
+    page.keyboard.type("x = 1")
+    page.wait_for_function(f"{sources}[1] === 'x = 1'")
+    panel.composer.click()
+    page.keyboard.type("one")
+    page.keyboard.press("Alt+Enter")
+    page.keyboard.type("two @sal")
+    expect(panel.root.get_by_role("option").first).to_be_visible()
+    page.keyboard.press("Enter")
+    page.keyboard.type("end")
+    steps = ["one\ntwo @sales ", "one\ntwo @sal", "one\ntwo ", "one\n", "one", ""]
+    for keys in (["Control+z"] * 6, ["Meta+z"] * 4):
+        for key, words in zip(keys, steps, strict=False):
+            page.keyboard.press(key)
+            expect(panel.composer).to_have_value(words if key == "Control+z" else "")
+    for words in [*reversed(steps[:-1]), "one\ntwo @sales end"]:
+        page.keyboard.press("Control+Shift+z")
+        expect(panel.composer).to_have_value(words)
+    assert page.evaluate(sources) == [first, "x = 1"]
 
 
 def test_commands_are_completed_and_done(notebook: NotebookPage, panel: PanelPage) -> None:

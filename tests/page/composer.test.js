@@ -200,11 +200,12 @@ test("files are read as what they are, and sent with the prompt", async () => {
 });
 
 test("of files only so many and so large ones are taken, and none that is neither text nor picture", async () => {
-  const { composer } = compose();
-  await composer.attach([new File([new Uint8Array([0xff, 0xfe])], "a.bin")]);
-  assert.equal(composer.problem.textContent, "file_unreadable a.bin");
-  await composer.attach([new File(["a\0b"], "b.bin")]);
-  assert.equal(composer.problem.textContent, "file_unreadable b.bin");
+  const { app, composer } = compose();
+  app.answers.read = Promise.resolve({ ok: false, words: "binary" });
+  for (const bytes of [new Uint8Array([0xff, 0xfe]), "a\0b"]) {
+    await composer.attach([new File([bytes], "a.bin")]);
+    assert.equal(composer.problem.textContent, "binary");
+  }
   await composer.attach([new File([new Uint8Array(5_000_001)], "big.txt")]);
   assert.equal(composer.problem.textContent, "file_too_large big.txt 5 MB");
   assert.ok(composer.chips.hidden);
@@ -227,6 +228,42 @@ test("a prompt with files that is refused keeps them", async () => {
   assert.deepEqual(labels(composer.chips), ["remove a.txt"]);
 });
 
+test("what the page cannot read is read in the kernel", async () => {
+  const { app, composer } = compose();
+  app.answers.read = Promise.resolve({ ok: true, data: { name: "b.txt (gb18030)", media_type: "text/plain", text: "中文" } });
+  await composer.attach([new File([Uint8Array.of(0xd6, 0xd0, 0xce, 0xc4)], "b.txt"), new File(["%PDF-1.4"], "c.pdf")]);
+  assert.deepEqual(app.calls, [
+    ["ask", "read", { name: "b.txt", data: "1tDOxA==" }],
+    ["ask", "read", { name: "c.pdf", data: "JVBERi0xLjQ=" }],
+  ]);
+  assert.match(composer.chips.textContent, /b\.txt \(gb18030\)4 B/u);
+});
+
+test("undo reaches what was completed and recalled, and a key for it never the notebook", () => {
+  const { app, box } = compose();
+  app.turns.prompts = () => ["before"];
+  type(box, "one");
+  press(box, "Enter", { altKey: true });
+  assert.equal(box.value, "one\n");
+  const event = press(box, "z", { ctrlKey: true });
+  assert.ok(event.defaultPrevented);
+  assert.equal(box.value, "one");
+  press(box, "z", { metaKey: true });
+  assert.equal(box.value, "");
+  press(box, "ArrowUp");
+  assert.equal(box.value, "before");
+  press(box, "z", { ctrlKey: true });
+  assert.equal(box.value, "");
+  press(box, "y", { ctrlKey: true });
+  assert.equal(box.value, "before");
+  let heard = 0;
+  document.body.addEventListener("keydown", () => {
+    heard += 1;
+  });
+  for (let count = 0; count < 9; count += 1) press(box, "z", { ctrlKey: true });
+  assert.equal(heard, 0);
+});
+
 test("pasted files are attached, unless the same is there as text", async () => {
   const { composer, box } = compose();
   const attach = composer.attach.bind(composer);
@@ -244,6 +281,7 @@ test("pasted files are attached, unless the same is there as text", async () => 
   };
   assert.deepEqual(await paste("A\tB"), [false, 0]);
   assert.deepEqual(await paste(""), [true, 1]);
+  assert.deepEqual(await paste("/home/me/a.txt"), [true, 2]); // a file manager copies the name, too
 });
 
 test("a draft outlives the page, for its notebook, until it is sent", (context) => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { commandIn, mayTravel, meaning, Recall, wordAt } from "../../chatanywhere_magic/panel/page/typing.js";
+import { commandIn, isNames, mayTravel, meaning, Recall, undoOrRedo, wordAt } from "../../chatanywhere_magic/panel/page/typing.js";
 
 const idle = { menu: false, empty: false, running: false };
 
@@ -45,6 +45,45 @@ test("only the notebook's chords reach it, and never one that runs the cell", ()
   assert.ok(mayTravel({ key: "s", metaKey: true }));
   for (const key of [{ key: "Enter", shiftKey: true }, { key: "Enter", ctrlKey: true }, { key: "d" }, { key: "Escape" }]) {
     assert.ok(!mayTravel(key));
+  }
+});
+
+test("undo and redo are the box's, on every keyboard", () => {
+  for (const held of [{ ctrlKey: true }, { metaKey: true }]) {
+    const keys = [
+      [{ key: "z" }, "undo"],
+      [{ key: "Z", shiftKey: true }, "redo"],
+      [{ key: "y" }, "redo"],
+      [{ key: "я", code: "KeyZ" }, "undo"],
+      [{ key: "н", code: "KeyY" }, "redo"],
+      [{ key: "y", code: "KeyZ" }, "redo"], // a German keyboard
+      [{ key: "s" }, null],
+      [{ key: "z", altKey: true }, null],
+      [{ key: "z", isComposing: true }, null],
+    ];
+    for (const [key, what] of keys) {
+      assert.equal(undoOrRedo({ ...held, ...key }), what);
+      assert.ok(!what || !mayTravel({ ...held, ...key }));
+    }
+  }
+  assert.equal(undoOrRedo({ key: "z" }), null);
+});
+
+test("a file manager's names and paths are told from text that is meant", () => {
+  for (const text of [
+    "",
+    "данные.csv",
+    "/home/me/данные.csv\n",
+    "C:\\Users\\me\\данные.csv",
+    '"C:\\my files\\b c.txt"\r\n/x/данные.csv',
+    "file:///home/me/b%20c.txt",
+    "x-special/nautilus-clipboard\ncopy\nfile:///home/me/%D0%B4%D0%B0%D0%BD%D0%BD%D1%8B%D0%B5.csv",
+    "b c.txt".normalize("NFD"),
+  ]) {
+    assert.ok(isNames(text, ["данные.csv", "b c.txt"]), text);
+  }
+  for (const text of ["A\tB", "see данные.csv", "данные", "https://x.org/other.csv", "file:///%"]) {
+    assert.ok(!isNames(text, ["данные.csv"]), text);
   }
 });
 

@@ -31,6 +31,7 @@ RUSSIAN = [
     "В лесу родилась ёлочка, в лесу она росла.",
 ]
 CHINESE = ["你好，世界", "销量,价格\n苹果,3\n香蕉,4\n", "中位数", "请解释这个表格的列。", "春眠不觉晓，处处闻啼鸟。"]
+JAPANESE = ["これはテストです。\n1,2,3\n", "東京都,大阪府,京都\n売上,在庫,合計\n", "データ：ファイル名（一覧）"]
 WESTERN = ["café à la crème", "Übergröße für Straße", "naïve – “quoted”", "España mañana", "£5 and €6"]
 
 
@@ -47,6 +48,8 @@ def text_of(data: bytes, directory: Path) -> str:
         *(("koi8-r", words) for words in RUSSIAN if "—" not in words),
         *(("gb18030", words) for words in CHINESE),
         *(("cp1252", words) for words in WESTERN),
+        *(("cp932", words) for words in JAPANESE),
+        *((encoding, words) for encoding in ("utf-16-le", "utf-16-be") for words in ["id,世界\n1,2\n", "Да: no\r\n"]),
         *((encoding, words) for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-32") for words in RUSSIAN + CHINESE),
     ],
 )

@@ -2,7 +2,8 @@
 
 import { element, iconButton } from "./dom.js";
 import { size } from "./format.js";
-import { commandIn, mayTravel, meaning, Recall, wordAt } from "./typing.js";
+import { commandIn, isNames, mayTravel, meaning, Recall, wordAt } from "./typing.js";
+import { keepHistory } from "./undo.js";
 
 /** @import { App } from "./app.js" */
 
@@ -30,6 +31,8 @@ export class Composer {
   #recall = new Recall();
   #saving = 0;
   #asking = 0;
+  /** For the history of the box. */
+  #note;
 
   /** @param {App} app */
   constructor(app) {
@@ -89,6 +92,11 @@ export class Composer {
       this.picker.value = "";
     });
     this.box.value = this.#draft() ?? "";
+    this.#note = keepHistory(this.box, () => {
+      this.#recall.reset();
+      this.#hide();
+      this.#changed();
+    });
     this.#showFiles();
     requestAnimationFrame(() => this.#fit());
   }
@@ -132,11 +140,35 @@ export class Composer {
         this.refuse(app.say("panel.file_too_large", { name: file.name, size: size(MAX_FILE) }));
         continue;
       }
-      const read = PICTURE.test(file.type) ? await asPicture(file) : await asText(file);
-      if (read) this.#files.push(read);
-      else this.refuse(app.say("panel.file_unreadable", { name: file.name }));
+      try {
+        this.#files.push(await this.#read(file));
+      } catch (problem) {
+        this.refuse(String(problem));
+      }
     }
     this.#showFiles();
+  }
+
+  /**
+   * Read a file: a picture, a text as the web writes it, and everything else in the kernel.
+   *
+   * @param {File} file
+   * @returns {Promise<Attached>}
+   */
+  async #read(file) {
+    const { name } = file;
+    const bytes = await file.arrayBuffer().catch(() => null);
+    if (!bytes) throw this.app.say("panel.file_unreadable", { name }); // a folder, or a file that is gone
+    if (PICTURE.test(file.type)) return { name, media_type: file.type, data: base64(bytes), size: file.size };
+    try {
+      const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+      if (!text.startsWith("%PDF-") && !text.includes("\0")) return { name, media_type: "text/plain", text, size: file.size };
+    } catch {
+      // in another encoding, or no text
+    }
+    const answer = await this.app.ask("read", { name, data: base64(bytes) });
+    if (!answer.ok) throw answer.words || this.app.say("panel.file_unreadable", { name });
+    return { ...answer.data, size: file.size };
   }
 
   /**
@@ -198,7 +230,7 @@ export class Composer {
     if (what === "newline" && !event.altKey) return; // the box does it
     event.preventDefault();
     if (what === "send") void this.#submit();
-    else if (what === "newline") this.box.setRangeText("\n", this.box.selectionStart, this.box.selectionEnd, "end");
+    else if (what === "newline") this.#insert("\n", this.box.selectionStart, this.box.selectionEnd);
     else if (what === "stop") this.app.stop();
     else if (what === "older" || what === "newer") this.#recallQuestion(what === "older" ? 1 : -1);
     else if (what === "accept") this.#accept(this.#chosen);
@@ -222,8 +254,17 @@ export class Composer {
 
   /** @param {string} text */
   #write(text) {
-    this.box.value = text;
-    this.box.setSelectionRange(text.length, text.length);
+    this.#insert(text, 0, this.box.value.length);
+  }
+
+  /**
+   * @param {string} text
+   * @param {number} start
+   * @param {number} end
+   */
+  #insert(text, start, end) {
+    this.box.setRangeText(text, start, end, "end");
+    this.#note();
     this.#changed();
   }
 
@@ -323,8 +364,7 @@ export class Composer {
     const candidate = this.#candidates[index];
     this.#hide();
     if (!word || !candidate) return;
-    this.box.setRangeText(candidate.insert, word.start, word.end, "end");
-    this.#changed();
+    this.#insert(candidate.insert, word.start, word.end);
   }
 
   #hide() {
@@ -338,8 +378,9 @@ export class Composer {
   #paste(event) {
     event.stopPropagation(); // the notebook would paste cells
     const files = event.clipboardData?.files;
+    const text = event.clipboardData?.getData("text/plain") ?? "";
     // A spreadsheet copies its cells as text and as a picture: the text is meant.
-    if (!files?.length || event.clipboardData?.getData("text/plain")) return;
+    if (!files?.length || !isNames(text, Array.from(files, (file) => file.name))) return;
     event.preventDefault();
     void this.attach(files);
   }
@@ -392,25 +433,12 @@ export class Composer {
 }
 
 /**
- * @param {File} file
- * @returns {Promise<Attached>}
+ * @param {ArrayBuffer} buffer
+ * @returns {string}
  */
-async function asPicture(file) {
-  const bytes = new Uint8Array(await file.arrayBuffer());
+function base64(buffer) {
+  const bytes = new Uint8Array(buffer);
   let binary = "";
   for (let at = 0; at < bytes.length; at += AT_ONCE) binary += String.fromCharCode(...bytes.subarray(at, at + AT_ONCE));
-  return { name: file.name, media_type: file.type, data: btoa(binary), size: file.size };
-}
-
-/**
- * @param {File} file
- * @returns {Promise<Attached | null>} null if it is no text
- */
-async function asText(file) {
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
-    return text.includes("\0") ? null : { name: file.name, media_type: "text/plain", text, size: file.size };
-  } catch {
-    return null;
-  }
+  return btoa(binary);
 }

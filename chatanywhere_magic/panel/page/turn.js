@@ -3,6 +3,7 @@
 import { element, icon, iconButton, openMenu } from "./dom.js";
 import { clock, countdown, size } from "./format.js";
 import { remedyFor, secondsToWait } from "./remedies.js";
+import { keepHistory } from "./undo.js";
 
 /** @import { App } from "./app.js" */
 /** @import { Head, Problem } from "./protocol.js" */
@@ -370,6 +371,7 @@ export class TurnView {
     this.#editing = true;
     const box = element("textarea", { class: "chatanywhere-field", "aria-label": app.say("panel.edit"), rows: 3 });
     box.value = head.prompt;
+    keepHistory(box);
     const end = () => {
       this.#editing = false;
       this.#showPrompt(this.#head ?? head);

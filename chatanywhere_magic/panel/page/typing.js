@@ -3,6 +3,7 @@
 /**
  * @typedef {object} Key
  * @property {string} key
+ * @property {string} [code]
  * @property {boolean} [shiftKey]
  * @property {boolean} [ctrlKey]
  * @property {boolean} [metaKey]
@@ -47,7 +48,20 @@ export function meaning(event, situation) {
  * @returns {boolean}
  */
 export function mayTravel(event) {
-  return Boolean(event.ctrlKey || event.metaKey) && event.key !== "Enter";
+  return Boolean(event.ctrlKey || event.metaKey) && event.key !== "Enter" && !undoOrRedo(event);
+}
+
+/**
+ * Whether a key undoes or redoes: Ctrl+Z, Ctrl+Shift+Z, Ctrl+Y, and with Cmd; by its place where letters are not Latin.
+ *
+ * @param {Key} event
+ * @returns {"undo" | "redo" | null}
+ */
+export function undoOrRedo(event) {
+  if (!(event.ctrlKey || event.metaKey) || event.altKey || event.isComposing) return null;
+  const letter = (/^[a-z]$/iu.test(event.key) ? event.key : (event.code ?? "").replace("Key", "")).toLowerCase();
+  if (letter === "z") return event.shiftKey ? "redo" : "undo";
+  return letter === "y" && !event.shiftKey ? "redo" : null;
 }
 
 /**
@@ -86,6 +100,32 @@ export function commandIn(text, names) {
   const match = /^\/([a-z_]+)(?:\s+([\s\S]*))?$/u.exec(text.trim());
   if (!match || !names.includes(match[1])) return null;
   return { name: match[1], argument: (match[2] ?? "").trim() };
+}
+
+/**
+ * Whether the text of a clipboard is nothing but the names or paths of the files beside it: a file manager copies both.
+ *
+ * @param {string} text
+ * @param {string[]} names
+ * @returns {boolean}
+ */
+export function isNames(text, names) {
+  const known = names.map((name) => name.normalize());
+  return text.split(/[\r\n\0]+/u).every((line) => {
+    const path = line.trim().replace(/^(["'])(.*)\1$/u, "$2");
+    const last = path.split(/[/\\]/u).pop() ?? "";
+    if (["", "copy", "cut", "x-special", "nautilus-clipboard"].includes(last)) return true;
+    return [last, path.startsWith("file:") ? unescaped(last) : last].some((name) => known.includes(name.normalize()));
+  });
+}
+
+/** @param {string} part of an address */
+function unescaped(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /** What was asked before, under Up and Down. */
