@@ -306,7 +306,7 @@ class OpenAI(AsyncGeneratorProvider):
         typed = {*kwargs, *(("reasoning", "reasoning_effort") if effort else ())} - set(optional)
 
         def ask_once(spoken: Dialect, body: Body, before: ChatError | None) -> DeltaGenerator:
-            if isinstance(before, ConnectionFailedError) and before.status is None:
+            if isinstance(before, ConnectionFailedError) and before.status is before.retry_after is None:
                 addresses.rotate(-1)
             return stream_completion(
                 endpoint(at_deployment(addresses[0], model), spoken.path),

@@ -22,6 +22,7 @@ from chatanywhere_magic.core.errors import (
     DNSError,
     IncompleteError,
     ProtocolError,
+    ServerError,
     TimeoutExceededError,
 )
 from chatanywhere_magic.core.messages import Notice
@@ -100,6 +101,19 @@ def test_a_connection_that_the_server_hung_up_is_replaced_at_once(monkeypatch: p
         with pytest.raises(ConnectionFailedError):
             session.ask_sync("Hi", provider=OpenAI)
         assert len(server.requests) == 6  # no more tries than otherwise
+        session.close()
+
+
+def test_it_is_replaced_even_where_nothing_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with LocalServer() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.api_url)
+        session = ChatSession(provider=OpenAI, max_retries=0)
+        session.ask_sync("Hi")
+        server.queue(Answer(drop=True), Answer(text=["Yes."]), Answer(status=500, raw=[b"{}"]))
+        assert session.ask_sync("Hi") == "Yes."
+        with pytest.raises(ServerError):
+            session.ask_sync("Hi")
+        assert len(server.requests) == 4
         session.close()
 
 

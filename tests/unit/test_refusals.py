@@ -11,6 +11,7 @@ import pytest
 from chatanywhere_magic import OpenAI
 from chatanywhere_magic.context.budget import numbers
 from chatanywhere_magic.core.errors import (
+    AuthenticationError,
     BadRequestError,
     ContextLengthError,
     NotFoundError,
@@ -234,6 +235,11 @@ def test_what_is_no_missing_model(status: int, words: str, kind: type[ChatError]
 def test_a_server_error_that_says_not_supported_is_not_asked_again(status: int, words: str) -> None:
     error = error_of(status, words)
     assert (type(error), error.retryable) == (BadRequestError, False)
+
+
+@pytest.mark.parametrize("words", ["API key not valid. Please pass a valid API key.", "No connected db."])
+def test_a_wrong_key_is_one_whatever_the_status(words: str) -> None:
+    assert type(error_of(400, words)) is AuthenticationError
 
 
 @pytest.mark.parametrize("words", ["The server had an error", "not supported at this load, retry after 5 seconds", ""])

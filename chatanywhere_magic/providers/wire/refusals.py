@@ -124,7 +124,9 @@ _NO_MODEL: Final = re.compile(
 )
 _NO_MODEL_MARKS: Final = ("model_not_found", "model_not_exist", "unknown_model", "invalid_model", "deploymentnotfound")
 _WRONG_KEY: Final = re.compile(
-    r"(?:incorrect|invalid) api[ _]?key|api[ _]?key (?:is )?(?:not valid|invalid)", re.IGNORECASE
+    r"(?:incorrect|invalid) api[ _]?key|api[ _]?key (?:is )?(?:not valid|invalid)"
+    r"|no connected db",  # LiteLLM, which looks for every key but its own in a database
+    re.IGNORECASE,
 )
 
 

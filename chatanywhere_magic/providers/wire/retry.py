@@ -154,7 +154,9 @@ async def with_retries(
                     yield delta
         except ChatError as error:
             attempt += 1
-            pause = None if begun or attempt > retries else pause_before(attempt, error)
+            # Where a kept connection was gone, the server has seen nothing: it is asked on a fresh one in any case.
+            is_stale = attempt == 1 and isinstance(error, ConnectionFailedError) and error.retry_after == 0
+            pause = None if begun or attempt > max(retries, is_stale) else pause_before(attempt, error)
             if pause is None or (total is not None and pause >= total.left()):
                 raise error.bare() from None
             before = error
