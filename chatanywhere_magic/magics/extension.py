@@ -20,6 +20,7 @@ from .names import is_free, new_names, rename, take_away
 from .namespace import KernelNames
 from .notebook import notebook_path, take_up
 from .panel import PanelMagics
+from .tools import ToolMagics
 from .transform import ASKING, CellAsTyped, LinesAsTyped
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.core.magic import Magics
 
-_CLASSES: Final = (ChatMagics, ConversationMagics, FixMagics, LoginMagics, ModelMagics, PanelMagics)
+_CLASSES: Final = (ChatMagics, ConversationMagics, FixMagics, LoginMagics, ModelMagics, PanelMagics, ToolMagics)
 
 _key_guard: Final = KeyGuard()
 
