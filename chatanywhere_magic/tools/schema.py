@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from importlib import import_module
+from importlib.util import find_spec
 from inspect import isclass
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, get_origin
 
 from ..core import AnswerFormatError, ConfigurationError, find_json, phrase
@@ -124,7 +128,7 @@ def validator(schema: dict[str, Any], name: str, *, exact: bool = False) -> Call
 
     With `exact`, a number that the value would not keep is a problem, too: as a float, or as a decimal.
     """
-    import jsonschema
+    jsonschema = _jsonschema()
     from referencing import Registry
 
     kind = jsonschema.validators.validator_for(schema)
@@ -142,6 +146,22 @@ def validator(schema: dict[str, Any], name: str, *, exact: bool = False) -> Call
     # An empty registry, or a reference to an address would be fetched.
     checker = kind(schema, registry=Registry(), format_checker=formats)
     return lambda value: [_worded(error) for error in islice(checker.iter_errors(value), MAX_PROBLEMS)]
+
+
+def _jsonschema() -> Any:
+    """Import jsonschema without the grammars of a format that is not checked here, which take seconds to build."""
+    name = "rfc3987_syntax"
+    if "jsonschema" in sys.modules or name in sys.modules or find_spec(name) is None:
+        return import_module("jsonschema")
+    # Whoever checks that format has it all the same: it is loaded by the first call.
+    late = ModuleType(name)
+    vars(late)["is_valid_syntax"] = lambda *arguments: import_module(name).is_valid_syntax(*arguments)
+    sys.modules[name] = late
+    try:
+        return import_module("jsonschema")
+    finally:
+        if sys.modules.get(name) is late:
+            del sys.modules[name]
 
 
 def _is_kept(_: object, value: object) -> bool:

@@ -90,3 +90,14 @@ def test_naming_a_provider_loads_no_front_end() -> None:
 
 def test_it_is_typed() -> None:
     assert (ROOT / "py.typed").is_file()
+
+
+def test_a_schema_does_not_load_the_grammars_of_a_format_that_it_does_not_check() -> None:
+    pytest.importorskip("rfc3987_syntax")
+    loaded = run(
+        "import sys; from chatanywhere_magic.tools import Schema; Schema({'type': 'object'})\n"
+        "import jsonschema; late = 'lark' not in sys.modules and 'rfc3987_syntax' not in sys.modules\n"
+        "checks = jsonschema.FormatChecker().conforms\n"
+        "print(late, checks('https://example.org/\u00e9', 'iri'), checks('no iri', 'iri'))"
+    ).split()
+    assert loaded == ["True", "True", "False"]
