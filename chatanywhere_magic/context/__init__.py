@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from .documenting import documentation
     from .files import read_bytes, read_file
     from .fitting import shortened
-    from .lookup import Cell, Lookup
+    from .lookup import Cell, Lookup, is_a
     from .pictures import is_picture, picture
     from .request import REPLAY_MODES, Replay, Request
     from .resolving import named, notes, resolve
     from .summary import ROOM, SUMMARY_TOKENS, Summary, requests, task
+    from .template import Template, is_missing
     from .unread import CutPrompts
 else:
     __getattr__, __dir__ = lazy_exports(
@@ -31,11 +32,12 @@ else:
             "documenting": "documentation",
             "files": "read_bytes read_file",
             "fitting": "shortened",
-            "lookup": "Cell Lookup",
+            "lookup": "Cell Lookup is_a",
             "pictures": "is_picture picture",
             "request": "REPLAY_MODES Replay Request",
             "resolving": "named notes resolve",
             "summary": "ROOM SUMMARY_TOKENS Summary requests task",
+            "template": "Template is_missing",
             "unread": "CutPrompts",
         },
     )
@@ -53,9 +55,12 @@ __all__ = [
     "Request",
     "Snapshot",
     "Summary",
+    "Template",
     "candidates",
     "describe",
     "documentation",
+    "is_a",
+    "is_missing",
     "is_picture",
     "named",
     "notes",

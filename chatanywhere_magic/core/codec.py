@@ -249,6 +249,16 @@ def _failure_to_json(failure: Failure) -> dict[str, Any]:
     }
 
 
+def failure_to_json(failure: Failure) -> dict[str, Any]:
+    """Return a failure as JSON values."""
+    return _failure_to_json(failure)
+
+
+def failure_from_json(value: Any) -> Failure:
+    """Return the failure in JSON values; raise ``FormatError`` if there is none."""
+    return _failure(_Fields({"error": value}, "")) or Failure("", "")
+
+
 def _message_of_failure(message: str | Phrase) -> dict[str, Any]:
     if isinstance(message, Phrase):
         return {"key": message.key, **_said(fields={name: _field(value) for name, value in message.fields.items()})}

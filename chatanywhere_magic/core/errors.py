@@ -6,6 +6,7 @@
     ├── ConfigurationError          a setting is missing or wrong; nothing was sent
     │   ├── MissingKeyError         there is no key for the provider
     │   ├── FormatError             the file contains no readable conversation
+    │   ├── NotAskedError           a row of a job was not asked: the job was stopped before, or reached a limit
     │   ├── NotRecordedError        replay-only is set, and no response is recorded for the prompt
     │   ├── ApprovalError           a call of a tool needs the person's approval, and nobody can be asked
     │   ├── UsageError              a magic's line is invalid
@@ -134,6 +135,12 @@ class FormatError(ConfigurationError):
     """A file or document does not contain a readable conversation."""
 
     kind = "format"
+
+
+class NotAskedError(ConfigurationError):
+    """A row of a job was not asked, since the job was stopped before, or reached a limit."""
+
+    kind = "not_asked"
 
 
 class NotRecordedError(ConfigurationError):
@@ -386,6 +393,17 @@ class Failure:
     def of(cls, error: ChatError) -> Self:
         """Return what is recorded of an error."""
         return cls(error.kind, error.message, error.status, error.retry_after)
+
+    def error(self) -> ChatError:
+        """Return the error that it records."""
+        kinds = [ChatError]
+        for kind in kinds:
+            if kind.kind == self.kind:
+                break
+            kinds += kind.__subclasses__()
+        else:
+            kind = ChatError
+        return kind(self.message, status=self.status, retry_after=self.retry_after)
 
     def __str__(self) -> str:
         return str(self.message)

@@ -45,7 +45,7 @@ class Forms:
         The value itself.
     """
 
-    __slots__ = ("__all", "__in_base64")
+    __slots__ = ("__all", "__in_base64", "least")
 
     def __init__(self, value: str) -> None:
         data = value.encode("utf-8", "surrogatepass")
@@ -63,6 +63,8 @@ class Forms:
             encoded |= {inner, inner.replace(b"+", b"-").replace(b"/", b"_")}
         self.__in_base64 = sorted(encoded)
         self.__all = [*sorted(plain), *self.__in_base64]
+        self.least = min(map(len, self.__all))
+        """Bytes of the shortest: in fewer there is none of them."""
 
     def __repr__(self) -> str:
         return "Forms(***)"

@@ -99,7 +99,8 @@ class Secret:
 def redact(words: str, secrets: Iterable[Secret]) -> str:
     """Return `words` with every occurrence of one of `secrets`, in any form, replaced by ``***``."""
     known = [secret.forms for secret in secrets if secret.forms]
-    if not known:
+    # A model's name and the like, which come with every response, are too short.
+    if not known or (words.isascii() and len(words) < min(forms.least for forms in known)):
         return words
     text = Text(words)
     places = [place for forms in known for place in text.places(forms)]

@@ -8,7 +8,7 @@ from ..core import lazy_exports
 
 if TYPE_CHECKING:
     from .chatanywhere import ChatAnywhere, ChatAnywhereAPI
-    from .contract import AsyncGeneratorProvider, Provider
+    from .contract import AsyncGeneratorProvider, Completion, Provider
     from .dialects.effort import EFFORTS
     from .lessons import forget_lessons, list_lessons
     from .local import Local
@@ -20,7 +20,7 @@ else:
         __name__,
         {
             "chatanywhere": "ChatAnywhere ChatAnywhereAPI",
-            "contract": "AsyncGeneratorProvider Provider",
+            "contract": "AsyncGeneratorProvider Completion Provider",
             "dialects.effort": "EFFORTS",
             "lessons": "forget_lessons list_lessons",
             "local": "Local",
@@ -36,6 +36,7 @@ __all__ = [
     "AsyncGeneratorProvider",
     "ChatAnywhere",
     "ChatAnywhereAPI",
+    "Completion",
     "Local",
     "OpenAI",
     "Provider",

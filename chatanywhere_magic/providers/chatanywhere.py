@@ -327,6 +327,11 @@ class ChatAnywhereAPI(OpenAI):
         return (check_url(own, _FALLBACK_VARIABLE),) if own else ()
 
     @classmethod
+    def daily_requests(cls, model: str) -> int | None:
+        """Return how many requests a day a free key allows; for large models it is fewer."""
+        return 30 if "deepseek" in model else 200
+
+    @classmethod
     async def balance(cls, *, proxy: str | None = None, ca_bundle: str = "") -> tuple[float | None, float | None]:
         """Return the total and the used balance of the key's account, in the service's unit.
 

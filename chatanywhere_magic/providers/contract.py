@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias
 
-from ..core import AsyncResult, DeltaGenerator, Finish, Messages, Text, ToolCall, UnsupportedError, phrase
+from ..core import (
+    AsyncResult,
+    DeltaGenerator,
+    EmptyAnswerError,
+    Finish,
+    IncompleteError,
+    Messages,
+    ModelName,
+    Text,
+    TextWasReasoning,
+    ToolCall,
+    UnsupportedError,
+    Usage,
+    phrase,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from ..keys import Secret
 
@@ -23,6 +37,50 @@ DEFAULT_TEMPERATURE: Final = DefaultTemperature(0.5)
 def chosen_temperature(temperature: float | None) -> float | None:
     """Return `temperature` if somebody chose it, else None."""
     return None if isinstance(temperature, DefaultTemperature) else temperature
+
+
+class Completion(NamedTuple):
+    """A whole response: its text, why it ended, and what it took."""
+
+    text: str
+    finish_reason: str
+    usage: Usage | None = None
+    model: str = ""
+
+
+async def gathered(deltas: DeltaGenerator) -> Completion:
+    """Return the whole response that `deltas` are.
+
+    Raises
+    ------
+    ChatError
+        If they end without a finish, or hold no text.
+    """
+    async with aclosing(deltas):
+        return completion_of([delta async for delta in deltas])
+
+
+def completion_of(deltas: Iterable[Any]) -> Completion:
+    """Return what `deltas` are together; see :func:`gathered`."""
+    words: list[str] = []
+    finish = model = ""
+    usage: Usage | None = None
+    for delta in deltas:
+        if isinstance(delta, Text):
+            words.append(delta.text)
+        elif isinstance(delta, TextWasReasoning):
+            words.clear()
+        elif isinstance(delta, Finish):
+            finish = delta.reason
+        elif isinstance(delta, Usage):
+            usage = delta
+        elif isinstance(delta, ModelName):
+            model = delta.name
+    if not finish:
+        raise IncompleteError(phrase("error.incomplete", host=model))
+    if not (said := "".join(words)).strip():
+        raise EmptyAnswerError(phrase("error.empty_answer", host=model))
+    return Completion(said, finish, usage, model)
 
 
 class AsyncGeneratorProvider:
@@ -150,6 +208,19 @@ class AsyncGeneratorProvider:
         yield Finish("stop")
 
     @classmethod
+    def whole_responses(cls, model: str, **options: Any) -> Callable[[Messages], Awaitable[Completion]]:
+        """Return what asks `model` for whole responses, again and again with the same `options`.
+
+        For many prompts, of which nobody reads the responses as they come. The options are those of
+        :meth:`create_delta_generator`, which by default is what it calls. It retries nothing.
+        """
+
+        async def ask(messages: Messages) -> Completion:
+            return await gathered(cls.create_delta_generator(model, messages, **options))
+
+        return ask
+
+    @classmethod
     def model_for(cls, model: str) -> str:
         """Return the model that is meant by `model`, where ``""`` stands for the one of choice."""
         return model or cls.default_model
@@ -168,6 +239,11 @@ class AsyncGeneratorProvider:
     def advice(cls, model: str, prompt: str) -> str:  # noqa: ARG003 - the contract
         """Return what a person should know of `model` who asks it `prompt`; it is said once. ``""`` for nothing."""
         return ""
+
+    @classmethod
+    def daily_requests(cls, model: str) -> int | None:  # noqa: ARG003 - the contract
+        """Return how many requests a day the service's free key allows, if there is such a limit."""
+        return None
 
     @classmethod
     async def count_tokens(cls, model: str, texts: Sequence[str]) -> list[int] | None:  # noqa: ARG003 - the contract

@@ -52,9 +52,10 @@ from .wire.retry import MAX_RETRIES, with_retries
 from .wire.small import ask_json, model_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection
 
     from ..keys import Secret
+    from .contract import Completion
 
 
 _ABOUT_AN_ADDRESS: Final = re.compile(
@@ -332,6 +333,15 @@ class OpenAI(AsyncGeneratorProvider):
         async with aclosing(_in_either_form(addresses, begin, partial(cls._remember, base_url))) as deltas:
             async for delta in deltas:
                 yield delta
+
+    @classmethod
+    def whole_responses(cls, model: str, **options: Any) -> Callable[[Messages], Awaitable[Completion]]:
+        """Return what asks `model` for whole responses; see :meth:`AsyncGeneratorProvider.whole_responses`."""
+        from .whole import WholeResponses  # where there are many
+
+        options.pop("max_retries", None)
+        options.pop("conversation_id", None)
+        return WholeResponses(cls, model, options)
 
     @classmethod
     def _reached(cls, base_url: str) -> str:

@@ -20,6 +20,7 @@ from ..core import (
     TextWasReasoning,
     phrase,
 )
+from .contract import completion_of
 from .dialects.choice import CHAT
 from .wire.addresses import host_of
 from .wire.budget import AnswerBudget
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from ..core import Messages
     from ..keys import Secret
+    from .contract import Completion
     from .dialects.choice import Dialect
     from .dialects.reader import ResponseReader
     from .wire.limits import Limits
@@ -106,6 +108,46 @@ async def stream_completion(  # noqa: PLR0913 - where, what, and how the connect
             raise
     for delta in reader.finish():
         yield delta
+
+
+async def whole_completion(
+    url: str,
+    body: dict[str, Any],
+    dialect: Dialect = CHAT,
+    *,
+    secret: Secret | None,
+    proxy: str | None = None,
+    limits: Limits | None = None,
+    ca_bundle: str = "",
+) -> Completion:
+    """POST a request in a dialect and return its response when it is whole.
+
+    A server that streams all the same is understood. Complete is what :func:`stream_completion` says.
+
+    Raises
+    ------
+    ChatError
+        As :func:`stream_completion`.
+    """
+    host = host_of(url)
+    budget = AnswerBudget(host)
+    reader = dialect.reader.of(body, host, secret, budget)
+    request = post_stream(
+        url,
+        body,
+        headers={"Accept": "application/json"},
+        secret=secret,
+        proxy=proxy,
+        limits=limits,
+        ca_bundle=ca_bundle,
+        budget=budget,
+    )
+    async with request as stream:
+        deltas = [delta async for delta in _read(stream, reader, host)]
+        deltas += reader.finish()
+        if reader.done:
+            await stream.drain()
+    return completion_of(deltas)
 
 
 async def _read(stream: Stream, reader: ResponseReader, host: str) -> DeltaGenerator:

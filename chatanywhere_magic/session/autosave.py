@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from concurrent.futures import TimeoutError as FuturesTimeoutError
 from contextlib import suppress
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from ..core import Conversation, Found, Listed, Version
-    from ..store import Store
+    from ..store import Jobs, Store
     from .engine import Engine
     from .open_conversation import OpenConversation
     from .settings import Settings
@@ -50,6 +51,8 @@ class Autosave:
         self._settings = settings
         self._begun = False
         self._store: Store | None = None
+        self._in_use = threading.Lock()
+        """Held by whoever uses the store: the worker, or for a quick write the engine's thread."""
         self.problem = ""
         """What was wrong with the store last."""
         self._changed: dict[str, OpenConversation] = {}
@@ -180,6 +183,23 @@ class Autosave:
         # On the worker, behind whatever is being written.
         return not self._begun or self._engine.aside(forget).result()
 
+    async def with_jobs(self, action: Callable[[Jobs], T]) -> T | None:
+        """Return what :meth:`Store.with_jobs` does, on the engine's thread; None where nothing is kept."""
+        if not self._settings.persist:
+            return None
+        return await asyncio.wrap_future(
+            self._engine.aside(lambda: self._attempt(lambda store: store.with_jobs(action), None))
+        )
+
+    def try_jobs(self, action: Callable[[Jobs], None]) -> bool:
+        """Do what :meth:`Store.try_jobs` does; False if the store is busy. Handing it over would take longer."""
+        if self._store is None or not self._in_use.acquire(blocking=False):
+            return False
+        try:
+            return self._store is not None and self._store.try_jobs(action)
+        finally:
+            self._in_use.release()
+
     async def find_replay(self, fingerprint: str) -> Version | None:
         """Return what :meth:`Store.find_replay` does, on the engine's thread."""
         if not self.is_on:
@@ -222,7 +242,8 @@ class Autosave:
     def _attempt(self, action: Callable[[Store], T], otherwise: T) -> T:
         """Do something with the store. If it fails, a warning says why, once, and nothing else suffers."""
         try:
-            done = action(store := self._opened())
+            with self._in_use:
+                done = action(store := self._opened())
             self._warn(store.problem)
         except Exception as caught:  # noqa: BLE001 - a disk, a database, a home directory that is missing
             _log.debug("the store failed", exc_info=True)
@@ -245,9 +266,10 @@ class Autosave:
         self.problem = problem or self.problem
 
     def _close(self) -> None:
-        store, self._store = self._store, None
-        if store is not None:
-            store.close()
+        with self._in_use:
+            store, self._store = self._store, None
+            if store is not None:
+                store.close()
 
 
 def _is_there() -> bool:

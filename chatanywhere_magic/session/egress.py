@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 from ..core import Document, content_text, text, to_dicts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ..context import Request
     from ..core import MessageDict, Messages, Version
@@ -75,6 +75,29 @@ class Egress:
 
         of_environment = scan.secrets_of_environment() if scan.may_hold_keys(texts.values()) else ()
         scan.check_leaks(texts, (*of_environment, *request.provider.secrets()))
+
+    def gate(self, request: Request) -> Callable[[str], None]:
+        """Return the check of many prompts to the same destination; what goes with all of them is checked now.
+
+        Raises
+        ------
+        LeakError
+            As :meth:`check`; what is returned raises it, too.
+        """
+        if request.allow_secrets:
+            return lambda _: None
+        from ..keys import scan
+
+        secrets = (*scan.secrets_of_environment(), *request.provider.secrets())
+        destination = self._destination(request)
+        outside = _outside(request)
+        for message in outside:
+            if not destination.knows(message):
+                words = content_text(message["content"])
+                name = "leak.system" if words == request.instructions else "leak.parameters"
+                scan.check_leaks({name: words}, secrets)
+        destination.add(outside)
+        return lambda words: scan.check_leaks({"leak.prompt": words}, secrets)
 
     def send(self, request: Request, earlier: Sequence[tuple[int, Version]], further: Messages | None = None) -> None:
         """Check a request for the last time, and record that its destination is sent it.

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import signal
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core import ChatInterrupted, text
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from .live_turn import LiveTurn
+
+class Stoppable(Protocol):
+    """What an interrupt can stop: a live turn, or a job."""
+
+    def cancel(self) -> None:
+        """Stop it."""
 
 
 class Interrupts:
@@ -23,10 +28,10 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._came = False
-        self._turn: LiveTurn | None = None
+        self._turn: Stoppable | None = None
         self._previous: Any = None
 
-    def stop(self, live: LiveTurn) -> None:
+    def stop(self, live: Stoppable) -> None:
         """Stop `live` from now on.
 
         Raises

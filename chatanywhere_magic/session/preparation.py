@@ -113,22 +113,12 @@ class Preparation:
         """Check a prompt and return its turn, ready to start; see :meth:`ChatSession.prepare`."""
         prompt = encodable(prompt)
         _check_asked(prompt, messages)
-        if "api_key" in params:  # it would go out as a field of the question, and be recorded
-            raise ConfigurationError(phrase("error.key_option"))
+        _check_no_key(params)
         mode = _replay_mode(self._settings.replay if replay is None else replay)
         if provider is None:
             provider, model = self._catalog.resolved(model or self._settings.model)
         chosen, alternatives, unready = self._chosen(provider, model, mode)
-        if temperature is None:
-            temperature = self._settings.temperature
-        if temperature is not None and not 0 <= temperature <= MAX_TEMPERATURE:
-            raise ConfigurationError(phrase("error.temperature", value=temperature, limit=MAX_TEMPERATURE))
-        max_tokens = max_tokens if max_tokens is not None else self._settings.max_tokens
-        if max_tokens is not None:
-            if max_tokens < 1:
-                raise ConfigurationError(phrase("error.max_tokens", value=max_tokens))
-            params["max_tokens"] = max_tokens
-        params |= _effort(self._settings.effort if effort is None else effort)
+        temperature = self._sampling(temperature, max_tokens, effort, params)
         if revises is not None:
             self._conversations.current.turn(revises)
         prompt, named = self._context(prompt, chosen, namespace, attach)
@@ -196,6 +186,59 @@ class Preparation:
             return None, str(problem)
         params["tools"] = toolbox.schemas
         return toolbox, ""
+
+    def _sampling(
+        self, temperature: float | None, max_tokens: int | None, effort: str | None, params: dict[str, Any]
+    ) -> float | None:
+        """Return the temperature, and put into `params` what else says how the model responds."""
+        if temperature is None:
+            temperature = self._settings.temperature
+        if temperature is not None and not 0 <= temperature <= MAX_TEMPERATURE:
+            raise ConfigurationError(phrase("error.temperature", value=temperature, limit=MAX_TEMPERATURE))
+        max_tokens = max_tokens if max_tokens is not None else self._settings.max_tokens
+        if max_tokens is not None:
+            if max_tokens < 1:
+                raise ConfigurationError(phrase("error.max_tokens", value=max_tokens))
+            params["max_tokens"] = max_tokens
+        params |= _effort(self._settings.effort if effort is None else effort)
+        return temperature
+
+    def for_rows(  # noqa: PLR0913 - as of a prompt
+        self,
+        *,
+        provider: Any = None,
+        model: str = "",
+        system: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        effort: str | None = None,
+        schema: Any = None,
+        allow_secrets: bool = False,
+        **params: Any,
+    ) -> Request:
+        """Return what many prompts are asked with, each apart from the conversation; errors as :meth:`prepare`."""
+        _check_no_key(params)
+        if provider is None:
+            provider, model = self._catalog.resolved(model or self._settings.model)
+        chosen = self._catalog.provider(provider)
+        chosen.check(model)
+        temperature = self._sampling(temperature, max_tokens, effort, params)
+        form = _schema(schema)
+        if form is not None and chosen.supports_response_format:
+            params["response_format"] = form.response_format
+        return Request(
+            prompt="",
+            provider=chosen,
+            model=model,
+            system=encodable(self._settings.system if system is None else system),
+            temperature=temperature,
+            history=False,
+            append=False,
+            origin=cells.here("api"),
+            params=params,
+            allow_secrets=allow_secrets or self._settings.secrets == "allow",
+            schema=form,
+        )
 
     def compare(self, live: LiveTurn, *, provider: Any = None, model: str = "") -> LiveTurn:
         """Prepare to ask another model the same at the same time; its response becomes a further version of the turn.
@@ -313,6 +356,11 @@ class Preparation:
         opened = self._conversations.current
         conversation, place = opened.conversation, opened.place_of(request)
         return conversation.sent_before(len(conversation.turns) if place is None else place)
+
+
+def _check_no_key(params: Mapping[str, Any]) -> None:
+    if "api_key" in params:  # it would go out as a field of the question, and be recorded
+        raise ConfigurationError(phrase("error.key_option"))
 
 
 def _check_asked(prompt: str, messages: Sequence[Mapping[str, Any]] | None) -> None:

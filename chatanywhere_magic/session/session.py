@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ..context import Lookup, Prompt
     from ..core import Conversation, Reply
+    from .batch import Batch
     from .live_turn import LiveTurn
     from .usage import UsageTotals
 
@@ -68,6 +69,7 @@ class ChatSession:
         )
         self._conversations = Conversations(self._engine, self._autosave, self._here)
         self._turns = Turns(self._engine, self._here, self._catalog, self._preparation, self._tools)
+        self._batch: Batch | None = None
         atexit.register(self.close)
 
     # --- its parts ----------------------------------------------------------------------------------------------
@@ -374,11 +376,98 @@ class ChatSession:
         if live.request.schema is not None and reply:
             yield str(reply)
 
+    # --- rows -------------------------------------------------------------------------------------------------------
+
+    @property
+    def batch(self) -> Batch:
+        """Jobs: a prompt for every row of a table. They are listed, resumed and forgotten here."""
+        if self._batch is None:
+            from .batch import Batch  # with the first job, not with the extension
+
+            loop = self._turn_loop
+            parts = self._preparation, loop.egress, self._autosave, loop.usage
+            self._batch = Batch(self._engine, self._settings, *parts)
+        return self._batch
+
+    def map(self, source: Any, template: str | None = None, **options: Any) -> Any:
+        """Ask the model for every row, and return the results in the form of what was handed over.
+
+        Each finished row is on disk before it counts. The same call again goes on where it stopped, and takes from
+        disk what is done. Rows are asked apart from the conversation, and equal rows once.
+
+        Parameters
+        ----------
+        source : iterable, Series or frame
+            The prompts; or, with a `template`, rows with named values: a frame of pandas, polars or dask, or a list
+            of mappings.
+        template : str, optional
+            The prompt with the names of columns as fields, ``"Classify {text}"``; ``{{`` and ``}}`` are braces.
+        schema : type, dict, str, Path, Schema or True, optional
+            The form of the responses, as :meth:`prepare` takes it.
+        images : str, optional
+            The column with the path of a picture, or with a list of paths.
+        concurrency : int, default 8
+            How many rows are asked at a time. It goes down while the server refuses, and up again.
+        rpm, tpm : float, optional
+            Requests and tokens a minute at most.
+        max_cost : float, optional
+            End the job before it costs more, by the prices of :attr:`settings`.
+        max_tokens : int, optional
+            Maximum tokens of each response.
+        fresh : bool, default False
+            Ask everything anew.
+        retry : "failed", optional
+            Ask the rows again that failed before.
+        name : str, optional
+            A name, which keeps the job's rows apart from those of others.
+        prefix : str, optional
+            What the names of a frame's new columns begin with.
+        progress : bool, default True
+            Show a bar, and a line before and after it.
+        background : bool, default False
+            Return a `Job` at once: ``job.result()`` waits for the results, ``job.cancel()`` stops it.
+        client : distributed.Client, optional
+            Ask on the workers of this Dask cluster.
+        **options
+            ``provider``, ``model``, ``system``, ``temperature``, ``effort``, ``allow_secrets`` and further parameters,
+            as for :meth:`prepare`.
+
+        Returns
+        -------
+        list, Series, frame or Job
+            A list or Series of replies, or of values of the schema's type. Where a row failed it holds the
+            ``ChatError``, with its ``kind``. A frame has columns for the schema's fields, or ``response``, and
+            ``status`` and ``error``. After an interrupt the rows that are done are in it, and the others are of the
+            kind ``not_asked``.
+
+        Raises
+        ------
+        ConfigurationError
+            If a field of the template is no column, or an option is wrong; nothing was sent.
+        ChatError
+            If not a single row could be asked, as with a wrong key.
+        """
+        return self.batch.map(source, template, **options)
+
+    async def amap(self, source: Any, template: str | None = None, **options: Any) -> Any:
+        """Ask the model for every row, without blocking the caller's event loop; see :meth:`map`.
+
+        Cancelling the awaiting task stops the job. What is done is on disk.
+        """
+        return await self.batch.amap(source, template, **options)
+
+    def imap(self, source: Any, template: str | None = None, **options: Any) -> AsyncIterator[Any]:
+        """Yield the result of each row, in order, as soon as it is there; options as :meth:`map`.
+
+        Leaving the iteration early stops the job. What is done is on disk.
+        """
+        return self.batch.imap(source, template, **options)
+
     # --- stopping -----------------------------------------------------------------------------------------------
 
     def stop(self) -> int:
-        """Stop every turn that runs or waits, and return how many there were. The text so far is kept."""
-        return self._here.stop()
+        """Stop every turn and job that runs or waits, and return how many there were. What came so far is kept."""
+        return self._here.stop() + (self._batch.stop() if self._batch is not None else 0)
 
     def close(self) -> None:
         """Stop running turns, save what is not yet on disk, and end the engine's threads.
@@ -387,10 +476,11 @@ class ChatSession:
         """
         if self._engine.is_inherited:
             return  # in a forked child, at its exit: what runs and what is not written yet is the parent's
-        going = self._turns.live
+        going = [live.done for live in self._turns.live]
+        going += [job.over for job in self._batch.running] if self._batch is not None else []
         self.stop()
-        for live in going:
-            live.done.wait(STOP_SECONDS)
+        for over in going:
+            over.wait(STOP_SECONDS)
         self._autosave.close()
         self._engine.stop()
         self._here.current.lock = asyncio.Lock()

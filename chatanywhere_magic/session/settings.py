@@ -151,6 +151,18 @@ class Settings(Configurable):
     def api_key(self, _value: object) -> None:
         raise ConfigurationError(phrase("error.key_option"))
 
+    prices = traitlets.Dict(
+        key_trait=traitlets.Unicode(),
+        value_trait=traitlets.Tuple(traitlets.Float(), traitlets.Float()),
+        help='What models cost, as {"gpt-4o-mini": (0.15, 0.60)}: of a million tokens of prompt and of response. '
+        "Default: the list prices of OpenAI's models.",
+    ).tag(config=True)
+    ask_above_rows = traitlets.Int(
+        None, allow_none=True, min=0, help="Ask before a job that sends more requests than this. Default: never."
+    ).tag(config=True)
+    ask_above_cost = traitlets.Float(
+        None, allow_none=True, min=0.0, help="Ask before a job that is estimated to cost more. Default: never."
+    ).tag(config=True)
     language = traitlets.Enum(
         ["", "en", "ru", "zh"], "", help="Language of everything shown: en, ru or zh. Default: the system's."
     ).tag(config=True)
@@ -240,6 +252,18 @@ class Settings(Configurable):
     def network(self) -> dict[str, Any]:
         """Proxy and certificates, as the methods of a provider take them."""
         return {"proxy": self.proxy or None, "ca_bundle": self.ca_bundle}
+
+    @property
+    def requests(self) -> dict[str, Any]:
+        """What every request is made with, as :meth:`create_delta_generator` of a provider takes it."""
+        return {
+            **self.network,
+            "timeout": self.timeout,
+            "connect_timeout": self.connect_timeout,
+            "first_timeout": self.first_timeout,
+            "idle_timeout": self.idle_timeout,
+            **({"dialect": self.dialect} if self.dialect != "auto" else {}),
+        }
 
     @traitlets.validate("proxy")
     def _proxy_hidden(self, proposal: dict[str, Any]) -> str:

@@ -323,25 +323,17 @@ class TurnLoop:
             raise EmptyAnswerError(phrase("error.empty_answer", host=version.provider))
 
     def _generator(self, request: Request, messages: Messages, conversation_id: str) -> DeltaGenerator:
-        settings = self._settings
         options: dict[str, Any] = dict(request.params)
         if request.temperature is not None:  # else the provider's own applies, or none is sent
             options["temperature"] = request.temperature
         if request.schema is not None and request.provider.learns_parameters:
             options["optional"] = ("response_format",)
-        if settings.dialect != "auto":
-            options["dialect"] = settings.dialect
         return request.provider.create_delta_generator(
             request.model,
             messages,
-            proxy=settings.proxy or None,
-            timeout=settings.timeout,
-            connect_timeout=settings.connect_timeout,
-            first_timeout=settings.first_timeout,
-            idle_timeout=settings.idle_timeout,
-            ca_bundle=settings.ca_bundle,
-            max_retries=settings.max_retries,
+            max_retries=self._settings.max_retries,
             conversation_id=conversation_id,
+            **self._settings.requests,
             **options,
         )
 

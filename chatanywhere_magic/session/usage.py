@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..core import Version
+    from ..core import Usage, Version
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,14 @@ class UsageTotals:
         """Count a response that has ended. A replayed one costs nothing."""
         if version.replayed:
             return
-        before = self.by_model.get((version.provider, version.model), ModelUsage())
-        prompt = version.usage.prompt_tokens if version.usage else None
-        completion = version.usage.completion_tokens if version.usage else None
-        self.by_model[version.provider, version.model] = ModelUsage(
+        self.count(version.provider, version.model, version.usage)
+
+    def count(self, provider: str, model: str, usage: Usage | None) -> None:
+        """Count a response of a model."""
+        before = self.by_model.get((provider, model), ModelUsage())
+        prompt = usage.prompt_tokens if usage else None
+        completion = usage.completion_tokens if usage else None
+        self.by_model[provider, model] = ModelUsage(
             before.responses + 1,
             before.prompt_tokens + (prompt or 0),
             before.completion_tokens + (completion or 0),

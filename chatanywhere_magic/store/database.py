@@ -302,7 +302,37 @@ def _keep_messages(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE versions SET indexed = 0 WHERE indexed")
 
 
-_MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_create_tables, _keep_messages)
+def _keep_jobs(connection: sqlite3.Connection) -> None:
+    """Give jobs a place, and the rows that each has asked."""
+    connection.execute(
+        """CREATE TABLE jobs (
+            id INTEGER PRIMARY KEY,
+            key TEXT NOT NULL UNIQUE,
+            label TEXT NOT NULL,
+            provider TEXT NOT NULL,
+            model TEXT NOT NULL,
+            spec TEXT NOT NULL,
+            fresh INTEGER NOT NULL,
+            started REAL NOT NULL,
+            updated REAL NOT NULL
+        )"""
+    )
+    connection.execute(
+        """CREATE TABLE job_rows (
+            job INTEGER NOT NULL REFERENCES jobs,
+            fingerprint BLOB NOT NULL,
+            prompt TEXT NOT NULL,
+            places TEXT NOT NULL,
+            status TEXT NOT NULL,
+            text TEXT NOT NULL,
+            fields TEXT NOT NULL,
+            PRIMARY KEY (job, fingerprint)
+        ) WITHOUT ROWID"""
+    )
+    connection.execute("CREATE INDEX job_rows_by_fingerprint ON job_rows (fingerprint) WHERE status = 'done'")
+
+
+_MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_create_tables, _keep_messages, _keep_jobs)
 
 _COLUMNS: Final = {
     "owners": "id, machine, pid, started",
@@ -312,6 +342,8 @@ _COLUMNS: Final = {
     " messages",
     "attachments": "version, content",
     "pieces": "id, version, text, reasoning",
+    "jobs": "id, key, label, provider, model, spec, fresh, started, updated",
+    "job_rows": "job, fingerprint, prompt, places, status, text, fields",
 }
 
 

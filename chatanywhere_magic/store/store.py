@@ -30,6 +30,7 @@ from ..core import (
 )
 from . import database
 from .database import identity, reading, transaction
+from .jobs import Jobs
 from .processes import Process
 from .rows import Rows
 from .salvage import salvage
@@ -392,6 +393,34 @@ class Store:
                     if version.fingerprint == fingerprint and version.status == "complete":
                         return version
         return self._attempt(lambda file: file.rows.find_complete(fingerprint))
+
+    def with_jobs(self, action: Callable[[Jobs], T], *, writing: bool = True) -> T | None:
+        """Do something with the jobs in the file; None if that is not possible now, and `problem` says why."""
+        return self._attempt(lambda file: action(Jobs(file.connection)), writing=writing)
+
+    def try_jobs(self, action: Callable[[Jobs], None]) -> bool:
+        """Write something at once, on whatever thread; return whether that was possible without waiting.
+
+        It outlives this process, whatever kills it. To outlive the machine's power, too, takes the disk some
+        milliseconds; the next write that is none of these sees to that.
+        """
+        file = self._file
+        if file is None or not file.can_write or self._trouble or self._is_elsewhere(file):
+            return False
+        execute = file.connection.execute
+        try:
+            execute("PRAGMA busy_timeout = 0")
+            execute("PRAGMA synchronous = NORMAL")
+            execute("PRAGMA wal_autocheckpoint = 0")
+            action(Jobs(file.connection))
+        except sqlite3.Error:
+            return False
+        finally:
+            with suppress(sqlite3.Error):
+                execute("PRAGMA wal_autocheckpoint = 1000")
+                execute("PRAGMA synchronous = FULL")
+                _be_patient(file, database.BUSY_SECONDS)
+        return True
 
     # --- the file ---------------------------------------------------------------------------------------------
 

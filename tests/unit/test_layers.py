@@ -33,6 +33,7 @@ WAITING_ROOMS = {
     "session.approval",
     "session.autosave",
     "session.capture",
+    "session.batch.job",
     "session.catalog",
     "session.draft",
     "session.engine",

@@ -46,7 +46,8 @@ CHAT: Final = Dialect(
 )
 RESPONSES: Final = Dialect("responses", responses.PATH, responses.encode, responses.ResponsesReader, responses.OWN)
 DIALECTS: Final = {dialect.name: dialect for dialect in (CHAT, RESPONSES)}
-_LESSON: Final = "dialect"
+LESSON: Final = "dialect"
+"""By what name the dialect that a server asked for is remembered."""
 _POINTER: Final = re.compile(r"v1/responses\b|\bresponses (?:api|endpoint)\b", re.IGNORECASE)
 
 
@@ -84,7 +85,7 @@ async def in_dialect(
     ------
     Text, Reasoning, TextWasReasoning, ToolCall, Extras, Usage, Finish, ModelName or Notice
     """
-    dialect = chosen_dialect(name, lessons.known(*place).get(_LESSON, "") if name == "auto" else "")
+    dialect = chosen_dialect(name, lessons.known(*place).get(LESSON, "") if name == "auto" else "")
     begun = False
     try:
         async with aclosing(ask(dialect)) as deltas:
@@ -101,7 +102,7 @@ async def in_dialect(
         async for delta in deltas:
             if not begun and not isinstance(delta, Notice):
                 begun = True
-                lessons.remember(*place, _LESSON, RESPONSES.name)
+                lessons.remember(*place, LESSON, RESPONSES.name)
             yield delta
 
 
