@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chatanywhere_magic.core.codec import SCHEMA
 from chatanywhere_magic.core.conversation import Conversation, Version
 from chatanywhere_magic.core.errors import Failure
 from chatanywhere_magic.core.messages import Document, Image, Message, Text, ToolCall, ToolResult
 from chatanywhere_magic.export import read
+from chatanywhere_magic.store import database
 from chatanywhere_magic.store.store import Store
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class TestTheDatabase:
             (number,) = connection.execute("PRAGMA user_version").fetchone()
             columns = [row[1] for row in connection.execute("PRAGMA table_info(versions)")]
         connection.close()
-        assert number == SCHEMA
+        assert number == len(database._MIGRATIONS)
         assert {"prompt", "text", "messages"} <= set(columns)
 
 

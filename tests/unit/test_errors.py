@@ -76,5 +76,5 @@ def test_the_documentation_tells_of_every_kind() -> None:
     }
     # The beginnings of branches have names only; the others say nothing of a network.
     elsewhere = {"error", "api", "answer", "usage", "answer_format", "format", "leak", "not_recorded"}
-    elsewhere |= {"approval", "tool_call"}
+    elsewhere |= {"approval", "not_asked", "tool_call"}
     assert told == {kind.kind for kind in KINDS} - elsewhere

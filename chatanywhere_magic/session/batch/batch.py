@@ -84,11 +84,6 @@ class Batch:
         if self._engine.is_current_thread():
             return self._engine.run_nested(self.amap(source, template, **options))
         shown = options.pop("progress", True)
-        client = options.pop("client", None)
-        if client is not None:
-            from .cluster import map_on_cluster  # dask is not the core's
-
-            return map_on_cluster(self, client, source, template, shown=shown, background=background, **options)
         with Interrupts() as interrupts:
             job, begin, again = self._made(source, template, **options)
             interrupts.stop(job)
@@ -415,7 +410,7 @@ def agreed(question: str) -> bool:
     except KeyboardInterrupt:
         return False
     except (EOFError, NotImplementedError):  # ipykernel's StdinNotImplementedError is the last
-        raise ConfigurationError(phrase("error.nobody_to_ask")) from None
+        raise ConfigurationError(phrase("error.job_unasked")) from None
 
 
 def _stamp(path: str) -> tuple[Any, ...]:

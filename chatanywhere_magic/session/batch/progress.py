@@ -20,7 +20,11 @@ class Bar:
         if not shown:
             return
         progress = job.progress
-        options: dict[str, Any] = {"total": progress.rows, "initial": progress.done, "unit": text("label.rows_unit")}
+        options: dict[str, Any] = {
+            "total": progress.rows,
+            "initial": progress.done,
+            "unit": f" {text('label.rows_unit')}",
+        }
         if in_kernel():
             from tqdm.notebook import tqdm
 
