@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,14 @@ from yarl import URL
 
 from chatanywhere_magic import ChatAnywhere, ChatAnywhereAPI, OpenAI
 from chatanywhere_magic.core.errors import ConfigurationError
-from chatanywhere_magic.providers.wire.addresses import check_url, endpoint, host_of, is_loopback, may_carry_key
+from chatanywhere_magic.providers.wire.addresses import (
+    check_url,
+    endpoint,
+    host_of,
+    is_loopback,
+    may_carry_key,
+    proxy_for,
+)
 from chatanywhere_magic.testing.server import Answer
 from tests.unit.helpers import ask, assert_for_people
 
@@ -85,16 +93,50 @@ def test_the_query_of_the_base_goes_along(server: LocalServer, monkeypatch: pyte
 # --- to which a key may go --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("url", ["https://any.example/v1", "http://127.0.0.1:1", "http://127.8.8.8", "http://[::1]:1"])
-def test_where_a_key_may_go(url: str) -> None:
+HERE = [
+    *("http://127.0.0.1:1", "http://127.8.8.8", "http://[::1]:1", "http://localhost", "http://LOCALHOST:1"),
+    *("http://localhost.:8000", "http://ollama.localhost:8000", "http://a.b.localhost.", "http://0.0.0.0:8000"),
+    *("http://[::]:8000", "http://[::ffff:127.0.0.1]:1", "http://127.1:8000", "http://2130706433", "http://0x7f.1"),
+    f"http://{socket.gethostname()}:8000",
+]
+
+
+@pytest.mark.parametrize("url", HERE)
+def test_what_means_this_machine(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy:3128")
     assert may_carry_key(url)
+    assert proxy_for(url) is None
+
+
+def test_an_address_of_this_machines_own_means_it_and_its_neighbour_does_not() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # nothing is sent; it tells which address would be used
+        except OSError:
+            pytest.skip("this machine has no network")
+        own = ip_address(probe.getsockname()[0])
+    assert may_carry_key(f"http://{own}:8000")
+    assert not may_carry_key(f"http://{ip_address(int(own) ^ 1)}:8000")
+
+
+def test_names_below_localhost_are_reached(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = server.url.rpartition(":")[2]
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://models.localhost:{port}/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert ask(OpenAI).finish_reason == "stop"
+    assert server.requests[0].headers["Host"] == f"models.localhost:{port}"
+
+
+def test_a_key_may_go_where_it_is_encrypted() -> None:
+    assert may_carry_key("https://any.example/v1")
 
 
 @pytest.mark.parametrize(
     "url",
     [
-        *("http://any.example/v1", "http://10.0.0.5:8000", "http://0.0.0.0:8000", "http://127.0.0.1.example.org"),
-        *("http://localhost.example.org", "http://127.1:8000", "http://[::ffff:10.0.0.5]", "http://2130706433"),
+        *("http://any.example/v1", "http://10.255.0.5:8000", "http://127.0.0.1.example.org", "http://128.1:8000"),
+        *("http://localhost.example.org", "http://[::ffff:10.255.0.5]", "http://2147483649", "http://notlocalhost"),
+        *("http://localhost.com", "http://127.0.0.1.nip.io", "http://8.8.8.8", "http://[fe80::1]", "http://.org"),
     ],
 )
 def test_where_it_may_not(url: str) -> None:

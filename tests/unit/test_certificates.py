@@ -48,6 +48,8 @@ def test_an_issuer_that_is_not_known(authority: trustme.CA, monkeypatch: pytest.
         error = ask(OpenAI).error
     assert isinstance(error, TLSError)
     assert "authority that is not trusted" in str(error)
+    for way in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "ChatSession.ca_bundle"):
+        assert way in str(error)
 
 
 def test_an_issuer_that_the_person_trusts(authority: trustme.CA, bundle: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +100,20 @@ def test_the_environment_may_name_the_certificates_at_any_time(
         error = ask(OpenAI).error
     assert isinstance(error, ConfigurationError)
     assert "SSL_CERT_FILE" in str(error)
+
+
+def test_what_other_programs_are_told_to_trust_is_trusted_too(
+    authority: trustme.CA, bundle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(authority.issue_cert("127.0.0.1")) as url:
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
+        assert ask(OpenAI).finish_reason == "stop"
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "not-there.pem"))
+        error = ask(OpenAI).error
+        assert isinstance(error, ConfigurationError)
+        assert "REQUESTS_CA_BUNDLE" in str(error)
+        assert ask(OpenAI, ca_bundle=bundle).finish_reason == "stop"
 
 
 def test_a_certificate_that_is_not_valid_yet(

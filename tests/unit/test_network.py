@@ -17,6 +17,7 @@ import zstandard
 
 from chatanywhere_magic import ChatAnywhere, ChatSession, OpenAI
 from chatanywhere_magic.core.errors import (
+    AuthenticationError,
     ConfigurationError,
     ConnectionFailedError,
     DNSError,
@@ -61,6 +62,15 @@ def test_a_server_at_an_address_of_ip_version_6(monkeypatch: pytest.MonkeyPatch)
         assert ask(OpenAI).text == "Yes."
         assert server.requests[0].headers["Host"] == server.url.removeprefix("http://")
         assert "[::1]:" in str(ask(OpenAI).error)
+
+
+@pytest.mark.parametrize("size", [10_000, 60_000])
+def test_long_headers_are_read(size: int, server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", server.api_url)
+    policy = {"Content-Security-Policy": "x" * size}
+    server.queue(Answer(text=["Yes."], headers=policy), Answer(status=401, headers=policy, raw=[b"{}"]))
+    assert ask(OpenAI).text == "Yes."
+    assert isinstance(ask(OpenAI).error, AuthenticationError)
 
 
 def test_a_name_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:

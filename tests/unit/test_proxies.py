@@ -107,9 +107,22 @@ def test_the_proxy_for_everything_counts_where_none_is_named(monkeypatch: pytest
     monkeypatch.setenv("HTTPS_PROXY", "http://other:3128")
     assert proxy_for("https://api.openai.com/v1") == "http://other:3128"
     monkeypatch.delenv("HTTPS_PROXY")
-    # What cannot be used here stands there for other programs.
-    monkeypatch.setenv("ALL_PROXY", "socks5://proxy:1080")
-    assert proxy_for("https://api.openai.com/v1") is None
+
+
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "all_proxy", "HTTP_PROXY", "SOCKS_PROXY"])
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4"])
+def test_a_socks_proxy_alone_is_refused_and_not_gone_around(
+    variable: str, scheme: str, server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, f"{scheme}://person:password@proxy.invalid:1080")
+    error = assert_for_people(ask(Elsewhere).error, ConfigurationError, "SOCKS is not supported")
+    assert "password" not in str(error)
+    # Beside one that can be used it stands there for other programs, and this machine needs none.
+    monkeypatch.setenv("http_proxy", server.url)
+    assert ask(Elsewhere).finish_reason == "stop"
+    monkeypatch.delenv("http_proxy")
+    monkeypatch.setenv("OPENAI_BASE_URL", server.api_url)
+    assert ask(OpenAI).finish_reason == "stop"
 
 
 # --- what can go wrong on the way -------------------------------------------------------------------------------

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from contextlib import suppress
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ...core import ConfigurationError, phrase
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
 
 PLAIN_HTTP_VARIABLE: Final = "CHATANYWHERE_PLAIN_HTTP"
 """The variable with the hosts, as comma-separated ``host`` or ``host:port``, to which a key may go unencrypted."""
@@ -20,6 +24,8 @@ _FORBIDDEN: Final = re.compile(r"[\s\\#<>\"{}|^`]")
 
 _ENDPOINT: Final = re.compile(r"/(?:chat/completions|completions|responses|models|embeddings)/*$")
 _ANY_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - replaced, not listened on
+_NUMERIC: Final = re.compile(r"[0-9a-fx]+(?:\.[0-9a-fx]+){0,3}")
+"""As the system reads it: ``127.1``, too, and other forms of IPv4."""
 _AZURE_HOSTS: Final = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 
 
@@ -115,14 +121,35 @@ def has_password(url: str) -> bool:
     return "@" in urlsplit(url).netloc
 
 
-@lru_cache
 def is_loopback(url: str) -> bool:
-    """Whether `url` is an address of this machine."""
-    host = urlsplit(url).hostname or ""
+    """Whether `url` is an address of this machine: what is sent there stays on it."""
+    host = (urlsplit(url).hostname or "").removesuffix(".").partition("%")[0]
+    if is_localhost(host) or host == socket.gethostname().lower():
+        return True
     try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        address = ip_address(socket.inet_aton(host)) if _NUMERIC.fullmatch(host) else ip_address(host)
+    except (ValueError, OSError):
+        return False
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_unspecified or _is_own(address)
+
+
+def is_localhost(host: str) -> bool:
+    """Whether a name is ``localhost`` or below it, which by RFC 6761 is this machine in every network."""
+    return host.removesuffix(".").rpartition(".")[2] == "localhost"
+
+
+def _is_own(address: IPv4Address | IPv6Address) -> bool:
+    """Whether one of this machine's interfaces has `address`: nothing else can be listened on."""
+    if address.is_multicast:
+        return False
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - the protocol's number
+    try:
+        with socket.socket(family) as tried:
+            tried.bind((str(address), 0))
+    except OSError:
+        return False
+    return True
 
 
 def may_carry_key(url: str) -> bool:
@@ -147,9 +174,9 @@ def proxy_for(url: str) -> str | None:
         return None
     if own := proxies.get(parts.scheme):
         return own
-    # This variable often has a SOCKS proxy, for programs that can use one, beside those for http and https.
-    every = proxies.get("all", "")
-    return every if every.startswith(("http:", "https:")) else None
+    # Beside those for http and https it is often a SOCKS proxy, for other programs. Alone it would be the only way, and
+    # is refused where it is used: what it hides would be told by going around it.
+    return proxies.get("all") or proxies.get("socks")
 
 
 def _is_bypassed(parts: SplitResult, no_proxy: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 import time
 from contextlib import asynccontextmanager
@@ -16,14 +17,18 @@ from weakref import WeakKeyDictionary
 import aiohttp
 
 from ...core import ConfigurationError, phrase
+from .addresses import is_localhost
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from aiohttp.abc import ResolveResult
     from typing_extensions import Self
 
 KEEP_SECONDS: Final = 60.0
 """An unused connection is kept this long."""
+MAX_HEADER_BYTES: Final = 65_536
+"""Of one header. Some gateways send long ones, and more than any browser takes is no answer."""
 
 
 @dataclass
@@ -38,6 +43,17 @@ class Exchange:
     """The server's own id of it."""
 
 
+class Resolver(aiohttp.ThreadedResolver):
+    """The system's resolver, but for names below ``localhost``: not every system knows that they are this machine."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the addresses of `host`."""
+        found = await super().resolve("localhost" if is_localhost(host) else host, port, family)
+        return [{**each, "hostname": host} for each in found]
+
+
 class Client:
     """An aiohttp session and its number of users."""
 
@@ -48,6 +64,8 @@ class Client:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),  # cookies of one prompt have no place in the next
             auto_decompress=False,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
             trace_configs=[tracing],
         )
         self.is_retired = False
@@ -92,7 +110,11 @@ async def open_client(socket_path: str | None) -> AsyncGenerator[Client, None]:
     loop = asyncio.get_running_loop()
     closers = getattr(loop, "at_close", None)
     if closers is None or socket_path is not None:
-        connector = aiohttp.UnixConnector(socket_path, force_close=True) if socket_path else None
+        connector = (
+            aiohttp.UnixConnector(socket_path, force_close=True)
+            if socket_path
+            else aiohttp.TCPConnector(resolver=Resolver())
+        )
         async with Client(connector) as client:
             try:
                 yield client
@@ -104,7 +126,7 @@ async def open_client(socket_path: str | None) -> AsyncGenerator[Client, None]:
         closers.append(lambda: _close(loop))
     if before is None or before.is_stale():
         # Put in its place before the old one is waited for, or two prompts at once would make two.
-        _kept[loop] = Client(aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_SECONDS))
+        _kept[loop] = Client(aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_SECONDS, resolver=Resolver()))
         if before is not None:
             await before.retire()
     async with _kept[loop] as client:
@@ -121,23 +143,31 @@ _kept: WeakKeyDictionary[asyncio.AbstractEventLoop, Client] = WeakKeyDictionary(
 def trusted(ca_bundle: str) -> ssl.SSLContext:
     """Return the certificates to trust: those in the file `ca_bundle`, else those that the environment names.
 
-    aiohttp reads the environment (``SSL_CERT_FILE``, ``SSL_CERT_DIR``) once, when it is imported; here it may be set
-    later, in a cell.
+    These are ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``, which aiohttp reads once, when it is imported, while here they may
+    be set later, in a cell; and ``REQUESTS_CA_BUNDLE``, in addition.
 
     Raises
     ------
     ConfigurationError
         If there are no certificates.
     """
-    return _context(ca_bundle, os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", ""))
+    if ca_bundle:
+        return _context(ca_bundle, "", "", "")
+    names = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
+    return _context("", *(os.environ.get(name, "") for name in names))
 
 
 @lru_cache(maxsize=8)
-def _context(bundle: str, file: str, _directory: str) -> ssl.SSLContext:
-    # OpenSSL looks at the variables itself, but says nothing where it finds no file.
-    if not bundle and file and not Path(file).is_file():
+def _context(bundle: str, file: str, _directory: str, more: str) -> ssl.SSLContext:
+    # OpenSSL looks at its variables itself, but says nothing where it finds no file.
+    if file and not Path(file).is_file():
         raise ConfigurationError(phrase("error.ca_bundle", path=file, source="SSL_CERT_FILE"))
+    path = Path(bundle or more).expanduser()
     try:
-        return ssl.create_default_context(cafile=str(Path(bundle).expanduser()) if bundle else None)
+        context = ssl.create_default_context(cafile=str(path) if bundle else None)
+        if more:
+            context.load_verify_locations(**{"capath" if path.is_dir() else "cafile": str(path)})
     except (OSError, ssl.SSLError):
-        raise ConfigurationError(phrase("error.ca_bundle", path=bundle, source="ChatSession.ca_bundle")) from None
+        source = "ChatSession.ca_bundle" if bundle else "REQUESTS_CA_BUNDLE"
+        raise ConfigurationError(phrase("error.ca_bundle", path=path, source=source)) from None
+    return context

@@ -7,7 +7,7 @@ import socket
 import ssl
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -54,6 +54,7 @@ _CERTIFICATE_PROBLEMS: Final = {
     62: "tls.wrong_host",
     64: "tls.wrong_host",
 }
+_UNKNOWN_ISSUERS: Final = frozenset({18, 19, 20, 21})
 _NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"})
 _NO_WAY_STATUSES: Final = frozenset({500, 502, 503, 504})
 """What a proxy answers that could not reach the server."""
@@ -83,6 +84,8 @@ def translate(caught: Exception, way: Way, secret: Secret | None) -> ChatError:
     if isinstance(caught, ChatError):
         return caught
     ours, key = _kind(caught, way)
+    if isinstance(caught, aiohttp.ClientConnectorCertificateError) and _problem(caught) in _UNKNOWN_ISSUERS:
+        key = "error.tls_issuer"
     return ours(
         text(
             key,
@@ -147,10 +150,15 @@ _KINDS: Final[tuple[tuple[type[BaseException], type[ChatError], str], ...]] = (
 )
 
 
+def _problem(caught: aiohttp.ClientConnectorCertificateError) -> Any:
+    """Return OpenSSL's number of what is wrong with a certificate."""
+    return getattr(caught.certificate_error, "verify_code", None)
+
+
 def _reason(caught: Exception, secret: Secret | None) -> str:
     """Say in a few words what happened, without addresses: they may hold a password."""
     if isinstance(caught, aiohttp.ClientConnectorCertificateError):
-        problem = getattr(caught.certificate_error, "verify_code", None)
+        problem = _problem(caught)
         if problem in _CERTIFICATE_PROBLEMS:
             return text(_CERTIFICATE_PROBLEMS[problem])
         return printable_words(caught.certificate_error, secret)
