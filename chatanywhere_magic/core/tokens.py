@@ -23,6 +23,10 @@ MESSAGE_TOKENS: Final = 5
 """What a message costs beside its text: its role and the marks around it."""
 CALL_TOKENS: Final = 8
 """What a tool call costs beside its name and its arguments."""
+SAMPLED_LENGTH: Final = 200_000
+SAMPLE: Final = 1_000
+SAMPLES: Final = 100
+"""Of a text of more characters so many samples of so many characters are looked at."""
 IMAGE_TOKENS: Final = 1_100
 """A picture of a million pixels at OpenAI's high detail; other services ask for less."""
 
@@ -55,7 +59,15 @@ _IDEOGRAMS: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
 
 
 def estimate(text: str) -> int:
-    """Estimate the tokens of `text`."""
+    """Estimate the tokens of `text`; of a very long one from samples, at a price that does not grow with it."""
+    if len(text) > SAMPLED_LENGTH:
+        step = (len(text) - SAMPLE) / (SAMPLES - 1)
+        samples = (text[begin : begin + SAMPLE] for begin in (int(number * step) for number in range(SAMPLES)))
+        return ceil(sum(map(_estimate, samples)) * len(text) / (SAMPLE * SAMPLES))
+    return _estimate(text)
+
+
+def _estimate(text: str) -> int:
     tokens = 0.0
     for piece in _PIECES.finditer(text):
         tokens += 1 if piece["run"] is None else _RUN_TOKENS * len(piece["run"])

@@ -97,9 +97,7 @@ class ConversationMagics(Magics):
     @takes(_NEW)
     def chat_new(self, given: Namespace) -> None:
         """Start a new conversation."""
-        self.session.conversations.new(private=given.private)
-        if given.words:
-            self.session.conversations.rename(" ".join(given.words))
+        self.session.conversations.new(" ".join(given.words), private=given.private)
         _say(text("notice.new_private") if given.private else text("notice.new_conversation"))
 
     @line_magic

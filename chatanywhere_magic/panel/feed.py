@@ -212,7 +212,7 @@ class _Growth:
         self._begin_again()
 
     def _begin_again(self) -> None:
-        self._renderer = IncrementalRenderer()
+        self._renderer = IncrementalRenderer(self.live.stopping.hurries)
         self._begin = self._text_read = self.live.response.text_begin
         self._reasoning_read = 0
         self._tail = ""

@@ -6,13 +6,13 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from ..core import ConfigurationError, Found, encodable, phrase, search_in
+from ..core import ConfigurationError, Conversation, Found, encodable, phrase, search_in
 from .open_conversation import OpenConversation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..core import Conversation, Listed
+    from ..core import Listed
     from .autosave import Autosave
     from .engine import Engine
     from .listeners import Change
@@ -60,24 +60,28 @@ class Conversations:
         ConfigurationError
             If the title contains what looks like a key: titles are saved and listed.
         """
-        from ..keys import leaks_in, secrets_of_environment  # with the first title, not with the extension
-
-        words = " ".join(encodable(title).split())
-        if kinds := leaks_in(words, secrets_of_environment()):
-            raise ConfigurationError(phrase("error.key_in_title", kinds=", ".join(kinds)))
+        words = _checked_title(title)
         self._engine.call(lambda: self._here.change(replace(self.current, title=words)))
 
     # --- others -------------------------------------------------------------------------------------------------
 
-    def new(self, *, private: bool = False) -> None:
+    def new(self, title: str = "", *, private: bool = False) -> None:
         """Start a new conversation. Turns in progress in the old one are stopped.
 
         Parameters
         ----------
+        title : str, optional
+            Its title, as for :meth:`rename`.
         private : bool, default False
             True never writes it to the disk.
+
+        Raises
+        ------
+        ConfigurationError
+            As :meth:`rename`; then nothing has changed.
         """
-        self._engine.call(lambda: self._here.enter(OpenConversation(private=private)))
+        conversation = Conversation(title=_checked_title(title)) if title else None
+        self._engine.call(lambda: self._here.enter(OpenConversation(conversation, private=private)))
 
     def fork(self, index: int | None = None) -> str:
         """Continue in a new conversation with the turns up to the one at `index`, and return its id.
@@ -317,3 +321,12 @@ class Conversations:
     def _behind(self) -> set[str]:
         """Return the ids of conversations with changes that are not on disk yet."""
         return {opened.id for opened in tuple(self._here.by_id.values()) if self._autosave.is_behind(opened)}
+
+
+def _checked_title(title: str) -> str:
+    from ..keys import leaks_in, secrets_of_environment  # with the first title, not with the extension
+
+    words = " ".join(encodable(title).split())
+    if kinds := leaks_in(words, secrets_of_environment()):
+        raise ConfigurationError(phrase("error.key_in_title", kinds=", ".join(kinds)))
+    return words

@@ -44,6 +44,10 @@ class Stopping:
         """Whether the person stopped the turn."""
         return self._since is not None
 
+    def hurries(self) -> bool:
+        """Return :attr:`is_wanted`, for what may take long to show the turn."""
+        return self._since is not None
+
     @property
     def is_overdue(self) -> bool:
         """Whether the turn's provider does not let itself be stopped."""

@@ -131,3 +131,24 @@ def test_a_terminal_gets_everything_else() -> None:
     words = "a\tb\nключ 字 שלום می‌خواهم 👩‍🚀 é ❤️"
     assert printable(words) == words
     assert printable("a\x1b[31mb\x9b\x7f\ud800\x00") == "a[31mb"
+
+
+@pytest.mark.parametrize("kind", [*BLOCKS, "a long paragraph"])
+@pytest.mark.parametrize("finishes", [True, False])
+def test_what_is_left_is_shown_as_it_is_written_once_somebody_waits(kind: str, finishes: bool) -> None:
+    """However a block is made: the parser asks in the middle of it."""
+    piece = BLOCKS.get(kind, "a *b* [c](d) `e` ")
+    words = piece * (100_000 // len(piece)) + END
+    looks = 0
+
+    def hurries() -> bool:
+        nonlocal looks
+        looks += 1
+        return looks > 20
+
+    began = time.thread_time()
+    renderer = IncrementalRenderer(hurries)
+    renderer.feed(words)
+    shown = "".join([*renderer.pieces, *(renderer.finish() if finishes else [renderer.tail()])])
+    assert time.thread_time() - began < 0.5
+    assert "Done" in shown

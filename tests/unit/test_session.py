@@ -609,3 +609,14 @@ def test_awaited_or_asked_from_inside_a_provider_it_is_corrected_likewise(
     else:
         values.append(asyncio.run(chat.ask("a", provider=parrot, schema=True)).value)
     assert values == [[1]]
+
+
+def test_a_new_conversation_whose_title_holds_a_key_is_not_begun() -> None:
+    chat = ChatSession(provider=Scripted.of("Yes."))
+    chat.ask_sync("Is there a median?")
+    before = chat.conversations.id
+    with pytest.raises(ConfigurationError, match="key"):
+        chat.conversations.new("ghp_" + "a1B2" * 9)
+    assert chat.conversations.id == before
+    chat.conversations.new("Medians", private=True)
+    assert (chat.conversation.title, chat.conversations.is_private) == ("Medians", True)

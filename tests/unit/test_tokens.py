@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from chatanywhere_magic.core.messages import MessageDict
 from chatanywhere_magic.core.tokens import (
     IMAGE_TOKENS,
     MESSAGE_TOKENS,
+    SAMPLED_LENGTH,
     estimate,
     estimate_content,
     estimate_messages,
@@ -65,3 +67,17 @@ def test_a_picture_and_the_marks_around_a_message_count_too() -> None:
     assert estimate_content(content) == estimate("What is this?") + IMAGE_TOKENS
     messages = [MessageDict(role="user", content="a"), MessageDict(role="assistant", content="b")]
     assert estimate_messages(messages) == 2 * MESSAGE_TOKENS + 2
+
+
+@pytest.mark.parametrize("words", ["A sentence of plain words. ", "> ", "数字和词 ", "Zx9" * 20, "a\n\n"])
+def test_a_long_text_costs_no_more_than_one_that_is_not(words: str) -> None:
+    whole = words * (8 * SAMPLED_LENGTH // len(words))
+    part = whole[: SAMPLED_LENGTH // 2]
+    assert abs(estimate(whole) / estimate(part) / (len(whole) / len(part)) - 1) < 0.1
+
+    def seconds(text: str) -> float:
+        begun = time.thread_time()
+        estimate(text)
+        return time.thread_time() - begun
+
+    assert min(seconds(whole) for _ in range(3)) < 4 * min(seconds(part) for _ in range(3))

@@ -33,7 +33,7 @@ class _Column:
 
     def __init__(self, live: LiveTurn) -> None:
         self.live = live
-        self._renderer = IncrementalRenderer()
+        self._renderer = IncrementalRenderer(live.stopping.hurries)
         self._read = self._begin = 0
 
     @property
@@ -45,7 +45,7 @@ class _Column:
         """Return the column as it stands."""
         if self._begin != self.live.response.text_begin:  # what was read was reasoning
             self._begin = self.live.response.text_begin
-            self._renderer = IncrementalRenderer()
+            self._renderer = IncrementalRenderer(self.live.stopping.hurries)
         fresh, self._read = self.live.response.text_since(self._read)
         self._renderer.feed(fresh)
         response = page(*self._renderer.pieces, self._renderer.tail()) if self._read else ""

@@ -21,6 +21,8 @@ from .metadata import METADATA_KEY, turn_metadata
 from .words import final_words, footer_words, reasoning_details, state_line, waiting_words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...core import Version
     from ...session import LiveTurn
 
@@ -67,7 +69,9 @@ class FinalPainter:
     def __init__(self, *, footer: bool, reasoning: bool, form: str = "markdown") -> None:
         self._footer = footer
         self._form = form
-        self._renderer = IncrementalRenderer()
+        self._hurries: list[Callable[[], bool]] = []
+        """Says whether the turn was stopped, once there is one."""
+        self._renderer = self._new_renderer()
         self._text_read = self._begin = 0
         self._reasoning_read = 0
         self._shows_reasoning = reasoning
@@ -79,7 +83,10 @@ class FinalPainter:
 
     @cached_property
     def _thoughts(self) -> IncrementalRenderer:
-        return IncrementalRenderer()
+        return self._new_renderer()
+
+    def _new_renderer(self) -> IncrementalRenderer:
+        return IncrementalRenderer(lambda: any(hurries() for hurries in self._hurries))
 
     def get_ready(self) -> None:
         """Load the Markdown renderer."""
@@ -95,6 +102,7 @@ class FinalPainter:
 
     def _read(self, live: LiveTurn) -> tuple[str, list[str]]:
         """Return what is new of the response, and the HTML of its blocks that are finished now."""
+        self._hurries = [live.stopping.hurries]
         if self._begin != live.response.text_begin:
             self._begin = live.response.text_begin
             self._restart()
@@ -103,7 +111,7 @@ class FinalPainter:
 
     def _restart(self) -> None:
         """Forget what was read as the response: it was reasoning."""
-        self._renderer = IncrementalRenderer()
+        self._renderer = self._new_renderer()
 
     def _read_reasoning(self, live: LiveTurn) -> None:
         if self._shows_reasoning:
@@ -118,6 +126,7 @@ class FinalPainter:
 
     def _final(self, live: LiveTurn) -> tuple[dict[str, str], dict[str, Any]]:
         version = live.version
+        self._hurries = [live.stopping.hurries]
         self._read_reasoning(live)
         self._read(live)
         self._renderer.finish()

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from itertools import accumulate
 from time import thread_time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .formulas import open_formula
 from .growing import begun, growing
 from .parser import parser
 from .parts import Cut, first_part
+from .patience import OutOfPatienceError, patience
 from .unfinished import settle_blocks, settle_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, MutableMapping, Sequence
+    from collections.abc import Callable, Iterator, MutableMapping, Sequence
 
     from markdown_it.token import Token
 
     from .growing import Growing
+
+T = TypeVar("T")
 
 _WINDOW: Final = 3_000
 """Characters that are parsed at once, so that a long text that comes whole is no dearer than one in pieces."""
@@ -48,6 +51,11 @@ class IncrementalRenderer:
     grows with the text and not with its square, since a block of code, a list or a table that is long is finished in
     parts. (A single paragraph is not: show it less often as it grows.)
 
+    Parameters
+    ----------
+    hurries : callable, optional
+        Says, while it works, whether somebody waits for its end: what is left then is shown as it is written.
+
     Examples
     --------
     >>> renderer = IncrementalRenderer()
@@ -59,7 +67,8 @@ class IncrementalRenderer:
     '<p dir="auto">The <em>la</em></p>\n'
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hurries: Callable[[], bool] | None = None) -> None:
+        self._hurries = hurries
         self._frozen: list[_Piece] = []
         self._definitions = _Definitions()
         self._open = ""
@@ -138,14 +147,24 @@ class IncrementalRenderer:
             if self._tail_is_slow or size > MAX_BLOCK or self._is_spent():
                 self._tail, self._growing = _as_written(self.open_text), None
             else:
-                began = thread_time()
-                if self._growing is None:
-                    self._growing = begun(self._open)
-                grown = self._growing.add(self._open) if self._growing is not None else None
-                self._tail = self._rendered_tail() if grown is None else grown
-                self._tail_is_slow = thread_time() > began + _SLOW_TAIL
+                self._tail = self._rendered_in_time()
             self._tail_size = size
         return self._tail
+
+    def _rendered_in_time(self) -> str:
+        def work() -> str:
+            if self._growing is None:
+                self._growing = begun(self._open)
+            grown = self._growing.add(self._open) if self._growing is not None else None
+            return self._rendered_tail() if grown is None else grown
+
+        began = thread_time()
+        tail = self._in_time(work, began + _SLOW_TAIL)
+        self._tail_is_slow = tail is None or thread_time() > began + _SLOW_TAIL
+        if tail is None:
+            self._growing = None
+            return _as_written(self.open_text)
+        return tail
 
     def _rendered_tail(self) -> str:
         source = self._open
@@ -174,9 +193,8 @@ class IncrementalRenderer:
         known = len(self._frozen)
         self._open += self._held.replace("\r", "\n")
         self._freeze_finished()
-        if self._is_spent():
+        if self._is_spent() or not self._has_frozen(self._open):
             self._keep_as_written(len(self._open))
-        self._freeze(self._open)
         self._open = self._held = self._tail = ""
         self._tail_size = 0
         for at, piece in enumerate(self._frozen):
@@ -184,8 +202,8 @@ class IncrementalRenderer:
                 break
             if piece.missing & self._definitions.keys():
                 self.is_revised = True
-                with self._counted():
-                    self._frozen[at] = piece.again(self._definitions)
+                again = self._counted(partial(piece.again, self._definitions))
+                self._frozen[at] = again or piece
         return [piece.html for piece in self._frozen[known:]]
 
     def _freeze_finished(self) -> None:
@@ -211,7 +229,9 @@ class IncrementalRenderer:
             kept = source[finished:]
             self._scanned = len(kept)
             if cut:
-                self._freeze(cut.part, goes_on=True)
+                if not self._has_frozen(cut.part, goes_on=True):
+                    self._open, self._scanned = kept + self._open[end:], 0
+                    continue
                 self._number = cut.number
                 self._repeated = len(cut.rest) + len(cut.part) - cut.size
                 kept = cut.rest + source[finished + cut.size :]
@@ -227,13 +247,26 @@ class IncrementalRenderer:
         self._scanned = 0
 
     def _is_spent(self) -> bool:
-        return self._spent > _FREE_SECONDS + _SECONDS_A_CHARACTER * self._size
+        return self._left() < 0 or (self._hurries is not None and self._hurries())
 
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _left(self) -> float:
+        return _FREE_SECONDS + _SECONDS_A_CHARACTER * self._size - self._spent
+
+    def _in_time(self, work: Callable[[], T], end: float) -> T | None:
+        """Return what `work` returns; None if it is not ready by `end`, or somebody waits: nothing of it is kept."""
+        known, number, repeated = len(self._frozen), self._number, self._repeated
+        try:
+            with patience(lambda: thread_time() > end or (self._hurries is not None and self._hurries())):
+                return work()
+        except OutOfPatienceError:
+            del self._frozen[known:]
+            self._number, self._repeated = number, repeated
+            return None
+
+    def _counted(self, work: Callable[[], T]) -> T | None:
         began = thread_time()
         try:
-            yield
+            return self._in_time(work, began + self._left())
         finally:
             self._spent += thread_time() - began
 
@@ -245,8 +278,11 @@ class IncrementalRenderer:
         tuple
             How much that is, and how the next block is cut if it is long.
         """
-        with self._counted():
-            return self._freeze_whole_blocks(self._open[:size], self._open[size : size + 1])
+        source, behind = self._open[:size], self._open[size : size + 1]
+        return self._counted(lambda: self._freeze_whole_blocks(source, behind)) or (0, None)
+
+    def _has_frozen(self, source: str, *, goes_on: bool = False) -> bool:
+        return self._counted(lambda: self._freeze(source, goes_on=goes_on)) is not None
 
     def _freeze_whole_blocks(self, source: str, behind: str) -> tuple[int, Cut | None]:
         defined: dict[str, Any] = {}
@@ -279,11 +315,12 @@ class IncrementalRenderer:
                 self._freeze_block(block, own)
         return end, cut
 
-    def _freeze(self, source: str, *, goes_on: bool = False) -> None:
+    def _freeze(self, source: str, *, goes_on: bool = False) -> bool:
         starts = _line_starts(source)
         for block in _blocks(_parse(source, self._definitions)):
             begin, end = _lines(block)
             self._freeze_block(block, source[starts[begin] : starts[end]], goes_on=goes_on)
+        return True
 
     def _freeze_block(self, block: list[Token], source: str, *, goes_on: bool = False) -> None:
         self._keep(_render(block, self._definitions, self._number, source, goes_on=goes_on))

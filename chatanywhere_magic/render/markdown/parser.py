@@ -15,6 +15,7 @@ from .emphasis import add_emphasis
 from .formulas import add_formulas
 from .languages import begins_from_right, is_from_right, language_of
 from .links import add_links
+from .patience import add_patience
 from .tags import add_tags
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def parser() -> MarkdownIt:
     add_formulas(parser)
     add_links(parser)
     add_tags(parser)
+    add_patience(parser)
     return parser
 
 
