@@ -429,7 +429,12 @@ async def _counts(
 
     Nothing is counted where there is no doubt that everything fits.
     """
-    if HIGHEST_RATIO * (request.tokens + _about(earlier)) <= room:
+    sure = room / HIGHEST_RATIO - request.tokens
+    for _, turn in reversed(earlier):
+        if sure < 0:
+            break
+        sure -= turn.current.tokens
+    if sure >= 0:
         return None
     if await request.provider.count_tokens(request.model, []) is None:
         return None
