@@ -56,30 +56,21 @@ def from_messages(document: str | bytes) -> Conversation:
     FormatError
         If it is something else.
     """
-    value = codec.loads(document)
-    return _conversation(value.get("messages") if isinstance(value, dict) else value)
+    return conversation_of(codec.loads(document))
 
 
-def from_jsonl(document: str | bytes) -> Conversation:
-    """Return the conversation in JSON Lines: one ``{"messages": […]}``, or one message per line.
-
-    Raises
-    ------
-    FormatError
-        If it is something else, or several conversations.
-    """
+def lines_of(document: str | bytes) -> list[Any]:
+    """Return the values in JSON Lines."""
     if isinstance(document, bytes):
         document = codec.decode(document)
-    values = [codec.loads(line) for line in document.removeprefix("\ufeff").split("\n") if line.strip()]
-    if len(values) == 1 and isinstance(values[0], dict) and "messages" in values[0]:
-        return _conversation(values[0]["messages"])
-    if any(isinstance(value, dict) and "messages" in value for value in values):
-        raise FormatError(phrase("error.data_several", count=len(values)))
-    return _conversation(values)
+    return [codec.loads(line) for line in document.removeprefix("\ufeff").split("\n") if line.strip()]
 
 
-def _conversation(value: Any) -> Conversation:
-    """Return the conversation of messages: a turn begins with each of the user's that follows a response."""
+def conversation_of(value: Any, title: str = "") -> Conversation:
+    """Return the conversation of messages: a turn begins with each of the user's that follows a response.
+
+    System prompts in a row are one.
+    """
     turns: list[Turn] = []
     system = ""
     asked: list[Message] = []
@@ -91,10 +82,12 @@ def _conversation(value: Any) -> Conversation:
         asked.clear()
         response.clear()
 
-    for message in from_dicts(value):
-        if message.role == "system":
+    is_system = False
+    for message in from_dicts(_messages_in(value)):
+        is_further, is_system = is_system, message.role == "system"
+        if is_system:
             end()
-            system = message.text
+            system = "\n\n".join(filter(None, (system if is_further else "", message.text)))
         elif message.role == "user":
             if response:
                 end()
@@ -104,7 +97,16 @@ def _conversation(value: Any) -> Conversation:
     end()
     if not turns:
         raise FormatError(phrase("error.data_empty"))
-    return Conversation(tuple(turns))
+    return Conversation(tuple(turns), title)
+
+
+def _messages_in(value: Any) -> Any:
+    """Return messages, or an object's, with the system prompt that stands beside them in Anthropic's requests."""
+    if not isinstance(value, dict):
+        return value
+    system, messages = value.get("system"), value.get("messages")
+    beside = [{"role": "system", "content": system}] if isinstance(system, str | list) else []
+    return [*beside, *messages] if isinstance(messages, list) else messages
 
 
 def _version(asked: list[Message], response: list[Message], system: str) -> Version:

@@ -76,7 +76,12 @@ _EXPORT: Final = Options(
     "chat_export", "about.chat_export", _FORMAT, Option(("--force",), "help.force"), words=("[FILE]",)
 )
 _IMPORT: Final = Options(
-    "chat_import", "about.chat_import", _FORMAT, Option(("--replay",), "help.import_replay"), words=("FILE",)
+    "chat_import",
+    "about.chat_import",
+    _FORMAT,
+    Option(("--number",), "help.import_number", "NUMBER", _number),
+    Option(("--replay",), "help.import_replay"),
+    words=("FILE",),
 )
 _SEARCH: Final = Options("chat_search", "about.chat_search", words=("WORD", "[WORD …]"))
 
@@ -321,7 +326,10 @@ class ConversationMagics(Magics):
                 document = file.read(codec.MAX_DOCUMENT + 1)  # of which reading refuses the last
         except OSError as error:
             raise UsageError(phrase("error.file", path=name, reason=error.strerror or type(error).__name__)) from None
-        left_out = self.session.conversations.import_(document, given.format or name, replay=given.replay)
+        number = None if given.number is None else given.number + 1
+        left_out = self.session.conversations.import_(
+            document, given.format or name, replay=given.replay, number=number
+        )
         _say(text("notice.imported", path=Path(name).name, count=len(self.session.conversation.visible)))
         if left_out:
             _say(text("notice.import_left_out", count=left_out))

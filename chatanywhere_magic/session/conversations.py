@@ -100,7 +100,9 @@ class Conversations:
                 self._here.current.turn(index)
             source = self._here.current.snapshot()
             forked = source.forked(len(source.turns) if index is None else index)
-            self._here.enter(OpenConversation(forked, private=self._here.current.private))
+            opened = OpenConversation(forked, private=self._here.current.private)
+            opened.system = self._here.current.system
+            self._here.enter(opened)
             self._autosave.changed(self._here.current)
             return self._here.current.id
 
@@ -207,7 +209,14 @@ class Conversations:
 
         return export(self._here.current.snapshot().settled(), format)
 
-    def import_(self, document: str | bytes, format: str, *, replay: bool = False) -> int:  # noqa: A002 - as above
+    def import_(
+        self,
+        document: str | bytes,
+        format: str,  # noqa: A002 - as above
+        *,
+        replay: bool = False,
+        number: int | None = None,
+    ) -> int:
         """Import a document as a new conversation, and continue it.
 
         Parameters
@@ -219,6 +228,8 @@ class Conversations:
         replay : bool, default False
             True lets its responses be replayed, for a document that is trusted; otherwise none of them ever answers a
             prompt of one's own.
+        number : int, optional
+            Which conversation, from 1 on, of a document that holds several.
 
         Returns
         -------
@@ -232,11 +243,14 @@ class Conversations:
         """
         from ..export import read
 
-        rebuilt = read(document, format)
+        rebuilt = read(document, format, number)
         conversation = rebuilt.conversation.settled()
+        last = conversation.visible[-1:]
 
         def enter() -> None:
-            self._here.enter(OpenConversation(conversation if replay else conversation.without_fingerprints()))
+            opened = OpenConversation(conversation if replay else conversation.without_fingerprints())
+            opened.system = last[0][1].current.system if last else ""
+            self._here.enter(opened)
             self._autosave.changed(self._here.current)
 
         self._engine.call(enter)

@@ -49,6 +49,8 @@ class OpenConversation:
         """What stands for the turns that have no room in a prompt."""
         self.toolboxes: dict[int, Toolbox] = {}
         """The functions that turns were asked with, by their indices: to ask again with the same ones."""
+        self.system = ""
+        """The system prompt with which it was imported; it holds where the session has none."""
         self.live: list[LiveTurn] = []
         """Its turns that are on their way, the running one first."""
 
@@ -169,6 +171,8 @@ class OpenConversations:
         self.current = OpenConversation()
         """The one that is shown, and in which is asked."""
         self.by_id = {self.current.id: self.current}
+        self.system = ""
+        """The system prompt with which it was imported; it holds where the session has none."""
         self.live: list[LiveTurn] = []
         """The turns on their way, the running one first; also those that have no place in a conversation."""
         self._autosave = autosave

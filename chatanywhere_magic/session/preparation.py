@@ -134,7 +134,7 @@ class Preparation:
             prompt=prompt,
             provider=chosen,
             model=model,
-            system=encodable(self._settings.system if system is None else system),
+            system=encodable(self._system if system is None else system),
             temperature=temperature,
             history=history and current_turn.get() is None,
             append=append,
@@ -293,7 +293,7 @@ class Preparation:
             prompt="",
             provider=provider,
             model=self._settings.model,
-            system=self._settings.system,
+            system=self._system,
             temperature=self._settings.temperature,
             history=True,
             append=False,
@@ -304,6 +304,10 @@ class Preparation:
         earlier = conversation.sent_before(len(conversation.turns))
         prompt = self._budget.outlook(request, earlier, self._settings.budget)
         return replace(prompt, tokens=self._budget.corrected(prompt.tokens, request))
+
+    @property
+    def _system(self) -> str:
+        return self._settings.system or self._conversations.current.system
 
     # --- its parts ----------------------------------------------------------------------------------------------
 

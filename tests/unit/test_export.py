@@ -20,7 +20,6 @@ from chatanywhere_magic.export.formats import (
     export,
     format_of,
     from_json,
-    from_jsonl,
     from_markdown,
     from_messages,
     from_notebook,
@@ -96,7 +95,10 @@ def test_a_clean_notebook_carries_the_selected_versions(made: Conversation) -> N
 def test_messages_carry_what_a_model_would_be_sent(made: Conversation) -> None:
     made = conversation(said("2+2?", "4"), *(turn.current for turn in selected(made).turns))
     sent = made.messages_before(len(made.turns))
-    for there, back in ((to_messages, from_messages), (to_jsonl, from_jsonl)):
+    for there, back in (
+        (to_messages, from_messages),
+        (to_jsonl, lambda document: read(document, "jsonl").conversation),
+    ):
         again = back(there(made))
         assert again.messages_before(len(again.turns)) == sent
         assert there(again) == there(made)
@@ -458,12 +460,27 @@ def test_a_picture_from_the_network_is_not_fetched() -> None:
 
 def test_lines_of_messages_are_a_conversation() -> None:
     lines = "".join(json.dumps(each) + "\n" for each in json.loads(to_messages(SUMS)))
-    assert to_messages(from_jsonl(lines.encode())) == to_messages(SUMS)
+    assert to_messages(read(lines.encode(), "a.jsonl").conversation) == to_messages(SUMS)
 
 
 def test_several_conversations_are_not_made_into_one() -> None:
+    several = to_jsonl(SUMS) * 2
     with pytest.raises(FormatError, match="2 conversations"):
-        from_jsonl(to_jsonl(SUMS) * 2)
+        read(several, "a.jsonl")
+    assert to_messages(read(several, "a.jsonl", 2).conversation) == to_messages(SUMS)
+    with pytest.raises(FormatError, match="2 conversations"):
+        read(several, "a.jsonl", 3)
+
+
+def test_system_prompts_in_a_row_are_one() -> None:
+    system = [{"role": "system", "content": "One."}, {"role": "developer", "content": "Two."}]
+    asked = {"role": "user", "content": "Hi"}
+    (turn,) = from_messages(json.dumps([*system, asked])).turns
+    assert turn.current.system == "One.\n\nTwo."
+    (turn,) = from_messages(json.dumps({"system": [{"type": "text", "text": "One."}], "messages": [asked]})).turns
+    assert turn.current.system == "One."
+    first, second = from_messages(json.dumps([system[0], asked, system[1], asked])).turns
+    assert (first.current.system, second.current.system) == ("One.", "Two.")
 
 
 @pytest.mark.parametrize("name", FORMATS)

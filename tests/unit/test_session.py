@@ -213,6 +213,25 @@ def test_messages_without_a_time_are_of_now(chat: ChatSession) -> None:
     assert chat.conversations.list()[0].updated >= before
 
 
+def test_an_imported_conversation_goes_on_with_its_system_prompt(chat: ChatSession) -> None:
+    messages = (
+        '[{"role": "system", "content": "Be brief."}, {"role": "system", "content": "Be kind."}, '
+        '{"role": "user", "content": "What?"}, {"role": "assistant", "content": "That."}]'
+    )
+    chat.conversations.import_(messages, "messages")
+    ask(chat, "a")
+    chat.conversations.fork()
+    ask(chat, "b")
+    assert [turn.current.system for turn in chat.conversation.turns] == ["Be brief.\n\nBe kind."] * 3
+    chat.settings.system = "Mine."
+    ask(chat, "c")
+    assert chat.conversation.turns[-1].current.system == "Mine."
+    chat.settings.system = ""
+    chat.conversations.new()
+    ask(chat, "d")
+    assert chat.conversation.turns[-1].current.system == ""
+
+
 def test_a_pin_stays_with_its_turn(chat: ChatSession) -> None:
     ask(chat, "a", "b")
     chat.turns.pin(0)
