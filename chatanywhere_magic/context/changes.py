@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 MAX_VARIABLES: Final = 2_000
 MAX_ITEMS: Final = 2_000
 """Items of a container, or columns of a table, that are looked at."""
-MAX_ROWS: Final = 20_000
-"""Rows of a column whose values are no plain numbers, at even distances."""
-MAX_BYTES: Final = 32_000_000
-"""Of one array."""
+MAX_BYTES: Final = 64_000_000
+"""Of all arrays and columns together; of larger ones, values at even distances are looked at."""
+LEAST_BYTES: Final = 4_096
+"""Of one of them."""
+BYTES_HASHED: Final = 1_000
+"""That take as long as to hash one value that is no plain number."""
 SHOWN: Final = 40
 """Names of one kind of change that are told."""
 
@@ -36,10 +38,14 @@ class Snapshot:
 
     def __init__(self, lookup: Lookup) -> None:
         variables = lookup.variables
-        self._states = {
-            name: _State(variables[name], about(variables[name]), _content(variables[name]))
+        names = [
+            name
             for name in islice(lookup.names, MAX_VARIABLES)
             if name[:1] != "_" and name not in {"In", "Out"} and name in variables
+        ]
+        room = MAX_BYTES // (len(names) or 1)
+        self._states = {
+            name: _State(variables[name], about(variables[name]), _content(variables[name], room)) for name in names
         }
 
     def changes_to(self, later: Snapshot) -> str:
@@ -75,34 +81,41 @@ def _listed(words: list[str]) -> str:
     return "; ".join([*words[:SHOWN], *more])
 
 
-def _content(value: Any) -> object:
-    """Return what tells whether the same object holds something else, as far as that is seen at a glance."""
+def _content(value: Any, room: int) -> object:
+    """Return what tells whether the same object holds something else, from `room` bytes of it at most."""
     if type(value) in {list, tuple, set, frozenset}:
         return [id(each) for each in islice(value, MAX_ITEMS)]
     if type(value) is dict:
         return [(id(key), id(each)) for key, each in islice(dict.items(value), MAX_ITEMS)]
-    try:
-        if is_a(value, "numpy", "ndarray"):
-            return _checksum(value)
-        if library(type(value)) == "pandas" and is_a(value, "pandas", "DataFrame", "Series"):
-            columns = (
-                [value] if value.ndim == 1 else [value.iloc[:, at] for at in range(min(value.shape[1], MAX_ITEMS))]
-            )
-            return [*map(_column, columns), [*value.columns] if value.ndim > 1 else value.name]
-    except Exception:  # noqa: BLE001 - a table may hold anything; then only what it is is compared
-        return None
+    if library(type(value)) in {"numpy", "pandas"}:
+        try:
+            return _digest(value, room)
+        except Exception:  # noqa: BLE001 - a table may hold anything; then only what it is is compared
+            return None
     return [(name, id(each)) for name, each in islice(fields(value).items(), MAX_ITEMS)]
 
 
-def _column(column: Any) -> int:
+def _digest(value: Any, room: int) -> object:
+    if is_a(value, "numpy", "ndarray"):
+        return _checksum(value, room)
+    if is_a(value, "pandas", "Series"):
+        return value.name, _column(value, room)
+    if is_a(value, "pandas", "DataFrame"):
+        columns = [value.iloc[:, at] for at in range(min(value.shape[1], MAX_ITEMS))]
+        return [*value.columns, *(_column(each, room // len(columns)) for each in columns)]
+    return None
+
+
+def _column(column: Any, room: int) -> int:
     if library(type(column.dtype)) == "numpy" and not column.dtype.hasobject:
-        return _checksum(column.to_numpy())
+        return _checksum(column.to_numpy(), room)
     from pandas.util import hash_pandas_object  # type: ignore[import-untyped] # where there is a table, there is pandas
 
-    step = -(-len(column) // MAX_ROWS) or 1
+    step = -(-len(column) * BYTES_HASHED // max(room, LEAST_BYTES)) or 1
     return int(hash_pandas_object(column.iloc[::step], index=False).sum())
 
 
-def _checksum(array: Any) -> int:
-    step = -(-array.nbytes // MAX_BYTES) or 1
-    return zlib.crc32(array.reshape(-1)[::step].tobytes() if step > 1 else array.tobytes())
+def _checksum(array: Any, room: int) -> int:
+    step = -(-array.nbytes // max(room, LEAST_BYTES)) or 1
+    # numpy's own iterator copies what is taken, not everything.
+    return zlib.crc32((array if step == 1 else array.flat[::step]).tobytes())

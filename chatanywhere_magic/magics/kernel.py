@@ -78,10 +78,15 @@ class ShellKernel:
         Raises
         ------
         ConfigurationError
-            If no cell runs: what is given to the next one would appear out of place.
+            If no cell runs: what is given to the next one would appear out of place. Or if there is a new cell
+            already, of which a front end adds only one.
         """
         if not self._names.is_running:
             raise ConfigurationError(phrase("error.no_cell_below"))
+        shell: Any = self._shell
+        waiting = [each for each in shell.payload_manager.read_payload() if each.get("source") == "set_next_input"]
+        if waiting or getattr(shell, "rl_next_input", None):
+            raise ConfigurationError(phrase("error.one_cell_below"))
         fill_cell(self._shell, code)
 
 

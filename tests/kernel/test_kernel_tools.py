@@ -10,6 +10,8 @@ import pytest
 from tests.kernel.seen import evaluate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.support.kernels import Kernel, Result
 
 SETUP = """
@@ -306,6 +308,13 @@ class TestWritingACell:
         assert told(ready) == "The code is in a new cell below, and was not run."
         assert evaluate(ready, "'written' in globals()") is False
 
+    def test_of_two_the_second_is_refused_for_only_one_would_appear(self, ready: Kernel) -> None:
+        result = ready.run("_told = [_call('write_cell', code=f'n = {n}') for n in range(2)]")
+        assert [each["text"] for each in result.payload] == ["n = 0"]
+        said = evaluate(ready, "_told")
+        assert said[0].startswith("The code is in a new cell below")
+        assert said[1].startswith("refused: There is a new cell below already")
+
     def test_what_it_would_replace_is_shown(self, ready: Kernel) -> None:
         ready.run("old = 1; _number = len(In) - 1")
         number = evaluate(ready, "_number")
@@ -354,6 +363,96 @@ class TestInATurn:
         assert evaluate(ready, asked.format(", agent=False")) == []
         assert evaluate(ready, asked.format(", tools=[]")) == []
         ready.run("chat.agent = False")
+
+    @pytest.fixture
+    def asking(self, ready: Kernel) -> Iterator[Kernel]:
+        """A kernel in which a list answers for the person, and what code does is seen in a directory."""
+        ready.run(
+            "import os, shutil\nfrom chatanywhere_magic import Scripted, Script\n"
+            "class _Person:\n"
+            "    can_ask = True\n"
+            "    def __init__(self, *answers): self.answers, self.asked = [*answers], []\n"
+            "    def ask(self, approval, approvals, live):\n"
+            "        self.asked.append([approval.tool.name, approval.shown.text])\n"
+            "        answer, arguments = self.answers.pop(0) if self.answers else 'no', None\n"
+            "        if isinstance(answer, dict): answer, arguments = 'once', json.dumps(answer)\n"
+            "        approvals.answer(approval.id, answer, arguments=arguments)\n"
+            "def _ask(answers, *scripts, **options):\n"
+            "    global _person, _model\n"
+            "    chat.tools.host = _person = _Person(*answers)\n"
+            "    _model = chat.provider = Scripted.of(*scripts, 'The end.')\n"
+            "    return str(chat('Go', agent=True, **options))\n"
+            "def _run(name): return Script(calls=[('run_code', {'code': f\"open('effects/{name}', 'x').close()\"})])\n"
+            "shutil.rmtree('effects', ignore_errors=True)\nos.mkdir('effects')\n_host = chat.tools.host"
+        )
+        yield ready
+        ready.run("chat.tools.host = _host\nchat.tools.revoke()")
+
+    def effects(self, kernel: Kernel) -> list[str]:
+        return sorted(evaluate(kernel, "os.listdir('effects')"))
+
+    @pytest.mark.parametrize(
+        ("answers", "expected"),
+        [
+            ("['no', 'no', 'no']", []),
+            ("['once', 'no', 'no']", ["a"]),
+            ("['no', 'once', 'no']", ["b"]),
+            ("['no', 'always']", ["b", "c"]),
+        ],
+    )
+    def test_code_runs_as_it_is_allowed(self, asking: Kernel, answers: str, expected: list[str]) -> None:
+        asking.run(f"_ask({answers}, _run('a'), _run('b'), _run('c'))")
+        assert self.effects(asking) == expected
+
+    def test_trust_ends_with_the_turn(self, asking: Kernel) -> None:
+        asking.run("_ask(['always'], _run('a'), _run('b'))\n_ask([], _run('c'))")
+        assert self.effects(asking) == ["a", "b"]
+        assert evaluate(asking, "len(_person.asked)") == 1
+        assert evaluate(asking, "len(chat.tools.standing)") == 0
+
+    def test_edited_code_is_what_runs_and_what_the_model_is_told(self, asking: Kernel) -> None:
+        asking.run("_ask([{'code': \"open('effects/mine', 'x').close()\"}], _run('a'))")
+        assert self.effects(asking) == ["mine"]
+        assert "effects/mine" in str(evaluate(asking, "_model.requests[-1]"))
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            "('inspect_variable', {'name': \"open('effects/a', 'x')\"})",
+            "('inspect_variable', {'name': 'odd.shape'})",
+            "('inspect_variable', {'name': 'odd[0]'})",
+            "('inspect_variable', {'name': 'file:effects'})",
+            "('list_variables', {'prefix': 'odd.'})",
+            "('read_documentation', {'name': \"os.mkdir('effects/a')\"})",
+            "('read_documentation', {'name': 'odd.shape'})",
+            "('read_documentation', {'name': 'antigravity'})",
+            "('read_file', {'path': '../../etc/passwd'})",
+            "('read_cell', {'number': 'os.mkdir'})",
+            "('run_code', {'code': 'os.mkdir(\"effects/a\")', 'approved': True})",
+            "('run_code', {})",
+            "('RUN_CODE', {'code': 'os.mkdir(\"effects/a\")'})",
+        ],
+    )
+    def test_looking_has_no_effect_and_asks_nobody(self, asking: Kernel, call: str) -> None:
+        asking.run(
+            "class Odd:\n"
+            "    shape = property(lambda self: os.mkdir('effects/shape'))\n"
+            "    def __getitem__(self, key): os.mkdir('effects/item')\n"
+            "    def __repr__(self): return 'odd'\n"
+            "odd = Odd()"
+        )
+        asking.run(f"_ask(['once'], Script(calls=[{call}]))")
+        assert self.effects(asking) == []
+        assert evaluate(asking, "_person.asked") == []
+        assert "antigravity" not in evaluate(asking, "list(__import__('sys').modules)")
+
+    def test_a_folder_is_asked_about_once(self, asking: Kernel) -> None:
+        asking.run(
+            "os.makedirs('data', exist_ok=True)\nfor name in ('x', 'data/a', 'data/b'): Path(name).write_text('text')"
+        )
+        read = "Script(calls=[('read_file', {'path': each}) for each in ('data/a', 'data/b', 'data', 'x')])"
+        asking.run(f"_ask(['once', 'no'], {read})")
+        assert evaluate(asking, "_person.asked") == [["read_file", "data/a"], ["read_file", "x"]]
 
     def test_a_turn_that_looks_and_runs(self, ready: Kernel) -> None:
         ready.run(
