@@ -203,9 +203,18 @@ class Approvals:
             approval.state, approval.reason = answer, reason.strip()[:MAX_REASON]
             if arguments is not None and answer != "no":
                 approval.arguments = arguments
+            others: list[Approval] = []
             if answer == "always" or (answer == "once" and approval.covers):
-                self._standing.append(_standing(approval))
-        self._end(approval)
+                standing = _standing(approval)
+                self._standing.append(standing)
+                others = [
+                    each for each in self._waiting.values() if standing.permits(each.tool, each.place, each.covers)
+                ]
+            for each in others:  # asked about at the same time
+                del self._waiting[each.id]
+                each.state = "always"
+        for each in (approval, *others):
+            self._end(each)
         return approval
 
     def withdraw(self, approval: Approval) -> None:

@@ -139,7 +139,12 @@ class ToolCalls:
         began = time.monotonic()
         try:
             if host is not None and can_ask:
-                live.add_job(Job(lambda: host.ask(approval, self._tools.approvals, live), live.cancel))
+
+                def ask() -> None:
+                    if not approval.decided.done():  # by an answer that covers it
+                        host.ask(approval, self._tools.approvals, live)
+
+                live.add_job(Job(ask, live.cancel))
             await asyncio.shield(asyncio.wrap_future(approval.decided))
         finally:
             self._tools.approvals.withdraw(approval)

@@ -190,6 +190,18 @@ class TestAStandingAnswer:
         assert not approvals.permits(tool(), PLACE, "/etc")
         assert not approvals.permits(tool(), PLACE)
 
+    def test_it_answers_what_it_covers_and_waits_already(self) -> None:
+        approvals = Approvals()
+        options = {"covers": lambda given: given["path"]}
+        first, same, other = (
+            approvals.request(tool(**options), CALL, replace(PLACE, position=at), Shown("x"), covers)
+            for at, covers in enumerate(("./data", "./data", "./"))
+        )
+        approvals.answer(first.id, "once")
+        assert [each.state for each in (first, same, other)] == ["once", "always", "waiting"]
+        assert same.take(CALL, same.place)
+        assert not other.take(CALL, other.place)
+
     def test_it_is_listed_and_taken_back(self) -> None:
         approvals = self.given()
         assert [(each.tool, each.conversation) for each in approvals.standing] == [("load", "conversation")]
