@@ -18,7 +18,7 @@ from ..context import REPLAY_MODES
 from ..core import ChatError, ChatInterrupted, LeakError, UsageError, phrase, text
 from ..keys import keystore
 from ..providers import EFFORTS
-from ..render import FORMS, HEAD_START_SECONDS, Watch, painter_for, printable
+from ..render import FORMS, HEAD_START_SECONDS, Watch, follow_turn, painter_for, printable
 from ..session import MAX_TEMPERATURE, Interrupts, cells
 from ..tools import Schema
 from .cells import code_for_cell, fill_cell
@@ -70,6 +70,7 @@ _CHAT: Final = Options(
     Option(("--max-tokens",), "help.max_tokens", "N", _max_tokens),
     Option(("--effort",), "help.effort", "|".join(EFFORTS), one_of(*EFFORTS)),
     Option(("--agent",), "help.agent"),
+    Option(("-T", "--tools"), "help.tools", "NAME,…", str),
     Option(("-o", "--output"), "help.output", "NAME", _variable),
     Option(("-f", "--format"), "help.format", "|".join(FORMS), one_of(*FORMS)),
     Option(("-q", "--quiet"), "help.quiet"),
@@ -197,6 +198,7 @@ class ChatMagics(Magics):
         changed = threading.Event()
         for live in lives:
             live.listen(lambda _: changed.set())
+            live.attend(self.session.tools.host)
             self.session.start(live)
         if quiet:
             for live in lives:
@@ -222,6 +224,7 @@ class ChatMagics(Magics):
                 replay=given.replay,
                 schema=self._schema(given),
                 agent=given.agent or None,
+                tools=self._tools(given),
                 namespace=self.session.names,
                 attach=given.attach,
                 allow_secrets=allow_secrets or given.allow_secrets or given.dry_run,
@@ -242,6 +245,19 @@ class ChatMagics(Magics):
             publish_display_data(data)
         else:
             sys.stdout.write(printable(data["text/plain"]) + "\n")
+
+    def _tools(self, given: Namespace) -> list[Any] | None:
+        """Return the functions that are named: variables, and tools that are offered; None where none are."""
+        if given.tools is None:
+            return None
+        names = [name.strip() for name in given.tools.split(",") if name.strip()]
+        return [self._function(name) for name in names]
+
+    def _function(self, name: str) -> Any:
+        found = self._shell.user_ns.get(name)
+        if callable(found) and name not in self._shell.user_ns_hidden:
+            return found
+        return self.session.tools[name]
 
     def _schema(self, given: Namespace) -> Any:
         """Return the schema that a variable or a file names."""
@@ -282,30 +298,36 @@ def show_turn(
     form : str
         What is left of the response when it is over.
     """
+    live.attend(session.tools.host)
     if quiet:
         session.start(live)
         live.wait()
         return None
     settings = session.settings
     watch = Watch(live)
+
+    def another(section: int = 0, *, alone: bool = False) -> Painter:
+        return painter_for(
+            shell,
+            footer=settings.footer,
+            reasoning=settings.reasoning,
+            rich=settings.rich,
+            alone=alone,
+            form=form,
+            section=section,
+        )
+
     with _history_waiting(shell):
         session.start(live)  # first of all: what painting needs is loaded while it is on its way
         live.draft.asked.wait(HEAD_START_SECONDS)
-        painter = painter_for(
-            shell, footer=settings.footer, reasoning=settings.reasoning, rich=settings.rich, alone=alone, form=form
-        )
+        painter = another(alone=alone)
         watch.get_ready(painter)
         live.response.begun.wait(HEAD_START_SECONDS)
-    watch.follow(painter)
-    painter.finish(live)
+    painter = follow_turn(live, watch, painter, another)
     while live.correction is not None:
         live = live.correction
         sys.stdout.write(live.request.notice + "\n")
-        painter = painter_for(
-            shell, footer=settings.footer, reasoning=settings.reasoning, rich=settings.rich, form=form
-        )
-        Watch(live).follow(painter)
-        painter.finish(live)
+        painter = follow_turn(live, Watch(live), another(), another)
     return painter
 
 

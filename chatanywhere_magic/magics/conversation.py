@@ -60,6 +60,7 @@ _RETRY: Final = Options(
     Option(("-p", "--provider"), "help.provider", "PROVIDER", str),
     words=("[NUMBER]",),
 )
+_CONTINUE: Final = Options("chat_continue", "about.chat_continue", words=("[NUMBER]",))
 _FORK: Final = Options("chat_fork", "about.chat_fork", words=("[NUMBER]",))
 _DELETE: Final = Options("chat_delete", "about.chat_delete", words=("NUMBER", "[NUMBER …]"))
 _CLEAR: Final = Options("chat_clear", "about.chat_clear")
@@ -223,6 +224,19 @@ class ConversationMagics(Magics):
         index = _number(given.words[0]) if given.words else None
         with Interrupts() as interrupts:
             live = self.session.turns.retry(index, provider=given.provider, model=given.model or "")
+            interrupts.stop(live)
+            painter = show_turn(self._shell, self.session, live)
+        if live.index is not None and not show_anew(self.session, live.conversation_id, live.index):
+            note(live, painter)
+        live.reply()
+
+    @line_magic
+    @takes(_CONTINUE)
+    def chat_continue(self, given: Namespace) -> None:
+        """Go on with a turn that stopped between calls of tools; what it did is not done again."""
+        index = _number(given.words[0]) if given.words else None
+        with Interrupts() as interrupts:
+            live = self.session.turns.continue_(index)
             interrupts.stop(live)
             painter = show_turn(self._shell, self.session, live)
         if live.index is not None and not show_anew(self.session, live.conversation_id, live.index):

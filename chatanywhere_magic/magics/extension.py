@@ -7,12 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core import text
-from ..session import get_session
+from ..session import TerminalHost, get_session
 from .chat import ChatMagics
 from .completion import ChatCompleter
 from .conversation import ConversationMagics
 from .fix import FixMagics
 from .guard import KeyGuard
+from .host import CellHost, IdleKernel
 from .kernel import ShellKernel
 from .login import LoginMagics
 from .models import ModelMagics
@@ -59,6 +60,10 @@ def load(shell: InteractiveShell) -> None:
     names.begin()
     session.names = names
     session.tools.kernel = names, ShellKernel(shell, names)
+    if hasattr(shell, "kernel"):
+        session.tools.host = CellHost(shell)
+        session.tools.main_thread = idle = IdleKernel(shell)
+        idle.begin()
     shell.events.register("post_run_cell", _key_guard.end_cell)
     shell.input_transformers_cleanup[:0] = [_key_guard, CellAsTyped(partial(is_free, shell))]
     shell.input_transformers_cleanup.append(LinesAsTyped(partial(is_free, shell)))
@@ -92,6 +97,9 @@ def unload(shell: InteractiveShell) -> None:
             if isinstance(magics.session.names, KernelNames):
                 magics.session.names.end()
             magics.session.names = magics.session.tools.kernel = None
+            if isinstance(idle := magics.session.tools.main_thread, IdleKernel):
+                idle.end()
+            magics.session.tools.main_thread, magics.session.tools.host = None, TerminalHost()
             magics.session.close()
     matchers = shell.Completer.custom_matchers
     matchers[:] = [matcher for matcher in matchers if not isinstance(getattr(matcher, "__self__", None), ChatCompleter)]

@@ -10,6 +10,7 @@ from traitlets import TraitError
 from ..context import candidates, read_bytes
 from ..core import ChatError, ConfigurationError, Image, Origin, phrase, text
 from ..providers import can_chat, get_provider, provider_names
+from .card import answer_card
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,11 +82,19 @@ class Actions:
             raise ConfigurationError(phrase("panel.no_command", name=name))
         return _SLASH[name][2](self, argument)
 
+    def approve(self, approval: str, answer: Any, reason: str, edited: str | None) -> None:
+        """Answer for a call of a tool that waits."""
+        answer_card(self._session.tools.approvals, approval, answer, reason, edited)
+
     # --- a turn ---------------------------------------------------------------------------------------------------
 
     def source(self, turn: int) -> str:
         """Return the answer as the model wrote it."""
         return self._turn(turn).current.text
+
+    def proceed(self, turn: int) -> None:
+        """Go on with a turn that stopped between calls of tools."""
+        self._session.start(self._session.turns.continue_(turn))
 
     def retry(self, turn: int | None = None, provider: str = "", model: str = "") -> None:
         """Send the prompt of a turn, or of the last one, again."""

@@ -13,6 +13,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..core import Attachment, Document, Image, encodable
+from ..session import ANSWERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,7 @@ OPTIONS: Final = ("system", "temperature", "max_tokens", "budget")
 """The session's options that a page may set."""
 
 _NAME: Final = 200
+_REASON: Final = 2_000
 _ID: Final = 100
 _MAX_INDEX: Final = 10_000_000
 _REQUIRED: Final = object()
@@ -83,6 +85,10 @@ def _text(limit: int) -> Callable[[object], str]:
         return encodable(value)
 
     return check
+
+
+def _maybe(check: Callable[[object], str]) -> Callable[[object], str | None]:
+    return lambda value: None if value is None else check(value)
 
 
 def _index(value: object) -> int:
@@ -171,7 +177,15 @@ COMMANDS: Final[dict[str, dict[str, _Field]]] = {
     "stop": {},
     "cancel": {"turn": _TURN},
     "command": {"name": (_text(_NAME), _REQUIRED), "argument": (_text(MAX_QUESTION), "")},
+    # A call of a tool that waits for an answer.
+    "approve": {
+        "approval": (_text(_ID), _REQUIRED),
+        "answer": (_one_of(*ANSWERS), _REQUIRED),
+        "reason": (_text(_REASON), ""),
+        "edited": (_maybe(_text(MAX_QUESTION)), None),
+    },
     # A turn.
+    "proceed": {"turn": _TURN},
     "source": {"turn": _TURN},
     "retry": {"turn": _TURN, "provider": _PROVIDER, "model": _MODEL},
     "revise": {"turn": _TURN, "text": _QUESTION},

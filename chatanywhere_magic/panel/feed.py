@@ -10,7 +10,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core import Conversation, Document, Phrase
-from ..render import IncrementalRenderer, final_words, footer_words, waiting_words
+from ..render import (
+    IncrementalRenderer,
+    Section,
+    calls_html,
+    final_words,
+    footer_words,
+    live_view,
+    response_pieces,
+    step_views,
+    waiting_words,
+)
+from .card import card_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -119,7 +130,7 @@ class Feed:
     def is_waiting(self) -> bool:
         """Whether a turn shows for how long it has been waiting."""
         return any(
-            live.status in {"queued", "streaming"} and not live.response.text_since(0)[1]
+            live.status in {"queued", "streaming"} and (live.step is not None or not live.response.text_since(0)[1])
             for live in self._session.turns.running.values()
         )
 
@@ -213,6 +224,9 @@ class _Growth:
 
     def _begin_again(self) -> None:
         self._renderer = IncrementalRenderer(self.live.stopping.hurries)
+        self._section = Section()
+        self._before: list[str] = []
+        """Of the sections that are over, with the calls at their ends."""
         self._begin = self._text_read = self.live.response.text_begin
         self._reasoning_read = 0
         self._tail = ""
@@ -226,35 +240,48 @@ class _Growth:
         reasoning, self._reasoning_read = self.live.response.reasoning_since(self._reasoning_read)
         if reasoning:
             change["reasoning"] = reasoning
-        text, self._text_read = self.live.response.text_since(self._text_read)
-        if text:
-            html = self._renderer.feed(text)
-            if html:
-                change["html"] = grouped(html)
-            tail = self._renderer.tail()
-            change.update(_difference(self._tail, tail))
-            self._tail = tail
+        html: list[str] = []
+        while self._is_left():
+            html += self._feed()
+            html += self._renderer.finish()
+            calls = calls_html(step_views(self.live, self._section.number))
+            html.append(calls)
+            self._before += [*self._renderer.pieces, calls]
+            renderer = IncrementalRenderer(self.live.stopping.hurries)
+            self._renderer, self._section = renderer, Section(self._section.number + 1)
+            self._text_read = self._begin
+        html += self._feed()
+        if html:
+            change["html"] = grouped(html)
+        tail = self._renderer.tail()
+        change.update(_difference(self._tail, tail))
+        self._tail = tail
         return change
 
+    def _is_left(self) -> bool:
+        """Whether the calls after the section that grows are over."""
+        number = self._section.number
+        return self._section.is_over(self.live) and (self.live.step is None or len(self.live.marks) > number + 1)
+
+    def _feed(self) -> list[str]:
+        text, self._text_read = self._section.read(self.live, self._text_read)
+        return self._renderer.feed(text) if text else []
+
     def end(self, version: Version) -> Change:
-        """Return the rest, from the finished `version` alone."""
-        change: Change = {"html": []}
+        """Return the rest, of which only the finished `version` is left."""
         if self._begin != self.live.response.text_begin:
             return {"fresh": True, **whole(version)}
-        reasoning, text = version.reasoning[self._reasoning_read :], version.text[self._text_read - self._begin :]
-        if reasoning:
-            change["reasoning"] = reasoning
-        html = self._renderer.feed(text)
-        html += self._renderer.finish()
+        change = self.more()
+        html = change.get("html", []) + grouped(self._renderer.finish())
         if self._renderer.is_revised:
             return {"fresh": True, **whole(version)}
-        return {**change, "html": grouped(html), "tail": ""}
+        return {**{key: value for key, value in change.items() if key != "keep"}, "html": html, "tail": ""}
 
     def so_far(self) -> Change:
         """Return everything that the calls before have returned."""
         reasoning, _ = self.live.response.reasoning_since(0)
         return {
-            "html": grouped(self._renderer.pieces),
+            "html": grouped([*self._before, *self._renderer.pieces]),
             "tail": self._tail,
             "reasoning": reasoning[: self._reasoning_read],
         }
@@ -279,10 +306,7 @@ def _difference(before: str, after: str) -> Change:
 
 def whole(version: Version) -> Change:
     """Return a response that has ended."""
-    renderer = IncrementalRenderer()
-    renderer.feed(version.text)
-    renderer.finish()
-    return {"html": grouped(renderer.pieces), "tail": "", "reasoning": version.reasoning}
+    return {"html": grouped(response_pieces(version)), "tail": "", "reasoning": version.reasoning}
 
 
 def grouped(pieces: Iterable[str]) -> list[str]:
@@ -300,8 +324,10 @@ def head_of(turn: Turn, version: Version, live: LiveTurn | None, *, footer: bool
     """Return everything about a turn but its response: the fields of ``Head`` in ``page/protocol.js``."""
     running = version.status in {"queued", "streaming"}
     waiting = ""
-    if running and not version.text:
+    step = (live.step if live is not None else None) or []
+    if running and not version.text and not step:
         waiting = waiting_words(version, live.draft.notice if live is not None else "")
+    asking = [call.approval for call in step if call.approval is not None and call.state == "asking"]
     words = []
     if not running:
         # What failed is said by the problem, with more than this one word.
@@ -319,7 +345,16 @@ def head_of(turn: Turn, version: Version, live: LiveTurn | None, *, footer: bool
         "version": turn.selected + 1,
         "versions": len(turn.versions),
         "pinned": turn.pinned,
+        "calls": calls_html(map(live_view, step)),
+        "approvals": [card_of(each) for each in asking],
+        "proceeds": not running and _stopped_between(version),
     }
+
+
+def _stopped_between(version: Version) -> bool:
+    """Whether a turn ended between calls of tools, and can go on."""
+    has_results = any(message.role == "tool" for message in version.response)
+    return has_results and (version.status != "complete" or version.finish_reason.startswith("max_"))
 
 
 def problem_of(version: Version) -> dict[str, Any] | None:

@@ -15,14 +15,13 @@ from typing import Final
 PAGE: Final = Path(__file__).with_name("page")
 _IMPORT: Final = re.compile(r'^import \{[^}]*\} from "\./([a-z]+\.js)";\n', re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?=(?:async )?(?:class|function|const)\b)", re.MULTILINE)
-_MAIN: Final = "app.js"
 
 
-@lru_cache(maxsize=1)
-def script() -> str:
-    """Return the module."""
+@lru_cache(maxsize=2)
+def script(main: str = "app.js") -> str:
+    """Return the module `main` with those that it imports."""
     sources: dict[str, str] = {}
-    _collect(_MAIN, sources)
+    _collect(main, sources)
     return "\n".join(sources.values())
 
 

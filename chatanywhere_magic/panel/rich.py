@@ -11,6 +11,7 @@ import anywidget
 
 from ..core import ENDED, ChatError, LeakError, get_language, text, texts
 from .actions import carry_out, slash_commands
+from .card import card_strings
 from .commands import Command, MalformedError, read
 from .feed import UNASKED, Feed, words_of
 from .frontend import script, style
@@ -80,6 +81,7 @@ class RichPanel(anywidget.AnyWidget):
         """Close it in all pages; the conversation goes on."""
         if not self._is_closed:  # ipywidgets closes once more what it collects
             self._is_closed = True
+            self._session.tools.approvals.front_ends.discard(self)
             self._end_listening()
             self._session.settings.unobserve(self._on_option, OPTIONS)
             super().close()
@@ -95,6 +97,7 @@ class RichPanel(anywidget.AnyWidget):
         if command.name == "hello":
             self._on_page()
             self._pages.add(command.fields["page"])
+            self._session.tools.approvals.front_ends.add(self)
             self._session.engine.call_later(0, lambda: self._greet(command.fields["page"]))
         elif command.name == "fetch":
             self._session.engine.call_later(
@@ -102,6 +105,8 @@ class RichPanel(anywidget.AnyWidget):
             )
         elif command.name == "bye":
             self._pages.discard(command.fields["page"])
+            if not self._pages:
+                self._session.tools.approvals.front_ends.discard(self)
             self._session.engine.call_later(0, self._rest)
         else:
             self._answer(command)
@@ -204,7 +209,7 @@ class RichPanel(anywidget.AnyWidget):
                 "changes": changes,
                 "sketches": self._feed.sketches(older[unasked:]),
                 "header": None if self._is_header_old else self._header,
-                "strings": {key: text(key) for key in texts("en") if key.startswith("panel.")},
+                "strings": card_strings() | {key: text(key) for key in texts("en") if key.startswith("panel.")},
                 "language": get_language(),
                 "commands": slash_commands(),
             }

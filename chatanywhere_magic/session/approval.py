@@ -7,11 +7,12 @@ import os
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from difflib import unified_diff
 from hashlib import sha256
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from ..core import ConfigurationError, phrase
+from ..core import ConfigurationError, phrase, visible
 from .listeners import notify
 
 if TYPE_CHECKING:
@@ -107,6 +108,20 @@ class Approval:
         self._nonce = os.urandom(16).hex()
         self.id = self._digest(call, place)
         self._is_used = False
+
+    @property
+    def body(self) -> str:
+        """The whole call as it is shown, with nothing hidden: of what takes the place of a text, the difference."""
+        shown = self.shown
+        if shown.replaces is None:
+            return visible(shown.text)
+        lines = unified_diff(shown.replaces.splitlines(), shown.text.splitlines(), lineterm="")
+        return visible("\n".join([*lines][2:]))
+
+    @property
+    def language(self) -> str:
+        """The language of :attr:`body`."""
+        return self.shown.language if self.shown.replaces is None else "diff"
 
     @property
     def answers(self) -> tuple[Answer, ...]:

@@ -36,12 +36,10 @@ class LiveCall:
         What the model reads, once there is one.
     """
 
-    def __init__(self, call: ToolCall, tool: Tool | None, place: Place, text_end: int) -> None:
+    def __init__(self, call: ToolCall, tool: Tool | None, place: Place) -> None:
         self.call = call
         self.tool = tool
         self.place = place
-        self.text_end = text_end
-        """How much of the response's text stands before it."""
         self.state: CallState = "waiting"
         self.approval: Approval | None = None
         self.how = ""

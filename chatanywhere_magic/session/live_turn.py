@@ -107,6 +107,8 @@ class LiveTurn:
         """Those that are being approved and run now."""
         self.steps = 0
         """How often the model has asked for calls."""
+        self.marks: list[tuple[int, int]] = []
+        """How long text and reasoning were each time."""
         self.bad_steps = 0
         """How often in a row it could do nothing right."""
         self.asked_seconds = 0.0

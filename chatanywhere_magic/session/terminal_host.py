@@ -9,7 +9,6 @@ from ..core import ConfigurationError, text, visible
 from .jobs import Interruptible
 
 if TYPE_CHECKING:
-    from ..tools import Shown
     from .approval import Answer, Approval, Approvals
     from .live_turn import LiveTurn
 
@@ -67,15 +66,6 @@ def _meant(typed: str) -> tuple[Answer, str] | None:
 
 
 def approval_words(approval: Approval) -> str:
-    """Return the whole call as text, with everything in it visible."""
-    body = "\n".join(f"    {line}" for line in visible(shown_text(approval.shown)).split("\n"))
+    """Return the whole call as text."""
+    body = "\n".join(f"    {line}" for line in approval.body.split("\n"))
     return f"{text('approval.title', name=visible(approval.tool.name))}\n{body}"
-
-
-def shown_text(shown: Shown) -> str:
-    """Return what is shown of a call: its text, or how that differs from what it takes the place of."""
-    if shown.replaces is None:
-        return shown.text
-    from difflib import unified_diff
-
-    return "\n".join([*unified_diff(shown.replaces.splitlines(), shown.text.splitlines(), lineterm="")][2:])

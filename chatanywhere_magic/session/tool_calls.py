@@ -79,19 +79,20 @@ class ToolCalls:
             raise ToolCallError(phrase("error.bad_calls", names=names, problem=bad[-1].result.text))
 
     def _begun(self, opened: OpenConversation, live: LiveTurn) -> list[LiveCall]:
-        toolbox, step, end = live.request.toolbox, live.steps, len(live.response.text)
+        toolbox, step = live.request.toolbox, live.steps
         calls = [
             LiveCall(
                 call,
                 toolbox.get(call.name) if toolbox is not None else None,
                 Place(opened.id, live.index, live.at, step, position),
-                end,
             )
             for position, call in enumerate(live.response.last_calls())
         ]
         live.calls += calls
         live.step = calls
         live.steps += 1
+        live.response.end()
+        live.marks.append((len(live.response.text), len(live.response.reasoning)))
         return calls
 
     async def _in_turn(self, opened: OpenConversation, live: LiveTurn, calls: list[LiveCall]) -> None:

@@ -152,6 +152,7 @@ class TurnLoop:
             live.draft.change(fingerprint=_fingerprint(request, prompt))
         while live.request.toolbox and live.response.last_calls():
             live.draft.begin_step()
+            await self._autosave.saved(opened)  # what is about to be done is on disk before it is
             await self.tool_calls.run_step(opened, live)
             await self._autosave.saved(opened)
             if limit := self._limit(live):

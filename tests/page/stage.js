@@ -134,6 +134,9 @@ export const head = (fields = {}) => ({
   version: 1,
   versions: 1,
   pinned: false,
+  calls: "",
+  approvals: [],
+  proceeds: false,
   ...fields,
 });
 

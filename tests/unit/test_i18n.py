@@ -13,6 +13,8 @@ from chatanywhere_magic.core import i18n
 from chatanywhere_magic.core.conversation import Status
 from chatanywhere_magic.core.errors import ChatError
 from chatanywhere_magic.core.i18n import LANGUAGES, text, texts
+from chatanywhere_magic.session.approval import State
+from chatanywhere_magic.session.calls import CallState
 from tests.support.source import PACKAGE, modules, nodes, strings
 
 if TYPE_CHECKING:
@@ -68,6 +70,8 @@ def retryable(kind: type[ChatError] = ChatError) -> set[str]:
 PUT_TOGETHER = {
     # A complete turn needs no word for its status.
     "status.": {f"status.{status}" for status in get_args(Status) if status != "complete"},
+    "call.": {f"call.{state}" for state in (*get_args(CallState), "recorded")},
+    "answered.": {f"answered.{state}" for state in get_args(State) if state != "waiting"},
     "kind.": {f"kind.{kind}" for kind in retryable()},
 }
 """Keys that the package puts together from such a beginning and a word of its own."""

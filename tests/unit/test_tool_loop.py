@@ -165,9 +165,11 @@ class TestACall:
 
         model(chat, calls(("look", {})), "Done.")
         live = chat.prepare("Go")
+        blocked = threading.Event()
+        live.listen(lambda live: blocked.set() if [each.state for each in live.calls] == ["blocked"] else None)
         chat.start(live)
+        assert blocked.wait(10)
         assert not ran.wait(0.2)
-        assert live.calls[0].state == "blocked"
         live.wait()
         assert ran.is_set()
         assert live.reply() == "Done."
@@ -529,10 +531,10 @@ class TestALimit:
     def test_seconds_do_not_count_while_the_person_is_waited_for(self, chat: ChatSession, ran: list[int]) -> None:
         class Slow(Person):
             def ask(self, approval: Approval, approvals: Approvals, live: LiveTurn) -> None:
-                time.sleep(0.5)
+                time.sleep(2.0)
+                chat.settings.max_turn_seconds = live.draft.seconds  # of which these two do not count
                 super().ask(approval, approvals, live)
 
-        chat.settings.max_turn_seconds = 0.4
         chat.tools.remove("step")
         chat.tool(len_of)
         chat.tools.host = Slow("once")
@@ -540,7 +542,7 @@ class TestALimit:
         assert chat.ask_sync("Go") == "Done."
         chat.settings.max_turn_seconds = 0.0
         model(chat, calls(("len_of", {"text": ""})), "Done.")
-        chat.tools.host = Slow("once")
+        chat.tools.host = Person("once")
         chat.ask_sync("Go")
         assert chat.conversation.turns[-1].current.finish_reason == "max_turn_seconds"
         assert ran == []

@@ -61,7 +61,9 @@ def responses() -> st.SearchStrategy[list[Message]]:
     """Responses of one message, as most are, and of several with the results of tools between them."""
     part = st.builds(Text, st.text()) | st.builds(Reasoning, st.text()) | calls()
     said = st.builds(Message, st.just("assistant"), st.lists(part, max_size=3).map(tuple), extras())
-    result = st.builds(ToolResult, names, st.text(), names, st.booleans(), st.lists(images(), max_size=1).map(tuple))
+    result = st.builds(
+        ToolResult, names, st.text(), names, st.booleans(), st.lists(images(), max_size=1).map(tuple), names
+    )
     results = st.builds(Message, st.just("tool"), st.lists(result, max_size=2).map(tuple))
     return st.lists(said, max_size=1) | st.lists(said | results, max_size=3)
 

@@ -21,6 +21,17 @@
  * @property {number} version counted from 1
  * @property {number} versions
  * @property {boolean} pinned
+ * @property {string} calls the calls of tools that are on their way, made by the kernel's safe renderer
+ * @property {Approval[]} approvals the calls that wait for an answer
+ * @property {boolean} proceeds whether it ended between calls of tools, and can go on
+ *
+ * @typedef {object} Approval a call of a tool that waits for an answer
+ * @property {string} id
+ * @property {string} title
+ * @property {string} html the whole call, made by the kernel's safe renderer
+ * @property {("once" | "always" | "no")[]} answers
+ * @property {boolean} trusts_turn whether "always" ends with the turn
+ * @property {string | null} editable the text that the person may change before it runs
  *
  * @typedef {object} Problem
  * @property {string} words

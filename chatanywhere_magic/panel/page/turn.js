@@ -1,5 +1,6 @@
 /** One turn on the page: its prompt, its response as it grows, and what can be done with it. */
 
+import { approvalCard } from "./card.js";
 import { element, icon, iconButton, openMenu } from "./dom.js";
 import { clock, countdown, size } from "./format.js";
 import { remedyFor, secondsToWait } from "./remedies.js";
@@ -27,6 +28,9 @@ export class TurnView {
   #editing = false;
   #reachable = false;
   #countdown = 0;
+  #calls = "";
+  /** Those that are shown, by the ids of their calls: what is typed into one stays. @type {Map<string, HTMLElement>} */
+  #cards = new Map();
 
   /**
    * @param {App} app
@@ -45,13 +49,15 @@ export class TurnView {
     );
     this.tail = element("div", { class: `chatanywhere-tail ${NO_FORMULAS}` });
     this.body = element("div", { class: TEXT, dir: "auto" }, this.tail);
+    this.calls = element("div", { class: "chatanywhere-calls" });
+    this.cards = element("div", { class: "chatanywhere-cards" });
     this.below = element("div", { class: "chatanywhere-below" });
     this.actions = element("div", { class: "chatanywhere-actions", role: "toolbar", "aria-label": app.say("panel.actions") });
     this.root = element(
       "article",
       { class: "chatanywhere-turn", tabindex: -1, "data-turn": index },
       this.prompt,
-      element("div", { class: "chatanywhere-answer" }, this.reasoning, this.body, this.below, this.actions),
+      element("div", { class: "chatanywhere-answer" }, this.reasoning, this.body, this.calls, this.cards, this.below, this.actions),
     );
   }
 
@@ -105,12 +111,13 @@ export class TurnView {
     if (turn.head && turn.head !== this.#head) {
       this.#head = turn.head;
       if (!this.#editing) this.#showPrompt(turn.head);
+      this.#showCalls(turn.head);
       this.#showBelow(turn.head);
       this.#showActions(turn.head);
       this.root.dataset.status = turn.head.status;
       this.root.setAttribute("aria-label", this.app.say("panel.turn", { number: this.index + 1 }));
       this.root.setAttribute("aria-busy", String(turn.head.status === "streaming"));
-      for (const part of [this.prompt, this.reasoning, this.below, this.actions]) this.#reach(part);
+      for (const part of [this.prompt, this.reasoning, this.calls, this.cards, this.below, this.actions]) this.#reach(part);
     }
     if (isWhole && this.isReserved) this.root.style.minHeight = "";
     return isWhole;
@@ -229,6 +236,30 @@ export class TurnView {
   }
 
   /** @param {Head} head */
+  #showCalls(head) {
+    const { app } = this;
+    if (head.calls !== this.#calls) {
+      this.#calls = head.calls;
+      this.calls.innerHTML = head.calls; // the same renderer's
+    }
+    for (const [id, card] of this.#cards) {
+      if (head.approvals.some((each) => each.id === id)) continue;
+      card.remove();
+      this.#cards.delete(id);
+    }
+    for (const approval of head.approvals) {
+      if (this.#cards.has(approval.id)) continue;
+      const card = approvalCard(
+        approval,
+        (key) => app.say(key),
+        (fields) => void app.act("approve", fields),
+      );
+      this.#cards.set(approval.id, card);
+      this.cards.append(card);
+    }
+  }
+
+  /** @param {Head} head */
   #showBelow(head) {
     const { app } = this;
     window.clearTimeout(this.#countdown);
@@ -245,6 +276,9 @@ export class TurnView {
       ...(problem ? [problem] : []),
       ...(words ? [element("div", { class: "chatanywhere-state", dir: "auto", text: words })] : []),
     );
+    if (head.proceeds) {
+      this.below.append(this.#remedy("panel.proceed", () => void app.act("proceed", { turn: this.index })));
+    }
     if (head.status === "queued") {
       this.below.append(this.#remedy("panel.cancel", () => void app.cancel(this.index, head.prompt)));
     }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from ...core import text
 from ..markdown import IncrementalRenderer, page
 from .metadata import METADATA_KEY, turn_metadata
-from .painting import PAINT_SECONDS, Watch
+from .painting import PAINT_SECONDS, Watch, follow_turn
 from .terminal import TerminalPainter, printable
 from .words import final_words, footer_words, state_line, waiting_words
 
@@ -85,18 +86,24 @@ def _follow(
     if not hasattr(shell, "kernel"):
         for live in lives:
             sys.stdout.write(printable(f"── {_Column(live).name} ──\n"))
-            painter = TerminalPainter(footer=footer)
-            Watch(live).follow(painter)  # those behind it go on meanwhile
-            painter.finish(live)
+            # Those behind it go on meanwhile.
+            another = partial(_terminal_painter, footer=footer)
+            follow_turn(live, Watch(live), another(0), another)
         return []
     columns = Columns(lives, footer=footer)
     while not all(live.is_over for live in lives):
         changed.wait(1.0)
         changed.clear()
+        for live in lives:
+            live.serve()
         size = columns.paint()
         time.sleep(max(PAINT_SECONDS, size / BYTES_PER_SECOND))
     columns.finish(None)
     return [columns]
+
+
+def _terminal_painter(section: int, *, footer: bool) -> TerminalPainter:
+    return TerminalPainter(footer=footer, section=section)
 
 
 class Columns:

@@ -17,6 +17,7 @@ from IPython.display import DisplayHandle, clear_output
 
 from ...core import text
 from ..markdown import IncrementalRenderer, page, to_html
+from .calls import Section, busy_words, calls_html, response_pieces, step_views
 from .metadata import METADATA_KEY, turn_metadata
 from .words import final_words, footer_words, reasoning_details, state_line, waiting_words
 
@@ -66,12 +67,13 @@ class FinalPainter:
 
     paints_anywhere = False
 
-    def __init__(self, *, footer: bool, reasoning: bool, form: str = "markdown") -> None:
+    def __init__(self, *, footer: bool, reasoning: bool, form: str = "markdown", section: int = 0) -> None:
         self._footer = footer
         self._form = form
         self._hurries: list[Callable[[], bool]] = []
         """Says whether the turn was stopped, once there is one."""
         self._renderer = self._new_renderer()
+        self._section = Section(section)
         self._text_read = self._begin = 0
         self._reasoning_read = 0
         self._shows_reasoning = reasoning
@@ -95,10 +97,16 @@ class FinalPainter:
     def paint(self, live: LiveTurn) -> None:
         """Show nothing yet."""
 
+    def show_calls(self, live: LiveTurn) -> None:
+        """Show nothing yet."""
+
     def finish(self, live: LiveTurn) -> None:
         """Show the whole response, with the turn in the output's metadata."""
-        data, metadata = self._final(live)
-        _publish(DisplayHandle(), data, metadata)
+        metadata = turn_metadata(live.version, conversation=live.conversation_id, turn=live.index, number=live.at)
+        _publish(
+            DisplayHandle(),
+            *_of_version(live.version, metadata, footer=self._footer, reasoning=self._shows_reasoning, form=self._form),
+        )
 
     def _read(self, live: LiveTurn) -> tuple[str, list[str]]:
         """Return what is new of the response, and the HTML of its blocks that are finished now."""
@@ -106,7 +114,7 @@ class FinalPainter:
         if self._begin != live.response.text_begin:
             self._begin = live.response.text_begin
             self._restart()
-        fresh, self._text_read = live.response.text_since(self._text_read)
+        fresh, self._text_read = self._section.read(live, self._text_read)
         return fresh, self._renderer.feed(fresh)
 
     def _restart(self) -> None:
@@ -115,7 +123,7 @@ class FinalPainter:
 
     def _read_reasoning(self, live: LiveTurn) -> None:
         if self._shows_reasoning:
-            fresh, self._reasoning_read = live.response.reasoning_since(self._reasoning_read)
+            fresh, self._reasoning_read = self._section.read_reasoning(live, self._reasoning_read)
             if fresh:
                 self._thoughts.feed(fresh)
 
@@ -125,14 +133,19 @@ class FinalPainter:
         return reasoning_details(page(*self._thoughts.pieces, self._thoughts.tail()))
 
     def _final(self, live: LiveTurn) -> tuple[dict[str, str], dict[str, Any]]:
+        """Return the last section, with the whole turn in the metadata."""
         version = live.version
         self._hurries = [live.stopping.hurries]
         self._read_reasoning(live)
         self._read(live)
         self._renderer.finish()
-        response = page(*self._renderer.pieces) if version.text else ""
+        response = page(*self._renderer.pieces) if self._text_read > self._begin else ""
         metadata = turn_metadata(version, conversation=live.conversation_id, turn=live.index, number=live.at)
-        return _whole(version, self._reasoning(), response, metadata, footer=self._footer, form=self._form)
+        plain = None
+        if self._section.number:
+            metadata = {**metadata, "text": version.text}  # for what stands beside it is a part of it
+            plain = self._section.read(live, 0)[0]
+        return _whole(version, self._reasoning(), response, metadata, footer=self._footer, form=self._form, plain=plain)
 
 
 class RunningPainter(FinalPainter):
@@ -144,6 +157,8 @@ class RunningPainter(FinalPainter):
 
     def _words(self, live: LiveTurn) -> str:
         """Return what a turn that runs is doing."""
+        if words := busy_words(live):
+            return words
         version = live.draft.outline
         if version.timing.first_text is not None and not live.draft.notice:
             return self._streaming
@@ -162,8 +177,8 @@ class RunningPainter(FinalPainter):
 class OutputPainter(RunningPainter):
     """Shows a turn in a single output, which is replaced as the response grows."""
 
-    def __init__(self, *, footer: bool, reasoning: bool, form: str = "markdown") -> None:
-        super().__init__(footer=footer, reasoning=reasoning, form=form)
+    def __init__(self, *, footer: bool, reasoning: bool, form: str = "markdown", section: int = 0) -> None:
+        super().__init__(footer=footer, reasoning=reasoning, form=form, section=section)
         self._handle = DisplayHandle()
         self._shown = ""
         self._size = 0
@@ -185,12 +200,24 @@ class OutputPainter(RunningPainter):
         response = page(*self._renderer.pieces, self._renderer.tail()) if self._text_read else ""
         html = self._reasoning() + response + state_line(words)
         if html != self._shown:
-            plain = live.response.text_since(0)[0] or f"[{words}]"
+            plain = self._section.read(live, 0)[0] or f"[{words}]"
             if self._shown:
                 self._outputs.show(self._handle, html, plain, update=True)
             else:
                 _publish(self._handle, {"text/html": html, "text/plain": plain})
             self._shown, self._size, self._fresh = html, len(html) + len(plain), 0
+
+    def show_calls(self, live: LiveTurn) -> None:
+        """Show the calls below the text, in the same output."""
+        self._read_reasoning(live)
+        self._read(live)
+        response = page(*self._renderer.pieces, self._renderer.tail()) if self._text_read > self._begin else ""
+        views = step_views(live, self._section.number, in_cell=True)
+        html = self._reasoning() + response + calls_html(views)
+        if html != self._shown:
+            plain = "\n".join(filter(None, [self._section.read(live, 0)[0], *(view.plain for view in views)]))
+            _publish(self._handle, {"text/html": html, "text/plain": plain}, update=bool(self._shown))
+            self._shown = html
 
     def finish(self, live: LiveTurn) -> None:
         """Leave the whole response, with the turn in the output's metadata."""
@@ -203,8 +230,8 @@ class CellPainter(RunningPainter):
 
     paints_anywhere = True
 
-    def __init__(self, *, footer: bool, reasoning: bool, form: str = "markdown") -> None:
-        super().__init__(footer=footer, reasoning=reasoning, form=form)
+    def __init__(self, *, footer: bool, reasoning: bool, form: str = "markdown", section: int = 0) -> None:
+        super().__init__(footer=footer, reasoning=reasoning, form=form, section=section)
         self._last = DisplayHandle()
         self._shown = ""
         self._plain = ""
@@ -235,6 +262,20 @@ class CellPainter(RunningPainter):
         self._paint_reasoning(live)
         self._keep_gathered(live)
         self._paint_last(self._words(live))
+
+    def show_calls(self, live: LiveTurn) -> None:
+        """Show the calls below the text, in the last output."""
+        self._read_reasoning(live)
+        fresh, finished = self._read(live)
+        self._plain += fresh
+        self._gathered += finished
+        response = page(*self._gathered, self._renderer.tail()) if self._plain.strip() else ""
+        views = step_views(live, self._section.number, in_cell=True)
+        html = ("" if self._details is not None else self._reasoning()) + response + calls_html(views)
+        if html != self._shown:
+            plain = "\n".join(filter(None, [self._plain, *(view.plain for view in views)]))
+            _publish(self._last, {"text/html": html, "text/plain": plain}, update=bool(self._shown))
+            self._shown = html
 
     def finish(self, live: LiveTurn) -> None:
         """Leave one output with the whole response, and the turn in its metadata."""
@@ -323,20 +364,33 @@ def repaint(
     metadata : dict
         What :func:`turn_metadata` makes of the version.
     """
+    _publish(place, *_of_version(version, metadata, footer=footer, reasoning=reasoning, form=form), update=True)
+
+
+def _of_version(
+    version: Version, metadata: dict[str, Any], *, footer: bool, reasoning: bool, form: str
+) -> tuple[dict[str, str], dict[str, Any]]:
     thoughts = reasoning_details(to_html(version.reasoning)) if reasoning and version.reasoning else ""
-    response = to_html(version.text) if version.text else ""
-    _publish(place, *_whole(version, thoughts, response, metadata, footer=footer, form=form), update=True)
+    pieces = response_pieces(version)
+    return _whole(version, thoughts, page(*pieces) if pieces else "", metadata, footer=footer, form=form)
 
 
 def _whole(
-    version: Version, thoughts: str, response: str, about: dict[str, Any], *, footer: bool, form: str
+    version: Version,
+    thoughts: str,
+    response: str,
+    about: dict[str, Any],
+    *,
+    footer: bool,
+    form: str,
+    plain: str | None = None,
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Return data and metadata of the output of a turn that is over."""
     state = final_words(version)
     words = [*state, *(footer_words(version) if footer else ())]
     line = state_line(" · ".join(words)) if words else ""
     # The plain form must not be empty: nbclient and text front ends show it.
-    plain = version.text or f"[{' · '.join(state)}]"
+    plain = (version.text if plain is None else plain) or f"[{' · '.join(state)}]"
     if form != "markdown" and version.text:
         from .forms import formed  # loaded where a form is asked for
 

@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from IPython.core.interactiveshell import InteractiveShell
 
     from ...session import LiveTurn
@@ -46,6 +48,10 @@ class Painter(Protocol):
         """Show the turn as it stands."""
         ...
 
+    def show_calls(self, live: LiveTurn) -> None:
+        """Show the calls of tools that follow what is painted, as they stand; nothing more is painted before them."""
+        ...
+
     def finish(self, live: LiveTurn) -> None:
         """Show the turn as it ended."""
         ...
@@ -59,6 +65,7 @@ def painter_for(
     alone: bool = False,
     form: str = "markdown",
     rich: bool = False,
+    section: int = 0,
 ) -> Painter:
     """Return the painter that fits where `shell` runs.
 
@@ -72,6 +79,8 @@ def painter_for(
         What is left of the response when it is over: one of `FORMS`.
     rich : bool
         Whether a terminal may show formatted Markdown, if the package ``rich`` is there.
+    section : int
+        Which part of the response it shows: each step of calls ends one.
     """
     from IPython.core.displaypub import CapturingDisplayPublisher
 
@@ -79,7 +88,7 @@ def painter_for(
         from .terminal import RichPainter, TerminalPainter
 
         is_rich = rich and sys.stdout.isatty() and find_spec("rich") is not None
-        return (RichPainter if is_rich else TerminalPainter)(footer=footer, form=form)
+        return (RichPainter if is_rich else TerminalPainter)(footer=footer, form=form, section=section)
     from .notebook import CellPainter, FinalPainter, OutputPainter
 
     kind: type[FinalPainter] = OutputPainter
@@ -87,7 +96,29 @@ def painter_for(
         kind = FinalPainter
     elif alone:
         kind = CellPainter
-    return kind(footer=footer, reasoning=reasoning, form=form)
+    return kind(footer=footer, reasoning=reasoning, form=form, section=section)
+
+
+def follow_turn(live: LiveTurn, watch: Watch, painter: Painter, another: Callable[[int], Painter]) -> Painter:
+    """Show a turn until it is over: what the model says, its calls of tools, what it says then, and so on.
+
+    Parameters
+    ----------
+    another : callable
+        Makes the painter for a section.
+
+    Returns
+    -------
+    Painter
+        The one that has shown the end.
+    """
+    section = 0
+    while not watch.follow(painter, section):
+        watch.follow_calls(painter, section)
+        section += 1
+        painter = another(section)
+    painter.finish(live)
+    return painter
 
 
 class Watch:
@@ -111,11 +142,11 @@ class Watch:
         if painter.paints_anywhere:
             self._first = painter
 
-    def follow(self, painter: Painter) -> None:
-        """Paint the turn until it is over."""
+    def follow(self, painter: Painter, section: int = 0) -> bool:
+        """Paint one section of the turn until it is over, and return whether the turn is, too."""
         live, changed = self._live, self._changed
         live.response.begun.wait(UNSHOWN_SECONDS)
-        while not live.is_over:
+        while not live.is_over and len(live.marks) <= section:
             changed.clear()
             painted = time.monotonic()
             with self._painting:
@@ -126,6 +157,20 @@ class Watch:
                 live.done.wait(early)
         with self._painting:
             self._first = None
+        return len(live.marks) <= section
+
+    def follow_calls(self, painter: Painter, section: int) -> None:
+        """Show the calls that end a section until the model goes on, and run here what must run here."""
+        live, changed = self._live, self._changed
+        while True:
+            changed.clear()
+            is_over = live.is_over or live.step is None or len(live.marks) > section + 1
+            painter.show_calls(live)
+            if is_over:
+                return
+            live.serve()
+            if not changed.is_set():
+                changed.wait(1.0)
 
     def _note_change(self, live: LiveTurn) -> None:
         if self._first is not None and live.response.has_text:

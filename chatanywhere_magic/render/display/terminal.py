@@ -6,6 +6,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Final
 
+from .calls import Section, step_views
 from .words import final_words, footer_words
 
 if TYPE_CHECKING:
@@ -24,10 +25,12 @@ class TerminalPainter:
 
     paints_anywhere = False
 
-    def __init__(self, *, footer: bool, form: str = "markdown") -> None:
+    def __init__(self, *, footer: bool, form: str = "markdown", section: int = 0) -> None:
         self._footer = footer
         self._form = form
+        self._section = Section(section)
         self._text_read = 0
+        self._calls_shown: dict[int, str] = {}
 
     def get_ready(self) -> None:
         """Do nothing: a terminal shows text as it is."""
@@ -44,8 +47,23 @@ class TerminalPainter:
     def _read(self, live: LiveTurn) -> str:
         """Return what is new of the response. What was printed stays, also where it turns out to be reasoning."""
         before = self._text_read
-        fresh, self._text_read = live.response.text_since(before)
+        fresh, self._text_read = self._section.read(live, before)
         return f"\n\n{fresh}" if fresh and 0 < before <= live.response.text_begin else fresh
+
+    def show_calls(self, live: LiveTurn) -> None:
+        """Print each call when it begins to run, and how it ended."""
+        self.paint(live)
+        if self._text_read and not self._calls_shown and not self._section.read(live, 0)[0].endswith("\n"):
+            sys.stdout.write("\n")
+        for number, view in enumerate(step_views(live, self._section.number)):
+            mark = "over" if view.is_over else "begun"
+            if self._calls_shown.get(number) == mark or self._form not in {"markdown", "text"}:
+                continue
+            known = self._calls_shown.get(number)
+            self._calls_shown[number] = mark
+            line = f"{view.words}" if known else view.line if not view.is_over else f"{view.line} · {view.words}"
+            sys.stdout.write(f"▸ {printable(line)}\n")
+        sys.stdout.flush()
 
     def finish(self, live: LiveTurn) -> None:
         """Print the rest, and, where a person reads it, how the turn ended."""
@@ -55,7 +73,8 @@ class TerminalPainter:
             from .forms import formed  # loaded where a form is asked for
 
             sys.stdout.write(printable(formed(version.text, self._form)[1]))
-        if version.text and not version.text.endswith("\n"):
+        said = self._section.read(live, 0)[0] if self._section.number else version.text
+        if said and not said.endswith("\n"):
             sys.stdout.write("\n")
         self._end(live)
 
@@ -72,12 +91,12 @@ class TerminalPainter:
 class RichPainter(TerminalPainter):
     """Prints the response as formatted Markdown, block by block as they are finished."""
 
-    def __init__(self, *, footer: bool, form: str = "markdown") -> None:
+    def __init__(self, *, footer: bool, form: str = "markdown", section: int = 0) -> None:
         from rich.console import Console  # optional, and loaded where it is asked for
 
         from ..markdown import IncrementalRenderer
 
-        super().__init__(footer=footer, form=form)
+        super().__init__(footer=footer, form=form, section=section)
         self._console = Console(file=sys.stdout, highlight=False)
         self._renderer = IncrementalRenderer()
         self._waiting = ""
@@ -93,6 +112,13 @@ class RichPainter(TerminalPainter):
         size = len(self._waiting) - len(self._renderer.open_text)
         self._print(self._waiting[: max(0, size)])
         self._waiting = self._waiting[max(0, size) :]
+
+    def show_calls(self, live: LiveTurn) -> None:
+        """Print the last block before the calls, and them."""
+        self.paint(live)
+        self._print(self._waiting)
+        self._waiting = ""
+        super().show_calls(live)
 
     def finish(self, live: LiveTurn) -> None:
         """Print the last block, and how the turn ended."""

@@ -13,14 +13,21 @@ if TYPE_CHECKING:
     from ...core import Timing, Version
 
 CALL_LENGTH: Final = 120
+_CUT: Final = {
+    "length": "status.cut_at_limit",
+    "max_steps": "status.max_steps",
+    "max_turn_seconds": "status.max_turn",
+    "max_turn_tokens": "status.max_turn",
+}
+"""Reasons for an end that was not the response's own."""
 
 
 def final_words(version: Version) -> list[str]:
     """Return what the person must know of how the turn ended; nothing for a good response."""
     if version.status == "complete":
         words = _calls(version)
-        if version.finish_reason == "length":
-            words.append(text("status.cut_at_limit"))
+        if version.finish_reason in _CUT:
+            words.append(text(_CUT[version.finish_reason]))
         if version.sent_tokens and version.usage:
             read = version.usage.prompt_tokens or 0
             words.append(text("status.cut_prompt", read=read, sent=version.sent_tokens))
@@ -29,8 +36,8 @@ def final_words(version: Version) -> list[str]:
 
 
 def _calls(version: Version) -> list[str]:
-    """Return what tools the model asks for, shortly."""
-    calls = [f"{call.name}({call.arguments})" for call in version.tool_calls]
+    """Return what tools the model asks for that are not run here, shortly."""
+    calls = [f"{call.name}({call.arguments})" for message in version.response[-1:] for call in message.tool_calls]
     shown = [call if len(call) <= CALL_LENGTH else f"{call[: CALL_LENGTH - 2]}…)" for call in calls]
     return [text("status.tool_calls", calls=", ".join(shown))] if shown else []
 

@@ -6,8 +6,9 @@ MathJax while everything else is kept from it.
 
 from __future__ import annotations
 
+from .code import code_html
 from .formulas import IGNORED_BY_MATHJAX
 from .incremental import IncrementalRenderer
 from .text import as_text_html, page, to_html
 
-__all__ = ["IGNORED_BY_MATHJAX", "IncrementalRenderer", "as_text_html", "page", "to_html"]
+__all__ = ["IGNORED_BY_MATHJAX", "IncrementalRenderer", "as_text_html", "code_html", "page", "to_html"]

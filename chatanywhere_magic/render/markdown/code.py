@@ -68,6 +68,16 @@ def _render_block(
     )
 
 
+def code_html(code: str, language: str) -> str:
+    """Return code as HTML that shows all of it: long lines are wrapped."""
+    style = f"{_STYLE}; white-space: pre-wrap; overflow-wrap: anywhere"
+    wrapped = f"{_PLAIN}; white-space: pre-wrap; overflow-wrap: anywhere"
+    return (
+        f'<div class="highlight" dir="ltr" translate="no" style="{style}"><pre style="{wrapped}">'
+        f'<code style="{wrapped}">{highlighted(code, language)}</code></pre></div>'
+    )
+
+
 def _render_inline(
     renderer: RendererProtocol,  # noqa: ARG001 - as above
     tokens: Sequence[Token],
