@@ -8,6 +8,7 @@ from ..core import lazy_exports
 
 if TYPE_CHECKING:
     from . import keystore, scan
+    from .forms import names_a_secret
     from .keystore import Owner, Place, check_place, config_directory, file_path, find_secret, forget, keep, places_of
     from .owned import DIRECTORY_VARIABLE, ForeignFileError, check_owner, data_directory, make_directory, make_private
     from .scan import find_leaks, leaks_in, redacted, secrets_of_environment
@@ -16,6 +17,7 @@ else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
         {
+            "forms": "names_a_secret",
             "keystore": "Owner Place check_place config_directory file_path find_secret forget keep keystore places_of",
             "owned": "DIRECTORY_VARIABLE ForeignFileError check_owner data_directory make_directory make_private",
             "scan": "find_leaks leaks_in redacted scan secrets_of_environment",
@@ -43,6 +45,7 @@ __all__ = [
     "leaks_in",
     "make_directory",
     "make_private",
+    "names_a_secret",
     "places_of",
     "redacted",
     "scan",

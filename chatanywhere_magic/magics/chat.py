@@ -22,8 +22,10 @@ from ..render import FORMS, HEAD_START_SECONDS, Watch, follow_turn, painter_for,
 from ..session import MAX_TEMPERATURE, Interrupts, cells
 from ..tools import Schema
 from .cells import code_for_cell, fill_cell
+from .names import find_own
 from .options import Namespace, Option, Options, one_of, takes
 from .outputs import note
+from .transform import ASKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,8 +59,8 @@ def _variable(name: str) -> str:
 
 _INTO_NAME: Final = re.compile(r"([^\W\d]\w*)\s*<<(?:\s+|$)")
 """``NAME << `` before a prompt."""
-_BEGINS_WITH_CHAT: Final = re.compile(r"(?:[ \t]*(?:#.*)?\n)*[ \t]*(?:[\w,][\w, ]*=[ \t]*)?%%?chat(?:anywhere)?\b(?!_)")
-"""A cell whose conversation cannot have been shown before its first prompt."""
+_BEGINS_WITH: Final = re.compile(r"(?:[ \t]*(?:#.*)?\n)*[ \t]*(?:[\w,][\w, ]*=[ \t]*)?%(?P<cell>%?)(?P<magic>[^\s%]+)")
+"""A magic before which a cell can have shown nothing."""
 
 _CHAT: Final = Options(
     "chat",
@@ -105,10 +107,16 @@ class ChatMagics(Magics):
 
     def begin_cell(self, info: ExecutionInfo) -> None:
         """Record which cell runs: another prompt from the same place revises its turn."""
-        self._is_untouched = not self._cells and bool(_BEGINS_WITH_CHAT.match(info.raw_cell or ""))
+        self._is_untouched = not self._cells and self._asks_first(info.raw_cell or "")
         if self._is_untouched:
             keystore.look()  # now, and not when the thread is awake that saves IPython's history
         self._cells.append(cells.enter(getattr(info, "cell_id", None) or ""))
+
+    def _asks_first(self, cell: str) -> bool:
+        """Tell whether nothing can have been shown when the first prompt of `cell` is asked."""
+        match = _BEGINS_WITH.match(cell)
+        called = find_own(self._shell, "cell" if match["cell"] else "line", match["magic"]) if match else None
+        return called is not None and called[0] in ASKING
 
     def end_cell(self, result: ExecutionResult) -> None:
         """Hide the turns that the cell no longer asks, and report that and any problem with the store."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
 from ..core import text
 from ..providers import can_chat, provider_names
+from .names import find_own
 from .notebook import SHORT_ID
-from .transform import RUNNERS
+from .transform import RUNNERS, first_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 Offer = dict[str, Any]
 """What a matcher returns; IPython's own type for it demands what may be left out."""
-_CELL: Final = re.compile(r"\s*%%(?P<magic>chat(?:anywhere)?)(?:\s(?P<rest>.*))?$")
-_LINE: Final = re.compile(rf"(?:(?:[^%]*=)?\s*%(?:{RUNNERS})\s[^%]*|[^%]*=\s*|\s*)%(?P<magic>chat\w*)\s(?P<rest>.*)$")
+_CELL: Final = re.compile(r"\s*%%(?P<magic>[^\s%]+)(?:\s(?P<rest>.*))?$")
+_LINE: Final = re.compile(rf"(?:(?:[^%]*=)?\s*%(?:{RUNNERS})\s[^%]*|[^%]*=\s*|\s*)%(?P<magic>[^\s%]+)\s(?P<rest>.*)$")
 _MENTION: Final = re.compile(r"""(?:^|[^\w\\@.])(?P<typed>@(?P<name>file:["'][^"'\n]*|[^\s@,;!?()]*))$""")
 _FILE: Final = "file:"
 MAX_OFFERED: Final = 200
@@ -45,15 +46,16 @@ class ChatCompleter:
         """Return the completions at a place in a cell; in our magics, no other matcher adds any."""
         lines = context.full_text.split("\n")
         row, before = context.cursor_line, context.text_until_cursor
-        first = next((number for number, line in enumerate(lines) if line.strip()), row)
+        first = first_row(lines)
+        first = row if first is None else first
         cell = _CELL.match(lines[first] if first < row else before)
-        is_cell = cell is not None and self._options(cell["magic"]) is not None
+        is_cell = cell is not None and self._options("cell", cell["magic"]) is not None
         if is_cell and row > first:
             return self._in_prompt(before)
         match = _CELL.match(before) if is_cell else _LINE.match(before)
         if match is None or match["rest"] is None or (not is_cell and lines[first].lstrip().startswith("%%")):
             return _not_ours()
-        options = self._options(match["magic"])
+        options = self._options("cell" if is_cell else "line", match["magic"])
         if options is None:
             return _not_ours()
         cursor = options.under_cursor(match["rest"])
@@ -63,10 +65,9 @@ class ChatCompleter:
         typed = cursor.typed.removeprefix(quote)
         return _offer(self._at(options, cursor, typed, quoted=bool(quote)), typed)
 
-    def _options(self, magic: str) -> Options | None:
-        found: Any = self._shell.find_line_magic(magic)
-        options: Options | None = getattr(found, "options", None)
-        return options
+    def _options(self, kind: Literal["line", "cell"], magic: str) -> Options | None:
+        called = find_own(self._shell, kind, magic)
+        return getattr(self._shell.magics_manager.magics[kind].get(called[0]), "options", None) if called else None
 
     def _at(self, options: Options, cursor: Cursor, typed: str, *, quoted: bool) -> Iterator[SimpleCompletion]:
         """Yield what may stand under the cursor."""

@@ -17,12 +17,12 @@ from .host import CellHost, IdleKernel
 from .kernel import ShellKernel
 from .login import LoginMagics
 from .models import ModelMagics
-from .names import is_free, new_names, rename, take_away
+from .names import find_own, new_names, rename, take_away
 from .namespace import KernelNames
 from .notebook import notebook_path, take_up
 from .panel import PanelMagics
 from .tools import ToolMagics
-from .transform import ASKING, CellAsTyped, LinesAsTyped
+from .transform import ASKING, CellAsTyped, LinesAsTyped, NothingAbove
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +52,7 @@ def load(shell: InteractiveShell) -> None:
     session = get_session()
     chat = ChatMagics(shell, session)
     added: list[Magics] = [chat, *(kind(shell, session) for kind in _CLASSES if kind is not ChatMagics)]
-    rename(added, renamed)
+    rename(shell, added, renamed)
     shell.register_magics(*added)
     shell.events.register("pre_run_cell", chat.begin_cell)
     shell.events.register("post_run_cell", chat.end_cell)
@@ -65,8 +65,9 @@ def load(shell: InteractiveShell) -> None:
         session.tools.main_thread = idle = IdleKernel(shell)
         idle.begin()
     shell.events.register("post_run_cell", _key_guard.end_cell)
-    shell.input_transformers_cleanup[:0] = [_key_guard, CellAsTyped(partial(is_free, shell))]
-    shell.input_transformers_cleanup.append(LinesAsTyped(partial(is_free, shell)))
+    in_cells = partial(find_own, shell, "cell")
+    shell.input_transformers_cleanup[:0] = [_key_guard, NothingAbove(in_cells), CellAsTyped(in_cells)]
+    shell.input_transformers_cleanup.append(LinesAsTyped(partial(find_own, shell, "line")))
     # IPython annotates the list with InteractiveShell; it holds whatever %config can set.
     configurables: list[Any] = shell.configurables
     configurables.append(session.settings)
@@ -106,7 +107,8 @@ def unload(shell: InteractiveShell) -> None:
     shell.events.unregister("post_run_cell", _key_guard.end_cell)
     _key_guard.forget()  # the cell that unloads may have a key in it, and does not end with us
     transformers = shell.input_transformers_cleanup
-    transformers[:] = [each for each in transformers if not isinstance(each, KeyGuard | CellAsTyped | LinesAsTyped)]
+    ours = KeyGuard | NothingAbove | CellAsTyped | LinesAsTyped
+    transformers[:] = [each for each in transformers if not isinstance(each, ours)]
 
 
 def _names() -> list[tuple[str, str]]:

@@ -11,18 +11,19 @@ import re
 import sys
 from bisect import bisect_right
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from IPython.core.getipython import get_ipython
 
 from ..core import text
+from ..providers import key_variables
 from .names import aliases, is_free
-from .transform import RUNNERS
-from .typed_keys import ABBREVIATED, VARIABLE, keys_in, masked, prompts, set_variables, spans_of_keys
+from .transform import ASKING, RUNNERS, cell_magic
+from .typed_keys import any_of, is_typed, masked, prompts, set_variables, spans_of_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
@@ -31,24 +32,16 @@ _HELD: Final = 1_000_000
 _MIN_KEY: Final = 20
 _MIN_KINDS: Final = 8
 """Different characters of a key; what has fewer stands for one, such as ``sk-xxxxxxxxxxxxxxxxxxxx``."""
-_PROVIDERS: Final = {"OPENAI_API_KEY": "openai", "CHATANYWHERE_API_KEY": "chatanywhere"}
 _NAME: Final = r"(?:api[-_]?)?(?:key|token|secret)"
 _KEY: Final = re.compile(r"(?<![\w-])(?P<key>sk-[A-Za-z0-9_-]{16,})")
 # What a variable holds is not typed: `$key` and `{key}` are left alone.
 _VALUE: Final = r"""["']?(?P<key>[^\s"'${][^\s"']*)"""
-_RUN: Final = rf"(?:%%?(?:{RUNNERS})\s[^%]*)*"
+_RUN: Final = rf"(?:%%?(?:{RUNNERS})\s[^%]{{0,300}}){{0,4}}"
 """Magics that run what stands behind them: what is refused only there has been saved, and what is around it run."""
-_SETTERS: Final = tuple(
-    re.compile(pattern)
-    for pattern in (
-        rf"^\s*{_RUN}%(?:set_)?env\s+{VARIABLE}(?:\s*=\s*|\s+){_VALUE}",
-        rf"""\benviron\[\s*["']{VARIABLE}["']\s*\]\s*=\s*[rbuRBU]?["'](?P<key>[^"']+)""",
-        rf"""\b(?:setdefault|putenv)\(\s*["']{VARIABLE}["']\s*,\s*[rbuRBU]?["'](?P<key>[^"']+)""",
-        rf"\b(?:export|set)\s+{VARIABLE}={_VALUE}",
-    )
-)
-"""Lines that set a variable which we read."""
-_CELL: Final = re.compile(r"\s*%%(chat(?:anywhere)?)(?!\w)")
+_SETS: Final = ("env", "export", "set ")
+"""One of these is in whatever sets a variable."""
+_WORD: Final = re.compile(r"\w+")
+_RUNS_CELL: Final = re.compile(rf"%%(?:capture|{RUNNERS})(?!\S)")
 _ALLOWED: Final = "--allow-secrets"
 _OPTION: Final = re.compile(rf"(?<!\S)--?{_NAME}(?:=|\s+){_VALUE}", re.IGNORECASE)
 _ASSIGNED: Final = re.compile(rf"""\b(?:ChatSession|chat)\.{_NAME}\s*=\s*["'](?P<key>[^"']+)""", re.IGNORECASE)
@@ -77,13 +70,31 @@ def _magics(named: tuple[tuple[str, str], ...]) -> _Magics:
     )
 
 
+@lru_cache(maxsize=4)
+def _setters(variables: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
+    """Return what lines look like that set one of `variables`."""
+    variable = any_of(variables)
+    return tuple(
+        re.compile(pattern)
+        for pattern in (
+            rf"^\s*{_RUN}%(?:set_)?env\s+{variable}(?:\s*=\s*|\s+){_VALUE}",
+            rf"""\benviron\[\s*["']{variable}["']\s*\]\s*=\s*[rbuRBU]?["'](?P<key>[^"']+)""",
+            rf"""\b(?:setdefault|putenv)\(\s*["']{variable}["']\s*,\s*[rbuRBU]?["'](?P<key>[^"']+)""",
+            rf"\b(?:export|set)\s+{variable}={_VALUE}",
+        )
+    )
+
+
 def looks_like_key(word: str) -> bool:
     """Whether a word is very likely a key."""
     return len(word) >= _MIN_KEY and len(set(word)) >= _MIN_KINDS and any(c.isdigit() for c in word)
 
 
 def without_keys(
-    source: str, login: str = "chat_login", named: Mapping[str, str] | None = None
+    source: str,
+    login: str = "chat_login",
+    named: Mapping[str, str] | None = None,
+    spans: Sequence[tuple[int, int]] | None = None,
 ) -> tuple[str, str] | None:
     """Return a cell without the keys typed in it, and their provider; None if it has none.
 
@@ -95,6 +106,8 @@ def without_keys(
         The name of the magic that replaces a line that sets a key.
     named : mapping, optional
         Other names of our magics, each with the magic's own.
+    spans : list of tuple, optional
+        What :func:`spans_of_keys` returns for the cell, if that is known.
     """
     magics = _magics(tuple(sorted((named or {}).items())))
     lines = source.split("\n")
@@ -103,34 +116,41 @@ def without_keys(
     is_prompt = _is_prompt(lines, magics)
     keys: set[str] = set()
     ours: set[int] = set()
-    provider = begun = ""
+    variables = key_variables(_WORD.findall(source)) if any(each in source for each in _SETS) else {}
+    setters = _setters(tuple(variables)) if variables else ()
+    provider = ""
+    begun: list[str] = []
     for row, line in enumerate(lines):
-        whole = begun + line
-        is_ours = is_prompt or magics.line.search(whole) is not None
+        is_ours = is_prompt or bool(begun) or magics.line.search(line) is not None
         if is_ours:
             ours.add(row)
         # A line of ours that ends in a backslash goes on in the next one.
-        begun = f"{whole[:-1]} " if is_ours and not is_prompt and line.endswith("\\") else ""
-        for match in filter(None, (pattern.search(line) for pattern in _SETTERS)):
-            if not ABBREVIATED.search(match["key"]):
-                provider = _PROVIDERS[match["variable"]]
+        goes_on = is_ours and not is_prompt and line.endswith("\\") and row + 1 < len(lines)
+        begun.append(f"{line[:-1]} " if goes_on else line)
+        for match in chain.from_iterable(pattern.finditer(line) for pattern in setters):
+            if is_typed(match):
+                provider = variables[match["variable"]]
                 keys.add(match["key"])
                 # A prompt that shows such a line stays a prompt.
                 lines[row] = line if is_ours else f"{line[: len(line) - len(line.lstrip())]}%{login} {provider}"
-        keys.update(_in_our_line(whole, magics) if is_ours else _in_python(line))
+        if goes_on:
+            continue
+        keys.update(_in_our_line("".join(begun), magics) if is_ours else _in_python(line))
+        begun = []
         if keys and magics.login.match(line):
             lines[row] = f"%{login}"
-    for variable, key in set_variables(source):
-        provider = _PROVIDERS[variable]
+    for variable, key in set_variables(source, tuple(variables)) if variables else ():
+        provider = variables[variable]
         keys.add(key)
-    keys.update(_in_prompts(source, ours))
+    keys.update(_in_prompts(source, spans_of_keys(source) if spans is None else spans, ours))
     return (masked("\n".join(lines), keys), provider) if keys else None
 
 
 def _is_prompt(lines: list[str], magics: _Magics) -> bool:
-    """Tell whether a cell is meant as a prompt, also below a comment, where IPython does not take it for one."""
+    """Tell whether a cell is a prompt, below comments and what runs cells such as ``%%time``."""
     stripped = (line.strip() for line in lines)
-    return magics.prompt.match(next((line for line in stripped if line and line[0] != "#"), "")) is not None
+    first = next((line for line in stripped if line and line[0] != "#" and not _RUNS_CELL.match(line)), "")
+    return magics.prompt.match(first) is not None
 
 
 def _in_our_line(line: str, magics: _Magics) -> Iterator[str]:
@@ -147,9 +167,8 @@ def _in_python(line: str) -> Iterator[str]:
         yield from (match["key"] for match in _ARGUMENT.finditer(line, call.end()))
 
 
-def _in_prompts(source: str, ours: set[int]) -> Iterator[str]:
+def _in_prompts(source: str, spans: Sequence[tuple[int, int]], ours: set[int]) -> Iterator[str]:
     """Yield the keys of known forms in the rows that are `ours`, and in calls of our session."""
-    spans = spans_of_keys(source)
     if not spans:
         return
     begins = [0, *accumulate(len(line) + 1 for line in source.split("\n"))]
@@ -185,9 +204,10 @@ class KeyGuard:
         """Return `lines`, or, where a key for us stands in them, the refusal."""
         source = "".join(lines).removesuffix("\n")
         shell = get_ipython()
-        login, named = (_login(shell), aliases(shell)) if shell else ("chat_login", {})
-        found = None if _is_theirs(lines) else without_keys(source, login, named)
-        keys = keys_in(source)
+        login, named = (_login(shell), aliases(shell, source)) if shell else ("chat_login", {})
+        spans = spans_of_keys(source)
+        found = None if _is_theirs(lines) else without_keys(source, login, named, spans)
+        keys = {source[start:end] for start, end in spans}
         if found is None:
             if keys:  # not for us: it runs
                 self._hold(source, masked(source, keys), keys)
@@ -263,9 +283,8 @@ def _login(shell: InteractiveShell) -> str:
 
 def _is_theirs(lines: list[str]) -> bool:
     """Whether the cell belongs to another extension, which has the name of our magic as a cell magic."""
-    match = _CELL.match("".join(lines))
-    shell = get_ipython()
-    return match is not None and shell is not None and not is_free(shell, match[1], ["cell"])
+    name, shell = cell_magic(lines), get_ipython()
+    return name in ASKING and shell is not None and not is_free(shell, name, ["cell"])
 
 
 def _history() -> Any:

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Final
 from IPython.core.magic import MagicAlias
 
 from ..core import ConfigurationError, phrase
+from .transform import aliases_made, by_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Literal
 
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.core.magic import Magics
+
+    from .transform import Called
 
 _OWN: Final = "chat"
 _OTHER: Final = "chatanywhere"
@@ -40,13 +44,21 @@ def new_names(shell: InteractiveShell, names: Iterable[tuple[str, str]]) -> dict
     return renamed
 
 
-def rename(magics: Iterable[Magics], renamed: dict[str, str]) -> None:
-    """Give magics new names, in the shell and in their messages."""
+def rename(shell: InteractiveShell, magics: Iterable[Magics], renamed: dict[str, str]) -> None:
+    """Give magics new names, in the shell and in their messages; the others get a second one, if that is free.
+
+    A notebook that was written where the first name was taken then runs here, and ours are there by the second name
+    when another extension takes the first one later.
+    """
     for functions in (functions for each in magics for functions in each.magics.values()):
         for old, new in renamed.items():
             if old in functions:
                 functions[new] = functions.pop(old)
                 functions[new].options.magic = new
+        for name in functions.keys() - renamed.values():
+            second = name.replace(_OWN, _OTHER, 1)
+            if not any(second in known for known in shell.magics_manager.magics.values()):
+                functions[second] = functions[name]
 
 
 def take_away(shell: InteractiveShell, magics: Iterable[Magics]) -> None:
@@ -65,17 +77,26 @@ def is_free(shell: InteractiveShell, name: str, kinds: Iterable[str] = ("line", 
     return all(hasattr(function, "options") for function in called if function is not None)
 
 
-def aliases(shell: InteractiveShell) -> dict[str, str]:
-    """Return the names that ``%alias_magic`` gave to our magics, each with the magic's own."""
-    found: dict[str, str] = {}
-    for functions in shell.magics_manager.magics.values():
-        for name, function in functions.items():
-            if isinstance(function, MagicAlias):
-                target, final = function.magic_name, functions.get(function.magic_name)
-                for _ in range(_MOST_ALIASES):
-                    if not isinstance(final, MagicAlias):
-                        break
-                    target, final = final.magic_name, functions.get(final.magic_name)
-                if hasattr(final, "options"):
-                    found[name] = target
-    return found
+def find_own(shell: InteractiveShell, kind: Literal["line", "cell"], name: str) -> Called | None:
+    """Return which of our magics `name` calls, be it as an alias; one of our form that nobody has is ours, too."""
+    functions = shell.magics_manager.magics[kind]
+    function, before = functions.get(name), ""
+    for _ in range(_MOST_ALIASES):
+        if not isinstance(function, MagicAlias):
+            break
+        name, before = function.magic_name, f"{function.magic_params or ''} {before}".strip()
+        function = functions.get(name)
+    if function is None:
+        return by_form(name) and (name, before)
+    return (name, before) if hasattr(function, "options") else None
+
+
+def aliases(shell: InteractiveShell, cell: str = "") -> dict[str, str]:
+    """Return the names that ``%alias_magic`` gave to our magics, or `cell` gives, each with the magic's own."""
+    made = ((name, find_own(shell, "line", target)) for name, (target, _) in aliases_made(cell).items())
+    return {name: called[0] for name, called in made if called} | {
+        name: called[0]
+        for kind, functions in shell.magics_manager.magics.items()
+        for name, function in functions.items()
+        if isinstance(function, MagicAlias) and (called := find_own(shell, kind, name))
+    }

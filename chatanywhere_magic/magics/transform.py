@@ -3,6 +3,7 @@ r"""Keep IPython from changing a prompt before the magic sees it.
 IPython takes a line's ``?`` for a call for help, strips ``>>>`` and ``In [1]:`` from what looks pasted, dedents, and
 empties lines of blanks. A prompt is no code: each ``%chat`` and ``%%chat`` becomes a plain call, with the prompt as
 a string, before any of that. So does each of the other magics, for what is typed behind ``%chat_fix``, or as a title.
+A name that ``%alias_magic`` gave to one of them is replaced by its own, or IPython would expand braces and dollars.
 
 A line that ends in a backslash goes on in the next one, joined by a space, as for every IPython magic; in a
 ``%%chat`` body a backslash is a backslash.
@@ -11,7 +12,10 @@ A line that ends in a backslash goes on in the next one, joined by a space, as f
 from __future__ import annotations
 
 import re
+import shlex
 import tokenize
+from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal
 
 from IPython.core.inputtransformer2 import make_tokens_by_line
@@ -21,15 +25,73 @@ if TYPE_CHECKING:
 
 RUNNERS: Final = "debug|lprun|memit|mprun|prun|time|timeit"
 """Magics that run the statement behind them, as our magics are typed for them."""
-_CELL: Final = re.compile(r"%%(chat(?:anywhere)?)(?:\s+(.*?))?\s*")
-_LINE: Final = re.compile(rf"(^\s*|=\s*)%(chat(?:anywhere)?(?:_[a-z]+)?|(?:{RUNNERS})(?=\s.*%chat))\s+(?=\S)")
+_CELL: Final = re.compile(r"(?P<indent>[ \t]*)%%(?P<name>\S+)(?:\s+(?P<line>.*?))?\s*")
+_LINE: Final = re.compile(r"(^\s*|=\s*)%([^\s%]\S*)\s+(?=\S)")
+_RUNNER: Final = re.compile(RUNNERS)
+_MAGIC: Final = re.compile(r"%(\S+)")
+_ALIAS: Final = re.compile(r"^[ \t]*%alias_magic[ \t]+(.+)$", re.MULTILINE)
+_OURS: Final = re.compile(r"chat(?:anywhere)?(?:_[a-z]+)?")
 
+MAX_TRIES: Final = 4
+"""Most places of a line at which one of our magics is looked for; the line is read anew for each."""
 ASKING: Final = frozenset({"chat", "chatanywhere"})
 """Names of the magic that gives a response."""
 
+Called = tuple[str, str]
+"""A magic of ours by its own name, and what an alias puts before its line."""
 
-def _always(_name: str) -> bool:
-    return True
+
+def by_form(name: str) -> Called | None:
+    """Return the magic that `name` looks like."""
+    return (name, "") if _OURS.fullmatch(name) else None
+
+
+def aliases_made(cell: str) -> dict[str, Called]:
+    """Return the names that a cell gives to magics with ``%alias_magic``, each with the magic's and its parameters."""
+    made = {}
+    for line in _ALIAS.findall(cell):
+        names, params = [], ""
+        with suppress(ValueError):  # a quotation mark is missing, which IPython will say
+            words = iter(shlex.split(line))
+            for word in words:
+                if word in {"-p", "--params"}:
+                    params = next(words, "")
+                elif match := re.match(r"--params=|-p", word):
+                    params = word[match.end() :]
+                elif not word.startswith("-"):
+                    names.append(word.lstrip("%"))
+            if len(names) == 2:  # noqa: PLR2004 - the new one and the old one
+                made[names[0]] = names[1], params
+    return made
+
+
+def first_row(lines: Sequence[str]) -> int | None:
+    """Return the row of the first line that is neither blank nor a comment."""
+    return next((row for row, line in enumerate(lines) if (words := line.strip()) and words[0] != "#"), None)
+
+
+def cell_magic(lines: Sequence[str]) -> str:
+    """Return the name of the cell magic that a cell begins with, below blank lines and comments; else ``""``."""
+    row = first_row(lines)
+    match = _CELL.fullmatch(lines[row]) if row is not None else None
+    return match["name"] if match else ""
+
+
+class NothingAbove:
+    """Take away blank lines and comments above a ``%%chat``: IPython looks for a cell magic in the first line only.
+
+    Parameters
+    ----------
+    find : callable, optional
+        Returns what a name calls, if that is a magic of ours.
+    """
+
+    def __init__(self, find: Callable[[str], Called | None] = by_form) -> None:
+        self._find = find
+
+    def __call__(self, lines: list[str]) -> list[str]:
+        """Return `lines` from the ``%%chat`` on."""
+        return lines[first_row(lines) :] if self._find(cell_magic(lines)) else lines
 
 
 class CellAsTyped:
@@ -37,24 +99,26 @@ class CellAsTyped:
 
     Parameters
     ----------
-    is_ours : callable, optional
-        Returns whether a magic's name is ours and not another extension's.
+    find : callable, optional
+        Returns what a name calls, if that is a magic of ours.
     """
 
     has_side_effects = True
     """Has IPython leave this out when it asks whether a cell is complete: it must see that it is a cell magic."""
 
-    def __init__(self, is_ours: Callable[[str], bool] = _always) -> None:
-        self._is_ours = is_ours
+    def __init__(self, find: Callable[[str], Called | None] = by_form) -> None:
+        self._find = find
 
     def __call__(self, lines: list[str]) -> list[str]:
         """Return `lines` with a ``%%chat`` cell as a call of the magic."""
-        first = next((row for row, line in enumerate(lines) if line.strip()), None)
-        match = _CELL.fullmatch(lines[first]) if first is not None else None
-        if first is None or match is None or not self._is_ours(match[1]):
+        match = _CELL.fullmatch(lines[0]) if lines else None
+        called = self._find(match["name"]) if match else None
+        if match is None or called is None:
             return lines
-        body = "".join(lines[first + 1 :])
-        return [f"get_ipython().run_cell_magic({match[1]!r}, {match[2] or ''!r}, {body!r})\n"]
+        name, before = called
+        line = f"{before} {match['line'] or ''}".strip()
+        body = "".join(each.removeprefix(match["indent"]) for each in lines[1:])
+        return [f"get_ipython().run_cell_magic({name!r}, {line!r}, {body!r})\n"]
 
 
 class LinesAsTyped:
@@ -68,26 +132,32 @@ class LinesAsTyped:
 
     Parameters
     ----------
-    is_ours : callable, optional
-        Returns whether a magic's name is ours and not another extension's.
+    find : callable, optional
+        Returns what a name calls, if that is a magic of ours.
     """
 
-    def __init__(self, is_ours: Callable[[str], bool] = _always) -> None:
-        self._is_ours = is_ours
+    def __init__(self, find: Callable[[str], Called | None] = by_form) -> None:
+        self._find = find
 
     def __call__(self, lines: list[str]) -> list[str]:
         """Return `lines` with each of our magics as a call."""
         if lines and lines[0].startswith("%%"):
             return lines  # the body is that magic's, be it a file to write or a program in another language
         lines = list(lines)
+        made = aliases_made("".join(lines))
         known = 0  # behind the last line that was a statement of ours: what comes before it is over
         for row in range(len(lines)):
-            for match in _LINE.finditer(lines[row]):
-                before, magic = lines[row][: match.end(1)], match[2]
-                is_ours = not magic.startswith("chat") or self._is_ours(magic)
-                if role := is_ours and _role_from(lines, known, row, before):
+            ours = [match.start() for match in _MAGIC.finditer(lines[row]) if self._called(match[1], made)]
+            for match in islice(_LINE.finditer(lines[row]), MAX_TRIES) if ours else ():
+                runs_ours = _RUNNER.fullmatch(match[2]) and ours[-1] >= match.end()
+                called = (match[2], "") if runs_ours else self._called(match[2], made)
+                before = lines[row][: match.end(1)]
+                if called and (role := _role_from(lines, known, row, before)):
                     end = _last_row(lines, row)
                     prompt = _joined([lines[row][match.end() :], *lines[row + 1 : end + 1]])
+                    magic, params = called
+                    if params:
+                        prompt = f"{params} {prompt}"
                     if role == "value" and magic in ASKING:
                         prompt = f"--value {prompt}"  # or there would be nothing to assign
                     lines[row] = f"{before}get_ipython().run_line_magic({magic!r}, {prompt!r})\n"
@@ -96,6 +166,12 @@ class LinesAsTyped:
                     known = row + 1
                     break
         return lines
+
+    def _called(self, name: str, made: dict[str, Called]) -> Called | None:
+        """Return which of our magics is called by `name`, also by one that the cell itself has `made`."""
+        target, params = made.get(name, (name, ""))
+        called = self._find(target)
+        return called and (called[0], f"{called[1]} {params}".strip())
 
 
 def _role_from(lines: Sequence[str], known: int, row: int, before: str) -> Literal["statement", "value", ""]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 from .. import keys
 
@@ -11,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MASK: Final = "***"
-VARIABLE: Final = r"(?P<variable>OPENAI_API_KEY|CHATANYWHERE_API_KEY)"
-ABBREVIATED: Final = re.compile(r"\.{3}|…|\*{3}|<")
+_ABBREVIATED: Final = re.compile(r"\.{3}|…|\*{3}|<")
 """Placeholders for a key in instructions, as in ``sk-…``; no key contains them."""
 _MARKS: Final = ("://", "key", "token", "secret", "pass", "pwd", "cred", "_pat", "bearer", "basic", "login", "curl")
 _LONG: Final = re.compile(r"[A-Za-z0-9+/=_.~$:-]{15,}")
@@ -20,9 +20,9 @@ _LONGER: Final = 30
 _GLUE: Final = re.compile(r"""["'][ \t]{0,80}\\?\n\s{0,200}[rbufRBUF]{0,2}["']|\\\n""")
 """What separates two pieces of one string that goes on in the next line."""
 _STRING: Final = r"""[\s\\(]{0,200}[rbufRBUF]{0,2}(?:"{3}|'{3}|["'])\s{0,50}(?P<key>[^\s"'{$][^"'\n]{0,500})"""
-_ITEM: Final = re.compile(rf"""\benviron\[\s{{0,9}}["']{VARIABLE}["']\s{{0,9}}\]\s{{0,9}}={_STRING}""")
+_MADE: Final = re.compile(r"""["']{0,3}\s{0,20}(?:\.\s{0,20}(?:join|format|format_map)\b|%)""")
+"""Behind a string that a key is made with."""
 _UPDATE: Final = re.compile(r"\benviron[ \t]{0,9}(?:\.update[ \t]{0,9}(?=\()|\|=[ \t]{0,9}(?=[({]|dict\())")
-_ENTRY: Final = re.compile(rf"""\b{VARIABLE}["']?\s{{0,20}}[=:,]{_STRING}""")
 _CALL: Final = re.compile(r"(?<![\w.])chat(?:\.\w{1,40}){0,4}[ \t]{0,9}(?=\()")
 _ALLOWED: Final = re.compile(r"\ballow_secrets[ \t]{0,9}=[ \t]{0,9}True\b")
 _TOKEN: Final = re.compile(r"""\\[\s\S]|"{3}|'{3}|["'#\n()\[\]{}]""")
@@ -38,16 +38,35 @@ def spans_of_keys(source: str) -> list[tuple[int, int]]:
     return sorted(spans)
 
 
-def keys_in(source: str) -> set[str]:
-    """Return the keys of known forms in `source`, as they are written there."""
-    return {source[start:end] for start, end in spans_of_keys(source)}
-
-
 def masked(words: str, found: Iterable[str]) -> str:
     """Return `words` without the keys that were `found`, which may also stand in a string literal."""
-    for key in sorted(found, key=len, reverse=True):
-        words = words.replace(key, MASK).replace(repr(key)[1:-1], MASK)
-    return words
+    tree: dict[str, Any] = {}
+    for typed in {each for key in found for each in (key, repr(key)[1:-1])}:
+        node = tree
+        for character in typed:
+            node = node.setdefault(character, {})
+        node[""] = True
+    if not tree:
+        return words
+    begins = re.compile("|".join(map(re.escape, tree)))
+    pieces: list[str] = []
+    at, match = 0, begins.search(words)
+    while match:
+        end = _longest(tree, words, match.start())
+        if end:
+            pieces += words[at : match.start()], MASK
+            at = end
+        match = begins.search(words, end or match.end())
+    return "".join([*pieces, words[at:]])
+
+
+def _longest(tree: dict[str, Any], words: str, at: int) -> int:
+    """Return where the longest of the keys in `tree` ends that begins at `at`; 0 if there is none."""
+    end, node = 0, tree
+    while at < len(words) and (node := node.get(words[at], {})):
+        at += 1
+        end = at if "" in node else end
+    return end
 
 
 def prompts(source: str) -> list[tuple[int, int]]:
@@ -55,14 +74,34 @@ def prompts(source: str) -> list[tuple[int, int]]:
     return [(start, end) for start, end in _regions(_CALL, source) if not _ALLOWED.search(source, start, end)]
 
 
-def set_variables(source: str) -> Iterator[tuple[str, str]]:
-    """Yield which of our variables are set in the environment, each with its value, over however many lines."""
-    found = [*_ITEM.finditer(source)]
+def set_variables(source: str, variables: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yield which of some variables are set in the environment, each with its value, over however many lines."""
+    item, entry = _assignments(variables)
+    found = [*item.finditer(source)]
     for start, end in _regions(_UPDATE, source):
-        found += _ENTRY.finditer(source, start, end)
+        found += entry.finditer(source, start, end)
     for match in found:
-        if not ABBREVIATED.search(match["key"]) and "{" not in match["key"]:
+        if is_typed(match) and "{" not in match["key"]:
             yield match["variable"], match["key"]
+
+
+@lru_cache(maxsize=4)
+def _assignments(variables: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    variable = any_of(variables)
+    return (
+        re.compile(rf"""\benviron\[\s{{0,9}}["']{variable}["']\s{{0,9}}\]\s{{0,9}}={_STRING}"""),
+        re.compile(rf"""\b{variable}["']?\s{{0,20}}[=:,]{_STRING}"""),
+    )
+
+
+def any_of(variables: Iterable[str]) -> str:
+    """Return the pattern of one of `variables`."""
+    return rf"(?P<variable>{'|'.join(map(re.escape, variables))})"
+
+
+def is_typed(match: re.Match[str]) -> bool:
+    """Tell whether what was found is a key, and not what stands for one or what one is made with."""
+    return not _ABBREVIATED.search(match["key"]) and not _MADE.match(match.string, match.end())
 
 
 def _may_hold_keys(source: str) -> bool:

@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from .lessons import forget_lessons, list_lessons
     from .local import Local
     from .openai import OpenAI
-    from .registry import CHOICE_ORDER, can_chat, choose_provider, get_provider, provider_names, register, wrap
+    from .registry import (
+        CHOICE_ORDER,
+        can_chat,
+        choose_provider,
+        get_provider,
+        key_variables,
+        provider_names,
+        register,
+        wrap,
+    )
     from .scripted import Script, Scripted
 else:
     __getattr__, __dir__ = lazy_exports(
@@ -25,7 +34,7 @@ else:
             "lessons": "forget_lessons list_lessons",
             "local": "Local",
             "openai": "OpenAI",
-            "registry": "CHOICE_ORDER can_chat choose_provider get_provider provider_names register wrap",
+            "registry": "CHOICE_ORDER can_chat choose_provider get_provider key_variables provider_names register wrap",
             "scripted": "Script Scripted",
         },
     )
@@ -46,6 +55,7 @@ __all__ = [
     "choose_provider",
     "forget_lessons",
     "get_provider",
+    "key_variables",
     "list_lessons",
     "provider_names",
     "register",

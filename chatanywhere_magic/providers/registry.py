@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import inspect
 import re
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core import ConfigurationError, phrase, text
+from ..keys import names_a_secret
 from .contract import AsyncGeneratorProvider
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from importlib.metadata import EntryPoint
 
     from ..core import AsyncResult, Messages
@@ -106,6 +107,20 @@ def get_provider(name: str) -> Provider:
             hint=phrase("hint.did_you_mean", name=close[0]) if close else "",
         )
     )
+
+
+def key_variables(named: Iterable[str]) -> dict[str, str]:
+    """Return which of the variables that are `named` hold a provider's key, each with the provider's name.
+
+    Providers that nobody has used yet are loaded only if one of them is called as keys are.
+    """
+    named = set(named)
+    names = provider_names() if any(map(names_a_secret, named)) else list(_registered)
+    found: dict[str, str] = {}
+    for name in names:
+        with suppress(ConfigurationError):  # one that cannot be loaded, and takes no keys
+            found.setdefault(getattr(get_provider(name), "key_variable", ""), name)
+    return {variable: name for variable, name in found.items() if variable in named}
 
 
 def _loaded(entry: EntryPoint) -> Any:

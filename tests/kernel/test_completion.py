@@ -63,6 +63,13 @@ class TestOptions:
         assert [text for text in offered.texts if text in some] == some
         assert set(offered.kinds) == {"option"}
 
+    def test_below_comments_and_behind_an_alias_too(self, kernel: Kernel) -> None:
+        kernel.run("%alias_magic ask chat")
+        for code in ("# a\n\n%%chat --mo", "%ask --mo", "x = %ask --mo", "# a\n%%ask --mo"):
+            assert tab(kernel, code).texts == ["--model"]
+        for code in ("# a\n%%chat\nWhy @xe", "%ask Why @xe", "%%ask\nWhy @xe"):
+            assert tab(kernel, code).texts == ["@xenon"]
+
     def test_one_that_is_there_already_is_not_offered_again(self, kernel: Kernel) -> None:
         assert "--quiet" not in tab(kernel, "%chat -q -").texts
 

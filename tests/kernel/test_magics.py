@@ -669,6 +669,28 @@ class TestLoading:
         assert request.closed_by_client.wait(5)
         assert turns(kernel)[0].status == "interrupted"
 
+    @pytest.mark.parametrize("above", ["# a note\n", "\n\n", "\n# %%\n\n  # What's (this\n"])
+    def test_comments_may_stand_above_the_magic(self, kernel: Kernel, above: str) -> None:
+        result = kernel.run(f"{above}%%chat\n>>> What's {{x}}?\n\n$HOME\n")
+        assert the_answer(result).metadata["chatanywhere"]["prompt"] == ">>> What's {x}?\n\n$HOME"
+        key = "ghp_" + "a1B2c3D4e5F6g7H8i9J0" + "k1L2m3N4o5P6q7R8"
+        refused = kernel.run(f"{above}%%chat\nIs {key} good?")
+        assert refused.payload[0]["text"] == f"{above}%%chat\nIs *** good?"
+        assert evaluate(kernel, f"any({key!r} in line for line in In[:-1])") is False
+
+    def test_an_alias_is_sent_what_was_typed_and_is_guarded_alike(self, kernel: Kernel) -> None:
+        made = kernel.run("%alias_magic ask chat\n%alias_magic q ask -p '-q '\n%ask {x} $HOME what?")
+        assert made.status == "ok"
+        kernel.run("reply = %q {x} $HOME why?\n")
+        assert evaluate(kernel, "type(reply).__name__") == "Reply"
+        kernel.run("# a\n%%q\n{x} $HOME\n>>> how?")
+        assert [turn.prompt for turn in turns(kernel)] == ["{x} $HOME what?", "{x} $HOME why?", "{x} $HOME\n>>> how?"]
+        key = "ghp_" + "a1B2c3D4e5F6g7H8i9J0" + "k1L2m3N4o5P6q7R8"
+        for cell in ("%ask Is {} good?", "# a\n%%q\nIs {} good?", "%alias_magic me ask\n%me Is {} good?"):
+            refused = kernel.run(cell.format(key))
+            assert refused.payload[0]["text"] == cell.format("***")
+            assert evaluate(kernel, f"any({key!r} in line for line in In[:-1])") is False
+
     def test_configuration_of_the_profile_is_taken(self, kernel: Kernel) -> None:
         code = """
         %unload_ext chatanywhere_magic
@@ -732,6 +754,32 @@ class TestLoading:
         kernel.run("del get_ipython().magics_manager.magics['line']['chat']")
         assert kernel.run(LOAD).stdout == ""
         assert "usage: %chat [options]" in kernel.run("%chat --help").stdout
+
+    def test_both_names_are_there_from_the_beginning(self, new_kernel: Callable[..., Kernel]) -> None:
+        kernel = new_kernel()
+        assert kernel.run(LOAD).stdout == ""
+        names = evaluate(kernel, "[*get_ipython().magics_manager.magics['line']]")
+        ours = [name for name in names if name.startswith("chat") and not name.startswith("chatanywhere")]
+        assert {name.replace("chat", "chatanywhere", 1) for name in ours} <= set(names)
+        kernel.run("%%chatanywhere -q\n>>> What {x}?\n")
+        # Another extension comes later, and takes the first name.
+        kernel.run(THEIRS.format(kind="cell", name="chat"))
+        assert kernel.run("%%chat\nHello").stdout == "theirs: Hello\n\n"
+        kernel.run("%%chatanywhere -q\n>>> Why?")
+        kernel.run("%chat -q What is $x?")  # which they have not taken
+        assert [turn.prompt for turn in turns(kernel)] == [">>> What {x}?", ">>> Why?", "What is $x?"]
+        kernel.run("%unload_ext chatanywhere_magic")
+        left = evaluate(kernel, "[n for known in get_ipython().magics_manager.magics.values() for n in known]")
+        assert [name for name in left if name.startswith("chat")] == ["chat"]
+
+    def test_a_second_name_that_is_taken_stays_theirs(self, new_kernel: Callable[..., Kernel]) -> None:
+        kernel = new_kernel()
+        kernel.run(THEIRS.format(kind="line", name="chatanywhere"))
+        assert kernel.run(LOAD).stdout == ""
+        assert kernel.run("%chatanywhere Hello").stdout == "theirs: Hello\n"
+        assert the_answer(kernel.run("# a\n%%chat\nHello")).metadata["chatanywhere"]["prompt"] == "Hello"
+        kernel.run("%unload_ext chatanywhere_magic")
+        assert kernel.run("%chatanywhere Hello").stdout == "theirs: Hello\n"
 
     def test_unloading_leaves_magics_of_whatever_object(self, new_kernel: Callable[..., Kernel]) -> None:
         kernel = new_kernel()

@@ -9,12 +9,17 @@ from typing import Any
 import pytest
 from IPython.core.magic import MagicAlias
 
+from chatanywhere_magic import OpenAI, register
 from chatanywhere_magic.magics.guard import looks_like_key, without_keys
 from chatanywhere_magic.magics.names import aliases
-from chatanywhere_magic.magics.typed_keys import keys_in, masked
+from chatanywhere_magic.magics.typed_keys import masked, spans_of_keys
 from tests.unit.test_scan import HARMLESS, KEYS
 
 KEY = "sk-Abc123dEf456gHi789jKl012"
+
+
+def keys_in(cell: str) -> set[str]:
+    return {cell[start:end] for start, end in spans_of_keys(cell)}
 
 
 @pytest.mark.parametrize(
@@ -119,6 +124,8 @@ FOR_US = [
     "%%chat\nIs\n{key}\ngood?",
     "\n\n%%chat\nIs {key} good?",
     "# a comment\n\n# another\n%%chat\nIs {key} good?",
+    "%%time\n# a\n%%chat\nIs\n{key}\ngood?",
+    "# a\n%%capture out\n%%chat\nIs {key} good?",
     "x = %chat Is \\\n  {key} \\\ngood?",
     "%chat_rename {key}",
     "%chat_new {key}",
@@ -150,6 +157,7 @@ def test_every_known_form_is_found_where_it_is_meant_for_us(cell: str, kind: str
         "%env GITHUB_TOKEN={key}",
         "%chat --allow-secrets Is {key} good?",
         "other.chat('{key}')",
+        "%%writefile notes.py\n%%chat\n{key}",
     ],
 )
 def test_what_is_not_meant_for_us_runs_and_is_found(cell: str) -> None:
@@ -186,10 +194,50 @@ def test_our_variables_may_be_set_in_other_ways(cell: str, key: str) -> None:
         "os.environ.update(OPENAI_API_KEY=f'{key}')",
         "os.environ.update(OPENAI_API_KEY='sk-...')",
         "os.environ |= {'A': '1'}\nx = {'OPENAI_API_KEY': 'hunter2'}",
+        "os.environ['OPENAI_API_KEY'] = '-'.join(parts)",
+        "os.environ['OPENAI_API_KEY'] = 'sk-' . join(parts)",
+        "os.environ['OPENAI_API_KEY'] = (\n    '-'\n    .join(parts)\n)",
+        "os.environ['OPENAI_API_KEY'] = 'sk-%s' % key",
+        "os.environ['OPENAI_API_KEY'] = 'sk-{}'.format(key)",
+        "os.environ.setdefault('OPENAI_API_KEY', '_'.join(parts))",
+        "os.environ.update(OPENAI_API_KEY='-'.join(parts))",
+        "os.environ['GITHUB_TOKEN'] = '-'.join(parts)",
+        "os.environ['EXAMPLE_KEY'] = 'hunter2'",
     ],
 )
-def test_but_not_by_what_a_variable_holds(cell: str) -> None:
+def test_but_not_by_what_a_variable_holds_or_a_key_is_made_with(cell: str) -> None:
     assert without_keys(cell) is None
+
+
+@pytest.fixture
+def example() -> None:
+    """Register a provider whose key has a variable of its own."""
+
+    class Example(OpenAI):
+        name, key_variable = "example", "EXAMPLE_CREDIT"
+
+    register(Example)
+
+
+@pytest.mark.usefixtures("example")
+@pytest.mark.parametrize(
+    ("cell", "clean"),
+    [
+        ("%env EXAMPLE_CREDIT=hunter2", "%chat_login example"),
+        ("x = 1\nos.environ['EXAMPLE_CREDIT'] = 'hunter2'", "x = 1\n%chat_login example"),
+        ("os.environ |= {'A': '1', 'EXAMPLE_CREDIT': 'hunter2'}", "os.environ |= {'A': '1', 'EXAMPLE_CREDIT': '***'}"),
+        ("!export A=1; export EXAMPLE_CREDIT=hunter2", "%chat_login example"),
+    ],
+)
+def test_the_variable_of_a_provider_that_the_user_registered_is_one_of_ours(cell: str, clean: str) -> None:
+    assert without_keys(cell) == (clean, "example")
+    assert without_keys(cell.replace("EXAMPLE", "ANOTHER")) is None
+
+
+def test_every_key_of_a_line_is_taken_out() -> None:
+    typed = "!export OPENAI_API_KEY=hunter2 && export CHATANYWHERE_API_KEY=hunter3 # hunter2, hunter3"
+    assert "hunter" not in str(without_keys(f"%%chat\n{typed}"))
+    assert masked("ab abc abcd xabcx a\\nb", {"abc", "ab", "a\nb"}) == "*** *** ***d x***x ***"
 
 
 @pytest.mark.parametrize("between", ['"\n    "', '" \\\n  f"', "\\\n"])
@@ -246,12 +294,20 @@ def test_our_magics_are_known_by_the_names_that_a_user_gives_them() -> None:
         "chat.",
         "x = 1\n",
         "ghp_1",
+        "%chat a\\\n",
+        "=%time ",
+        "OPENAI_API_KEY=",
+        "OPENAI_API_KEY=\\\n",
+        "export OPENAI_API_KEY={}\n",
+        "environ['OPENAI_API_KEY']='{}';",
+        "%alias_magic {} chat\n",
     ],
 )
-def test_long_cells_are_read_in_linear_time(piece: str) -> None:
+@pytest.mark.parametrize("before", ["", "%%chat\n", "%chat ", "os.environ |= {"])
+def test_long_cells_are_read_in_linear_time(before: str, piece: str) -> None:
     taken = []
     for size in (5_000, 40_000):
-        cell = piece * (size // len(piece)) + KEYS["GitHub"]
+        cell = before + "".join(piece.replace("{}", str(row)) for row in range(size // len(piece))) + KEYS["GitHub"]
         begun = time.thread_time()
         without_keys(cell)
         keys_in(cell)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from IPython.core.inputtransformer2 import TransformerManager
 
-from chatanywhere_magic.magics.transform import CellAsTyped, LinesAsTyped
+from chatanywhere_magic.magics.transform import Called, CellAsTyped, LinesAsTyped, NothingAbove, by_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,10 +24,10 @@ VALUE = "--value "
 class Shell:
     """Notes what the magics are called with."""
 
-    def __init__(self, is_ours: Callable[[str], bool] = lambda _: True) -> None:
+    def __init__(self, find: Callable[[str], Called | None] = by_form) -> None:
         self.manager = TransformerManager()
-        self.manager.cleanup_transforms.insert(0, CellAsTyped(is_ours))
-        self.manager.cleanup_transforms.append(LinesAsTyped(is_ours))
+        self.manager.cleanup_transforms[:0] = [NothingAbove(find), CellAsTyped(find)]
+        self.manager.cleanup_transforms.append(LinesAsTyped(find))
         self.calls: list[tuple[str, ...]] = []
         self.wanted: list[bool] = []
         """Of each line, whether its answer is wanted as a value."""
@@ -102,6 +102,72 @@ def test_nothing_in_a_body_is_taken_for_ipythons_syntax(body: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "above",
+    ["# a note\n", "#\n\n  # another\n", "\n\t\n# %% [markdown]\n", "#!/usr/bin/env python\n", "# What's \\\n", "#é\n"],
+)
+def test_comments_and_blank_lines_may_stand_above_the_magic(above: str) -> None:
+    for body in ("What's (this?\n", ">>> a\n# b\n%%chat\n", ""):
+        assert asked(f"{above}%%chat -m x\n{body}") == [("chat", "-m x", body)]
+    assert asked(f"{above}  %%chat\n  a\n    b\n") == [("chat", "", "a\n  b\n")]
+    assert asked(f"{above}%chat What?") == [("chat", "What?")]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["# a\n%%time\npass\n", "x = 1\n%%chat\nWhat\n", "'''\n%%chat\n'''", "# %%chat\n1", "# a", "", "# a\n%%chat?"],
+)
+def test_what_stands_above_anything_else_is_ipythons(cell: str) -> None:
+    assert Shell().manager.transform_cell(cell) == TransformerManager().transform_cell(cell)
+
+
+def named(name: str) -> Called | None:
+    """Find the magics as after ``%alias_magic ask chat -p "-m x"`` and ``%alias_magic gpt-4 chat``."""
+    return {"ask": ("chat", "-m x"), "gpt-4": ("chat", "")}.get(name) or by_form(name)
+
+
+@given(prompts)
+def test_what_stands_behind_an_alias_arrives_as_typed(prompt: str) -> None:
+    shell = Shell(named)
+    shell.run(f"%ask {prompt}\nx = %gpt-4 {prompt}\n%asks = 1\n")
+    shell.run(f"%%ask -q\n{prompt}\n")
+    shell.run(f"# a\n%%gpt-4\n{prompt}\n")
+    assert [call for call in shell.calls if call[0] == "chat"] == [
+        ("chat", f"-m x {prompt}"),
+        ("chat", prompt),
+        ("chat", "-m x -q", f"{prompt}\n"),
+        ("chat", "", f"{prompt}\n"),
+    ]
+    assert shell.wanted[:2] == [False, True]
+
+
+def test_an_alias_may_be_made_by_the_cell_that_uses_it() -> None:
+    made = """%alias_magic q chat
+%alias_magic --line %why %chat -p "-m y"
+%alias_magic how chat --params=-q
+%alias_magic me ask
+%alias_magic broken 'chat
+%q {x} $y?
+x = %why {x}?
+%me {x}?
+%how {x}?
+%time %q {x}?
+"""
+    calls = [call for call in Shell(named).run(made) if call[0] != "alias_magic"]
+    assert calls == [
+        ("chat", "{x} $y?"),
+        ("chat", "-m y {x}?"),
+        ("chat", "-m x {x}?"),
+        ("chat", "-q {x}?"),
+        ("time", "%q {x}?"),
+    ]
+
+
+@pytest.mark.parametrize("cell", ["%ask?", "%%ask?", "?%ask", "%asked what?", "%alias_magic ask", "x = 5 %ask\n"])
+def test_what_is_no_call_of_an_alias_is_ipythons(cell: str) -> None:
+    assert Shell(named).manager.transform_cell(cell) == TransformerManager().transform_cell(cell)
+
+
+@pytest.mark.parametrize(
     ("cell", "lines"),
     [
         ("def f():\n    return 1\nif True:\n    %chat Why?\n    x = %chat And why?\n", ["Why?", "And why?"]),
@@ -153,8 +219,8 @@ def test_what_other_magics_do_otherwise_is_ipythons(cell: str) -> None:
 
 
 def test_what_somebody_else_has_the_name_of_is_theirs() -> None:
-    theirs, plain = Shell(lambda name: name != "chat"), TransformerManager()
-    for cell in ("%chat What?", "%%chat\n>>> What?", "x = %chat What?"):
+    theirs, plain = Shell(lambda name: None if name == "chat" else by_form(name)), TransformerManager()
+    for cell in ("%chat What?", "%%chat\n>>> What?", "# a\n%%chat\nWhat?", "x = %chat What?"):
         assert theirs.manager.transform_cell(cell) == plain.transform_cell(cell)
     assert theirs.run("%%chatanywhere -q\n>>> What?\n") == [("chatanywhere", "-q", ">>> What?\n")]
     theirs.calls.clear()
@@ -208,3 +274,5 @@ def test_a_cell_is_complete_when_a_blank_line_ends_it() -> None:
     assert manager.check_complete("%%chat\nWhat is a list?")[0] == "incomplete"
     assert manager.check_complete("%%chat\nWhat is a list?\n\n")[0] == "complete"
     assert manager.check_complete("x = %chat What is a list?")[0] == "complete"
+    assert manager.check_complete("# a\n%%chat\nWhat's (this?")[0] == "incomplete"
+    assert manager.check_complete("# a\n%%chat\nWhat's (this?\n\n")[0] == "complete"
