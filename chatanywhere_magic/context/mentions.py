@@ -99,16 +99,25 @@ def _code(prompt: str) -> Iterator[tuple[int, int]]:
 
 
 def _decorators(prompt: str) -> Iterator[tuple[int, int]]:
-    """Yield the lines that begin with ``@`` and stand, as indented as it is, before a definition."""
+    """Yield the lines that begin with ``@`` and stand, as indented as it is, before a definition.
+
+    A call may go on over further lines, and blank lines and comments may stand between.
+    """
     end = len(prompt)
     indent: str | None = None
+    closed = 0
+    """Where the call ends whose closing bracket has been read."""
     for line in reversed(prompt.splitlines(keepends=True)):
         start, words = end - len(line), line.lstrip(" \t")
         before = line[: len(line) - len(words)]
-        if words.startswith("@") and before == indent:
-            yield start, end
-        else:
-            indent = before if _DEFINITION.match(words) else None
+        is_level = before == indent
+        if words.startswith("@") and is_level:
+            yield start, closed or end
+            closed = 0
+        elif is_level and words[0] in ")]}":
+            closed = end
+        elif indent is None or not (closed or not words.strip() or words[0] == "#"):
+            indent, closed = before if _DEFINITION.match(words) else None, 0
         end = start
 
 

@@ -31,6 +31,7 @@ from .lookup import (
     item_names,
 )
 from .mentions import NAME, file_path, find_ats, item_key, likely, readings
+from .pasted import is_pasted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -110,7 +111,8 @@ def resolve(
             position = at.position
             continue
         named, skipped_to = _Reader(prompt, lookup, supports_images).read(at.position)
-        found.setdefault(named.name, named)
+        if named is not None:
+            found.setdefault(named.name, named)
     pieces.append(prompt[position:])
     return Context("".join(pieces), tuple(_attachments(list(found.values()), budget, supports_images)))
 
@@ -123,8 +125,8 @@ class _Reader:
         self._lookup = lookup
         self._supports_images = supports_images
 
-    def read(self, at: int) -> tuple[_Named, int]:
-        """Return what is named at the ``@`` at `at`, and where the name ends."""
+    def read(self, at: int) -> tuple[_Named | None, int]:
+        """Return what is named at the ``@`` at `at`, and where the name ends; None if that is pasted code."""
         prompt, begin = self._prompt, at + 1
         if path := file_path(prompt, begin):
             name = prompt[at : path[1]]
@@ -144,7 +146,10 @@ class _Reader:
             raise ConfigurationError(phrase("error.context_web"))
         name = likely(whole)
         known = [*(each for each in self._lookup.names if not each.startswith("_")), *SPECIAL]
-        raise ConfigurationError(phrase("error.context_unknown", name=name, hint=_hint(name, known)))
+        hint = _hint(name, known)
+        if is_pasted(prompt, at, is_close=bool(hint)):
+            return None, begin
+        raise ConfigurationError(phrase("error.context_unknown", name=name, hint=hint))
 
     def _special(self, at: int, end: int, name: str) -> tuple[_Named, int]:
         if name == "error":
@@ -216,7 +221,7 @@ def value_at(lookup: Lookup, path: str) -> Any:
         If there is none.
     """
     named, end = _Reader(f"@{path}", lookup, supports_images=False).read(0)
-    if end != len(path) + 1:
+    if named is None or end != len(path) + 1:
         raise ConfigurationError(phrase("error.context_unknown", name=path, hint=""))
     return named.value
 

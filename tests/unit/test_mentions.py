@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,10 +51,75 @@ TEXT = [
     "Why does it fail?\n@app\ndef f(): ...",
     "class A:\n    @property\n    @app.route('/')\n    async def f(self): ...",
     "@dataclass\nclass A: ...",
+    "@app.get(\n    '/',\n    tags=[@app],\n)\n# a comment\n\n@types\ndef f(): ...",
     "50 %@df and a/@df and a.@df",
     r"me\@example.com",
     r"\\@df",
     r"\@ and \@1",
+]
+
+
+PASTED = [
+    "@Input() name: string;",
+    "@Input() name",
+    "@Component({\n  selector: 'app-root',\n})\nexport class AppComponent {\n  @Output() changed = new E<string>();",
+    "  @ViewChild('ref') ref?: ElementRef;",
+    "constructor(@Inject(FOO) private foo: Foo, @Optional() bar) {}",
+    "@HostListener('click', ['$event'])",
+    "@Prop({ type: String }) readonly name",
+    "@customElement('my-element')\nexport class MyElement extends LitElement {",
+    "@override\nWidget build(BuildContext context) {",
+    "@Override\npublic String toString() {\n",
+    "@Override",
+    "Why do I need @Override here?",
+    '@Entity\n@Table(name = "users")\npublic class User {\n    @Id\n    @GeneratedValue\n    private Long id;',
+    "    @Autowired private Foo foo;",
+    "public void f(@PathVariable Long id, @RequestBody User user) {",
+    "void f(@NonNull String name)",
+    "/**\n * @param name the name\n * @return nothing\n */",
+    "@Composable\nfun Greeting(name: String) {",
+    "@State private var count = 0",
+    "@objc func tapped() {",
+    "@main\nstruct MyApp: App {",
+    "@media (max-width: 600px) {",
+    "@media screen and (min-width: 1px) { a { color: red; } }",
+    "What does @media do?",
+    '@import url("a.css");',
+    "@import 'b.css'",
+    "@font-face {\n  font-family: x;\n}",
+    "@keyframes fade {\n  from { opacity: 0; }\n}",
+    "  @include button(red);",
+    "@tailwind base;",
+    '@charset "utf-8";',
+    '@app2.route("/")',
+    '@bp.route("/") returns a 404',
+    "@pytest.mark.parametrize('x', [1])",
+    "How do I use @dataclass and @property?",
+    '<button @click="save" @keyup.enter="save">',
+    "<p>@if(ready)</p>",
+    "@user = User.find(1)",
+    "@total += 1",
+    "${USER}@host and mail to *@example.com",
+    "posts from @example.org",
+    "> @Deprecated\n> public void f() {",
+    "+    @Test\n+    public void f() {",
+]
+DEFINITE = [
+    "@dff",
+    "Explain @dff.",
+    "@dff and @nobody",
+    "ask @guido, please",
+    "@guido says hello",
+    "@guido van rossum",
+    "Compare @df with @nobody (the big one).",
+    "- @nobody\n- @guido\n",
+    "@nobody\n@guido\nWhat is the difference?",
+    "What is in @typs(3)?",
+    "@typs.head() is empty",
+    "Now that @typs; then stop;",
+    "请解释@nobody的列",
+    "What is @nobody's mean?",
+    "@Nobody Is who?",
 ]
 
 
@@ -70,6 +138,50 @@ def test_an_at_that_is_text(prompt: str) -> None:
     context = resolve(prompt, KNOWN)
     assert context.prompt == prompt
     assert context.attachments == ()
+
+
+@pytest.mark.parametrize("prompt", PASTED)
+def test_pasted_code_is_text(prompt: str) -> None:
+    for typed in (prompt, f"Why?\n{prompt}\n", f"{prompt}\n\nand @df"):
+        context = resolve(typed, KNOWN)
+        assert context.prompt == typed
+        assert [each.name for each in context.attachments] == ["@df"] * ("and @df" in typed)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "known"),
+    [
+        ("@Input() name", "Inputs"),
+        ("@media (x) {", "median"),
+        ("@Override\npublic void f() {", "overrides"),
+        ("@Bean;", "bean"),
+    ],
+)
+def test_it_is_text_also_where_a_variable_has_a_similar_name(prompt: str, known: str) -> None:
+    assert resolve(prompt, {known: 1}).prompt == prompt
+
+
+@pytest.mark.parametrize("prompt", DEFINITE)
+def test_a_definite_name_that_is_unknown_is_an_error(prompt: str) -> None:
+    with pytest.raises(ConfigurationError, match="There is no variable @"):
+        resolve(prompt, KNOWN)
+
+
+def test_known_names_are_meant_whatever_follows() -> None:
+    for prompt in ("@df = 3;", "@df {", "@df\npublic class", "See @df(3)"):
+        assert names_of(prompt) == ["@df"]
+
+
+@pytest.mark.parametrize("piece", ["@x(", "@x ", "\n@x", "@x\n", "@x;", "(@x, ", "@x.", "@x\n)", "@media {"])
+def test_pasted_code_is_read_in_linear_time(piece: str) -> None:
+    taken = []
+    for size in (2_000, 16_000):
+        prompt = f"@Input() a\n{piece.replace('@x', '@Input') * (size // len(piece))}{{"
+        begun = time.thread_time()
+        with suppress(ConfigurationError):
+            resolve(prompt, {"inputs": 1})
+        taken.append(time.thread_time() - begun)
+    assert taken[1] < max(0.3, 24 * taken[0])
 
 
 @pytest.mark.parametrize(
