@@ -45,6 +45,7 @@ from .errors import (
     UnsupportedError,
     UsageError,
 )
+from .fences import language_of
 from .i18n import Phrase, get_language, grouped, phrase, set_language, text, texts
 from .lazy import lazy_exports
 from .messages import (
@@ -178,6 +179,7 @@ __all__ = [
     "from_dicts",
     "get_language",
     "grouped",
+    "language_of",
     "lazy_exports",
     "message_from_json",
     "message_to_json",

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from importlib import import_module
-from importlib.util import find_spec
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from .errors import AnswerFormatError
+from .fences import language_of, with_outer_fences
 from .i18n import phrase
+from .tables import tables_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from markdown_it.token import Token
     from typing_extensions import Self
 
     from .messages import Messages, ToolCall, Usage
@@ -34,7 +33,8 @@ class Code(str):
     Attributes
     ----------
     language : str
-        As the model wrote it after the fence, in lower case; ``""`` if it named none.
+        As the model named it after the fence, in lower case and without what else stands there, such as a file's name;
+        ``""`` if it named none.
     """
 
     __slots__ = ("language",)
@@ -115,9 +115,9 @@ class Reply(str):
     def tables(self) -> list[Any]:
         """The tables: pandas DataFrames if pandas is installed, else lists of rows, the header first.
 
-        A column in which every cell is a number holds numbers.
+        A column in which every cell is a plain number holds numbers; values of all others are as they are written.
         """
-        return [_frame(rows) for rows in _tables(self)]
+        return tables_in(self)
 
     def json(self) -> Any:
         """Return the JSON value in the response: the whole text, else a fenced block, else the first value found.
@@ -132,15 +132,15 @@ class Reply(str):
 
 def code_blocks(markdown: str) -> list[Code]:
     """Return the fenced code blocks in a Markdown text."""
-    return [
-        Code(token.content.removesuffix("\n"), (token.info.split() or [""])[0].lower())
-        for token in _tokens(markdown)
-        if token.type == "fence"
-    ]
+    from markdown_it import MarkdownIt  # loaded with the first response that is searched, not with the extension
+
+    tokens = MarkdownIt("commonmark").disable("inline").parse(with_outer_fences(markdown))
+    fences = (token for token in tokens if token.type == "fence")
+    return [Code(fence.content.removesuffix("\n"), language_of(fence.info)) for fence in fences]
 
 
 def find_json(response: str) -> Any:
-    """Return the JSON value in `answer`, or raise ``AnswerFormatError``; see :meth:`Reply.json`."""
+    """Return the JSON value in `response`, or raise ``AnswerFormatError``; see :meth:`Reply.json`."""
     for candidate in _candidates(response):
         try:
             return json.loads(candidate)
@@ -148,18 +148,40 @@ def find_json(response: str) -> Any:
             continue
     decoder = json.JSONDecoder()
     at = tried = 0
+    cited: list[tuple[Any, int]] = []
+    """A list of numbers that may be a citation, and where it ends."""
     while tried < MAX_TRIES and (found := _BEGINNING.search(response, at)):
         tried += 1
         try:
-            return decoder.raw_decode(response, found.start())[0]
+            value, end = decoder.raw_decode(response, found.start())
         except json.JSONDecodeError as caught:
             # Whatever is open there fails there too, and whatever is closed before is a value.
             at = _first_closed(response, found.start(), caught.pos)
         except (ValueError, RecursionError):
             at = found.end()
             tried += _DEEP  # to fail a thousand levels down takes long, and the next level fails so, too
+        else:
+            if not _may_be_citation(value, response, found.start(), end):
+                return value
+            if not cited or not response[cited[0][1] : found.start()].strip(": \n"):
+                cited = [(value, end)]  # the first one, or what it is the mark of
+            at = end
+    if cited:
+        return cited[0][0]
     shown = response if len(response) <= 80 else f"{response[:79]}…"  # noqa: PLR2004 - a line
     raise AnswerFormatError(phrase("error.no_json", response=" ".join(shown.split())))
+
+
+def _may_be_citation(value: Any, response: str, start: int, end: int) -> bool:
+    """Tell whether a list that begins in the midst of a text may be ``[1]``, ``[2, 3]``, an index, a link or a box."""
+    if not isinstance(value, list):
+        return False
+    if response[end : end + 1] == "(" or (start and (response[start - 1].isalnum() or response[start - 1] in "_)]")):
+        return True
+    if not value:
+        return end - start > 2  # noqa: PLR2004 - [ ], which is a task
+    are_numbers = all(type(each) is int and each > 0 for each in value)
+    return are_numbers and all(before < after for before, after in pairwise(value))
 
 
 def _first_closed(response: str, start: int, end: int) -> int:
@@ -182,54 +204,3 @@ def _candidates(response: str) -> Iterator[str]:
     blocks = code_blocks(response)
     yield from (block for block in blocks if block.language.startswith("json"))
     yield from (block for block in blocks if not block.language)
-
-
-def _tokens(markdown: str) -> list[Token]:
-    from markdown_it import MarkdownIt  # loaded with the first response that is searched, not with the extension
-
-    # What stands in a line is read where it is needed: to read all of it takes long, and most of it is no table.
-    parser = MarkdownIt("commonmark").enable("table").disable("inline")
-    env: dict[str, Any] = {}
-    tokens = parser.parse(markdown, env)
-    for before, token in pairwise(tokens):
-        if before.type in {"th_open", "td_open"}:
-            token.children = []
-            parser.inline.parse(token.content, parser, env, token.children)
-    return tokens
-
-
-def _tables(markdown: str) -> list[list[list[str]]]:
-    tables: list[list[list[str]]] = []
-    before = ""
-    for token in _tokens(markdown):
-        if token.type == "table_open":
-            tables.append([])
-        elif token.type == "tr_open":
-            tables[-1].append([])
-        elif before in {"th_open", "td_open"}:
-            tables[-1][-1].append("".join(child.content for child in token.children or ()))
-        before = token.type
-    return tables
-
-
-def _frame(rows: list[list[str]]) -> Any:
-    """Return a table as a DataFrame, or, without pandas, as its rows."""
-    header, *body = rows
-    columns = [_numbers(column) for column in zip(*body, strict=True)] or [[] for _ in header]
-    if find_spec("pandas") is None:
-        return [header, *(list(row) for row in zip(*columns, strict=True))]
-    pandas = import_module("pandas")
-    # By position first: a model may head two columns alike.
-    frame = pandas.DataFrame(dict(enumerate(columns)))
-    frame.columns = header
-    return frame
-
-
-def _numbers(column: Sequence[str]) -> list[Any]:
-    """Return a column's cells as numbers if all of them are; an empty cell is None then."""
-    for kind in (int, float):
-        try:
-            return [kind(cell) if cell else None for cell in column] if any(column) else list(column)
-        except ValueError:  # noqa: PERF203 - there are two
-            continue
-    return list(column)

@@ -698,7 +698,8 @@ class TestLoading:
         %load_ext chatanywhere_magic
         del get_ipython().config["ChatSession"]
         """
-        kernel.run(code)
+        result = kernel.run(code)
+        assert result.status == "ok", (result.stdout, result.stderr, result.errors)
         assert evaluate(kernel, "chat.temperature") == 0.125
 
     def test_another_extensions_chat_stays_and_ours_has_another_name(
@@ -826,4 +827,4 @@ class variable:  # noqa: N801 - reads as a function: with variable(...)
         made = "" if value is None else f"made = {value[:1]!r} + {value[1:]!r}; "
         change = f"pop({self._name!r}, None)" if value is None else f"__setitem__({self._name!r}, made)"
         result = self._kernel.run(f"{made}__import__('os').environ.{change}; None")
-        assert result.status == "ok", result
+        assert result.status == "ok", (result.stdout, result.stderr, result.errors)

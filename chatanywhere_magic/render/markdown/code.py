@@ -9,6 +9,8 @@ from itertools import groupby
 from time import thread_time
 from typing import TYPE_CHECKING, Any, Final
 
+from ...core import language_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping, Sequence
 
@@ -61,7 +63,7 @@ def _render_block(
         style += _GOES_ON_BEFORE
     elif language:
         label = f'<div style="{_LANGUAGE_STYLE}">{shown(language)}</div>'
-    code = highlighted(token.content, language)
+    code = highlighted(token.content, language_of(token.info))
     return (
         f'<div class="highlight" dir="ltr" translate="no" style="{style}">{label}'
         f'<pre style="{_PLAIN}"><code style="{_PLAIN}">{code}</code></pre></div>\n'

@@ -10,6 +10,7 @@ from io import StringIO
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
+from ...core import language_of
 from .code import ends_in_the_open
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def first_part(block: Sequence[Token], source: str, number: int) -> Cut | None:
 def _cut_code(fence: Token, lines: list[str]) -> tuple[int, list[str], int] | None:
     """Cut where a new statement begins: after an empty line and not indented; later, after any line."""
     body = lines[1 : 1 + len([part for line in StringIO(fence.content) for part in _parts(line)])]
-    language = (fence.info.split() or [""])[0]
+    language = language_of(fence.info)
     size = looked = 0
     for at, (before, line) in enumerate(zip(["", *body], body, strict=False)):
         if size >= PART:
