@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core import text
-from ..session import TerminalHost, get_session
+from ..session import OptionError, TerminalHost, get_session
 from .chat import ChatMagics
 from .completion import ChatCompleter
 from .conversation import ConversationMagics
@@ -71,7 +71,10 @@ def load(shell: InteractiveShell) -> None:
     # IPython annotates the list with InteractiveShell; it holds whatever %config can set.
     configurables: list[Any] = shell.configurables
     configurables.append(session.settings)
-    session.settings.update_config(shell.config)
+    try:
+        session.settings.update_config(shell.config)
+    except OptionError as error:  # also what %config has refused is in there, and could not be changed without us
+        sys.stderr.write(f"{error}\n")
     shell.Completer.custom_matchers.append(ChatCompleter(shell, session).match)
     _loaded[id(shell)] = added
     if renamed:

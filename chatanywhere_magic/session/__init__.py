@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .listeners import Change
     from .live_turn import LiveTurn
     from .session import ChatSession, get_session
-    from .settings import MAX_TEMPERATURE
+    from .settings import MAX_TEMPERATURE, OptionError
     from .terminal_host import TerminalHost, approval_words, ask_by_input
 else:
     __getattr__, __dir__ = lazy_exports(
@@ -30,7 +30,7 @@ else:
             "listeners": "Change",
             "live_turn": "LiveTurn",
             "session": "ChatSession get_session",
-            "settings": "MAX_TEMPERATURE",
+            "settings": "MAX_TEMPERATURE OptionError",
             "terminal_host": "TerminalHost approval_words ask_by_input",
         },
     )
@@ -47,6 +47,7 @@ __all__ = [
     "Interrupts",
     "LiveCall",
     "LiveTurn",
+    "OptionError",
     "TerminalHost",
     "approval_words",
     "ask_by_input",

@@ -609,6 +609,10 @@ class TestConfig:
         assert "temperature cannot be 9." in kernel.run("%config ChatSession.temperature = 9").stderr
         assert "temperature cannot be 9." in the_error_line(kernel.run("chat.temperature = 9"))
         assert "Did you mean temperature?" in the_error_line(kernel.run("chat.temprature = 1"))
+        # IPython keeps what was refused, which must not keep the extension from being loaded again.
+        again = kernel.run("%reload_ext chatanywhere_magic")
+        assert (again.status, again.stderr.count("temperature cannot be 9.")) == ("ok", 1)
+        kernel.run("del get_ipython().config['ChatSession']")
 
     def test_a_file_sets_them(self, new_kernel: Callable[..., Kernel], tmp_path: Path) -> None:
         profile = tmp_path / "profile_default"
