@@ -14,23 +14,25 @@ _BEHIND: Final = 1_000
 """Characters of its line that are looked at."""
 _LINES: Final = 20
 """So many annotations stand above one definition."""
-_WORD: Final = re.compile(r"\w[\w.$-]*")
-_FIRST: Final = re.compile(r"(?:[-*/#;%>|+ \t]|<!--)*\Z")
+_WORD: Final = re.compile(r"\w[\w.$-]{0,200}")
+_FIRST: Final = re.compile(r"(?:[-*/#;%>|+ \t]|<!--)*")
 """What may stand before a line's first word: indentation, and the marks of comments, quotations and diffs."""
-_OPENING: Final = re.compile(r"[(,<{\[=&|][ \t]*\Z")
-_CALLED: Final = re.compile(r"\w+(?:\(|[\w.]*\([\"'])")
+_OPENING: Final = re.compile(r"[(,<{\[=&|][ \t]{0,40}\Z")
+_CALLED: Final = re.compile(r"\w{1,99}(?:\(|[\w.]{0,99}\([\"'])")
 """Not ``df.head()``, which is a misspelt variable with a call that we refuse."""
-_SET: Final = re.compile(r"[ \t]*:?=(?!=)[ \t]*[\"'{\[]")
-_ASSIGNED: Final = re.compile(r"[ \t]*[|:+-]{0,2}=(?!=)")
+_SET: Final = re.compile(r"[ \t]{0,40}:?=(?!=)[ \t]{0,40}[\"'{\[]")
+_ASSIGNED: Final = re.compile(r"[ \t]{0,40}[|:+-]{0,2}=(?!=)")
 _DECLARES: Final = (
     r"(?:public|private|protected|internal|static|const|var|func|struct|enum|readonly|def|export)\b"
     r"|(?:abstract|async|class|final|fun|function|get|import|interface|let|open|override|set|val)"
-    r"[ \t]+[\w$]+[ \t]*[=({:<]"
+    r"[ \t]{1,40}[\w$]{1,80}[ \t]{0,40}[=({:<]"
 )
-_DECLARED: Final = re.compile(rf"[ \t]+(?:{_DECLARES})")
-_TYPED: Final = re.compile(r"[ \t]+[A-Z][\w$<>\[\],.?]*[ \t]+[\w$]+[ \t]*(?:[=;,)]|\Z)")
-_DEFINES: Final = re.compile(rf"[ \t]*(?://|/\*|{_DECLARES}|[^\n]*[{{;(][ \t]*\Z)")
-_DOMAIN: Final = re.compile(r"(?:[\w-]+\.)+(?:com|org|net|edu|gov|io|dev|app|ai|info|eu|uk|de|fr|jp|cn|ru|in|br)\Z")
+_DECLARED: Final = re.compile(rf"[ \t]{{1,40}}(?:{_DECLARES})")
+_TYPED: Final = re.compile(r"[ \t]{1,40}[A-Z][\w$<>\[\],.?]{0,80}[ \t]{1,40}[\w$]{1,80}[ \t]{0,40}(?:[=;,)]|\Z)")
+_DEFINES: Final = re.compile(rf"[ \t]{{0,40}}(?://|/\*|{_DECLARES})")
+_DOMAIN: Final = re.compile(
+    r"(?:[\w-]{1,40}\.){1,4}(?:com|org|net|edu|gov|io|dev|app|ai|info|eu|uk|de|fr|jp|cn|ru|in|br)\Z"
+)
 _KNOWN: Final = frozenset(
     """
     apply charset config container custom each else extend font forward function if import include keyframes layer
@@ -59,7 +61,7 @@ def is_pasted(prompt: str, at: int, *, is_close: bool) -> bool:
     found = _WORD.match(line)
     word = found[0].rstrip(".-") if found else ""
     after = line[len(word) :]
-    is_first = _FIRST.match(before) is not None
+    is_first = _FIRST.fullmatch(before) is not None
     is_open = is_first or _OPENING.search(before) is not None
     if (
         (is_open and (_CALLED.match(line) or line.endswith("{") or _SET.match(after)))
@@ -85,7 +87,7 @@ def _stands_above(prompt: str, end: int) -> bool:
         begin, end = end + 1, _end_of_line(prompt, end + 1)
         line = prompt[begin:end]
         if not line.lstrip().startswith("@"):
-            return _DEFINES.match(line) is not None
+            return line.rstrip().endswith(("{", ";", "(")) or _DEFINES.match(line) is not None
     return False
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_FENCE: Final = re.compile(r"[ \t]*(?:(?:[*+>-]|\d{1,9}[.)])[ \t]+){0,9}(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)")
+_FENCE: Final = re.compile(
+    r"[ \t]{0,40}(?:(?:[*+>-]|\d{1,9}[.)])[ \t]{1,9}){0,5}(?P<fence>`{3,}(?!`)|~{3,}(?!~))(?P<info>[^\n]*)"
+)
 _BRACES: Final = re.compile(r"\{(?P<inner>[^}]*)\}?(?P<after>.*)")
 _DIRECTIVES: Final = frozenset({"code", "code-block", "code-cell", "highlight", "sourcecode"})
 """What stands before the language in Markdown for Sphinx and Jupyter Book."""
 _CLASS: Final = re.compile(r"(?:^|\s)\.([\w+#-]+)")
 _ATTRIBUTE: Final = re.compile(r"""(?:[\w-]{1,20}=|\d{1,6}:(?:\d{1,6}:)?)(?P<value>"[^"]*"|'[^']*'|\S*)""")
-_PATH: Final = re.compile(r"[\w./\\@+ -]*\.(?P<suffix>[a-z]\w{0,8})")
+_PATH: Final = re.compile(r"[\w./\\@+ -]{0,200}\.(?P<suffix>[a-z]\w{0,8})")
 _NAME: Final = re.compile(r"\.?(?:(?:lang|language|jupyter)-(?=\w))?(?P<name>[\w+#-]*)")
 
 

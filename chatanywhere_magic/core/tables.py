@@ -18,7 +18,7 @@ _INTEGER: Final = re.compile(r"0|-?[1-9][0-9]{0,300}")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,300})(?:\.(?P<decimals>[0-9]{1,300}))?(?P<power>e[+-][0-9]{2,3})?")
 _EXACT: Final = 2**53
 """Integers up to here stay what they are when pandas makes decimals of them, as it does beside an empty cell."""
-_RULE: Final = re.compile(r"[ \t>]{0,99}\|?(?:[ \t]*:?-+:?[ \t]*\|)*[ \t]*:?-+:?[ \t]*\|?[ \t]*")
+_DASHES: Final = re.compile(r":?-+:?")
 _PIPE: Final = re.compile(r"(?<!\\)\|")
 _WHOLE: Final = re.compile(
     r"(?<!`)(?P<ticks>`{1,9})(?!`)[^\n]{0,500}?(?<!`)(?P=ticks)(?!`)"
@@ -66,13 +66,19 @@ def _with_whole_cells(markdown: str) -> str:
     columns = 0
     """Of the table that is being read."""
     for row, line in enumerate(lines):
-        if row and not columns and _RULE.fullmatch(line) and "|" in lines[row - 1]:
+        if row and not columns and "|" in lines[row - 1] and _is_rule(line):
             columns = _count(line)
             lines[row - 1] = _with_columns(lines[row - 1], columns)
         elif columns:
             columns = columns if line.strip() else 0
             lines[row] = _with_columns(line, columns)
     return "\n".join(lines)
+
+
+def _is_rule(line: str) -> bool:
+    """Tell whether a line is that between a table's head and its rows."""
+    cells = line.strip(" \t>").removeprefix("|").removesuffix("|").split("|")
+    return all(_DASHES.fullmatch(cell.strip()) for cell in cells)
 
 
 def _with_columns(line: str, columns: int) -> str:
