@@ -237,7 +237,7 @@ def named(lookup: Lookup, path: str, *, budget: int = BUDGET, supports_images: b
     if file_path(f"@{path}", 1):
         raise ConfigurationError(phrase("error.context_unknown", name=path, hint=""))
     found, end = _Reader(f"@{path}", lookup, supports_images=supports_images).read(0)
-    if end != len(path) + 1:
+    if found is None or end != len(path) + 1:
         raise ConfigurationError(phrase("error.context_unknown", name=path, hint=""))
     return tuple(_attachments([found], budget, supports_images))
 
