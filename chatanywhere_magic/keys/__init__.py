@@ -9,8 +9,9 @@ from ..core import lazy_exports
 if TYPE_CHECKING:
     from . import keystore, scan
     from .forms import names_a_secret
-    from .keystore import Owner, Place, check_place, config_directory, file_path, find_secret, forget, keep, places_of
+    from .keystore import Owner, Place, config_directory, file_path, find_secret, forget, keep, places_of
     from .owned import DIRECTORY_VARIABLE, ForeignFileError, check_owner, data_directory, make_directory, make_private
+    from .pasted import cleaned_key
     from .scan import find_leaks, leaks_in, redacted, secrets_of_environment
     from .secret import AnswerRedactor, Secret
 else:
@@ -18,8 +19,9 @@ else:
         __name__,
         {
             "forms": "names_a_secret",
-            "keystore": "Owner Place check_place config_directory file_path find_secret forget keep keystore places_of",
+            "keystore": "Owner Place config_directory file_path find_secret forget keep keystore places_of",
             "owned": "DIRECTORY_VARIABLE ForeignFileError check_owner data_directory make_directory make_private",
+            "pasted": "cleaned_key",
             "scan": "find_leaks leaks_in redacted scan secrets_of_environment",
             "secret": "AnswerRedactor Secret",
         },
@@ -33,7 +35,7 @@ __all__ = [
     "Place",
     "Secret",
     "check_owner",
-    "check_place",
+    "cleaned_key",
     "config_directory",
     "data_directory",
     "file_path",

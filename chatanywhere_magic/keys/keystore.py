@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from ..core import ConfigurationError, phrase, text
 from .owned import PRIVATE_FILE, ForeignFileError, check_owner, make_directory, make_private
+from .pasted import cleaned_key
 from .secret import Secret, secret_from_environment
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def places_of(owner: Owner) -> list[Place]:
     """Return the places that have a key for `owner`, in order of precedence, without opening the keyring."""
     entry = owner.entry
     note = _notes().get(entry, _NOTHING)
-    in_environment = os.environ.get(owner.variable, "").strip()
+    in_environment = cleaned_key(os.environ.get(owner.variable, ""))
     # In the order of PRECEDENCE.
     return list(compress(PRECEDENCE, (entry in _session, in_environment, note.in_keyring, note.key)))
 
@@ -134,18 +135,6 @@ def _read(owner: Owner, place: Place) -> Secret | None:
             raise ConfigurationError(phrase("error.keyring_empty", provider=owner.provider))
         _opened[owner.entry] = Secret(value, text("key.keyring"))
     return _opened[owner.entry]
-
-
-def check_place(place: Place) -> None:
-    """Check that a key can be kept in `place`, before the user is asked for one.
-
-    Raises
-    ------
-    ConfigurationError
-        If there is no keyring; the message names the alternatives.
-    """
-    if place == "keyring":
-        _keyring()
 
 
 def keep(owner: Owner, secret: Secret, place: Place) -> None:

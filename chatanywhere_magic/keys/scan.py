@@ -24,6 +24,7 @@ from .forms import (
     prefixed,
     private_keys,
 )
+from .pasted import cleaned_key
 from .secret import Secret, redact, sources_in
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def secrets_of_environment() -> list[Secret]:
     """Return the values of the environment's variables that are called keys, tokens or passwords."""
     found = []
     for name in filter(_is_named_as_key, os.environ):
-        value = os.environ.get(name, "").strip()  # as keys are read
+        value = cleaned_key(os.environ.get(name, ""))  # as keys are read
         if _may_be_secret(value):
             try:
                 found.append(Secret(value, name, is_sent=False))

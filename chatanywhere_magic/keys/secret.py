@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..core import ConfigurationError, phrase
 from .echoes import Forms, Text, merged
+from .pasted import cleaned_key, holds_two_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +36,7 @@ class Secret:
     Raises
     ------
     ConfigurationError
-        If the key holds white space or anything else that cannot stand in an HTTP header.
+        If the key holds white space or anything else that cannot stand in an HTTP header, or is two keys.
         The message does not contain the key.
     """
 
@@ -43,9 +44,14 @@ class Secret:
 
     def __init__(self, value: str, source: str, *, is_sent: bool = True) -> None:
         self.source = source
-        if not (re.fullmatch(r"[\x21-\x7e]+", value) if is_sent else value.isprintable()):
+        fault = ""
+        if is_sent and holds_two_keys(value):
+            fault = "error.two_keys"
+        elif not (re.fullmatch(r"[\x21-\x7e]+", value) if is_sent else value.isprintable()):
+            fault = "error.key_characters"
+        if fault:
             del value  # or it would stand in a traceback that shows variables
-            raise ConfigurationError(phrase("error.key_characters", source=source))
+            raise ConfigurationError(phrase(fault, source=source))
         self.__value = value
         self.__forms: Forms | None = None
         self.header = AUTHORIZATION
@@ -175,8 +181,8 @@ class AnswerRedactor:
 def secret_from_environment(name: str) -> Secret | None:
     """Return the key in the environment variable `name`, or None if it is unset or blank.
 
-    Surrounding white space is dropped: a key read from a file with ``export KEY=$(cat file)`` often has some.
+    What shells and files leave around a key is dropped: white space, quotes and the like.
     """
-    if not os.environ.get(name, "").strip():
+    if not cleaned_key(os.environ.get(name, "")):
         return None
-    return Secret(os.environ[name].strip(), name)  # in no variable: see Secret
+    return Secret(cleaned_key(os.environ[name]), name)  # in no variable: see Secret

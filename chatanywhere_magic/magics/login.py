@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.error import StdinNotImplementedError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from ..core import ChatError, ChatInterrupted, ConfigurationError, NotFoundError, UsageError, phrase, text
-from ..keys import Secret, check_place, config_directory, data_directory, file_path, forget, keep, places_of
+from ..keys import Secret, cleaned_key, config_directory, data_directory, file_path, forget, keep, places_of
 from ..providers import forget_lessons, get_provider, list_lessons, provider_names
 from .guard import looks_like_key
 from .models import waited_for
@@ -18,6 +19,8 @@ from .options import Namespace, Option, Options, takes
 from .tables import show_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from IPython.core.interactiveshell import InteractiveShell
 
     from ..keys import Owner, Place
@@ -64,13 +67,13 @@ class LoginMagics(Magics):
         provider, owner = self._owner(given.words)
         if given.session and given.file:
             raise UsageError(phrase("error.options_exclude", first="--session", second="--file"))
-        place: Place = "session" if given.session else "file" if given.file else "keyring"
-        check_place(place)
+        wanted: Sequence[Place] = ["session"] if given.session else ["file"] if given.file else _PLACES
         secret = _typed(owner)
         checked = "" if given.unchecked else self._checked(provider, secret)
-        keep(owner, secret, place)
+        place, passed = _kept(owner, secret, wanted)
         self.session.catalog.forget()
-        lines = [text("notice.key_kept", provider=provider.name, host=_host(owner), place=_place(place)), checked]
+        kept = text("notice.key_kept", provider=provider.name, host=_host(owner), place=_place(place))
+        lines = [*passed, kept, checked]
         if places_of(owner)[0] != place:
             lines.append(text("notice.key_shadowed", place=_place(places_of(owner)[0], owner)))
         sys.stdout.write("\n".join(filter(None, lines)) + "\n")
@@ -141,7 +144,27 @@ class LoginMagics(Magics):
             names = waited_for(self.session.catalog.try_key(provider, secret))
         except NotFoundError:  # some servers have no such list, and say so only to those they know
             return text("notice.key_unchecked")
+        lists: Any = getattr(provider, "lists_to_anybody", None)
+        if lists is None or waited_for(self.session.engine.submit(lists(**self.session.settings.network))):
+            return text("notice.list_is_public", count=len(names))
         return text("notice.key_checked", count=len(names))
+
+
+_PLACES: Final[tuple[Place, ...]] = ("keyring", "file", "session")
+"""Where a key is kept if nobody says where: in the first of them that there is."""
+
+
+def _kept(owner: Owner, secret: Secret, places: Sequence[Place]) -> tuple[Place, list[str]]:
+    """Keep the key in the first of `places` that can, and return it with a line about each one before."""
+    *others, last = places
+    passed: list[str] = []
+    for place in others:
+        with suppress(ConfigurationError):
+            keep(owner, secret, place)
+            return place, passed
+        passed.append(text("notice.place_passed", place=_place(place)))
+    keep(owner, secret, last)
+    return last, passed
 
 
 def _typed(owner: Owner) -> Secret:
@@ -153,7 +176,7 @@ def _typed(owner: Owner) -> Secret:
         with warnings.catch_warnings():
             # It would warn, and then show what is typed.
             warnings.simplefilter("error", getpass.GetPassWarning)
-            typed = getpass.getpass(question).strip()
+            typed = cleaned_key(getpass.getpass(question))
     except (StdinNotImplementedError, getpass.GetPassWarning, EOFError):
         pass
     except KeyboardInterrupt:

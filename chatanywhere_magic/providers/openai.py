@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from ..core import (
+    APIError,
     ChatError,
     ConfigurationError,
     ConnectionFailedError,
@@ -24,6 +25,7 @@ from ..core import (
     NotFoundError,
     Notice,
     ProtocolError,
+    RateLimitError,
     phrase,
     text,
 )
@@ -153,6 +155,17 @@ class OpenAI(AsyncGeneratorProvider):
             raise refused.bare() from None
         cls._remember(base_url, other)
         return names
+
+    @classmethod
+    async def lists_to_anybody(cls, *, proxy: str | None = None, ca_bundle: str = "") -> bool:
+        """Whether the server's list of models says nothing of a key: it is refused to nobody who brings none."""
+        try:
+            await ask_json("GET", endpoint(cls._reached(cls.base_url()), "/models"), proxy=proxy, ca_bundle=ca_bundle)
+        except APIError as error:
+            return isinstance(error, RateLimitError) or not 400 <= (error.status or 0) < 500  # noqa: PLR2004 - HTTP's own
+        except ChatError:
+            pass
+        return True
 
     @classmethod
     def check(cls, model: str = "") -> None:

@@ -73,8 +73,9 @@ class TestLogin:
         (asked,) = kernel.asked
         assert asked["password"] is True
         assert "Key for openai (127.0.0.1:" in asked["prompt"]
-        (check,) = server.requests
-        assert (check.method, check.path) == ("GET", "/v1/models")
+        assert [(check.method, check.path) for check in server.requests] == [("GET", "/v1/models")] * 2
+        # Asked once more without it: only so is it known that it was the key that was accepted.
+        assert [check.header("Authorization") for check in server.requests] == [f"Bearer {KEY}", ""]
         assert re.fullmatch(
             rf"Saved the key for openai \(127\.0\.0\.1:\d+\) in .*{PLACES[option]}\.\n"
             r"The key was accepted; models: 2\.\n",
@@ -113,6 +114,28 @@ class TestLogin:
         assert "No key was entered." in the_error_line(kernel.run("%chat_login openai --file", answers=[""]))
         assert not server.requests
 
+    def test_a_list_that_anybody_gets_says_nothing_of_the_key(self, kernel: Kernel, server: LocalServer) -> None:
+        server.keys = set()
+        said = kernel.run("%chat_login openai --session", answers=[WRONG]).stdout
+        assert "The key was not checked: the server lists its models to anybody. Models: 2." in said
+        assert "accepted" not in said
+
+    @pytest.mark.parametrize("pasted", [f'export OPENAI_API_KEY="{KEY}"', f"\ufeffBearer {KEY}\n", f"\u200b'{KEY}',"])
+    def test_what_stands_around_a_pasted_key_is_left_out(
+        self, kernel: Kernel, server: LocalServer, pasted: str
+    ) -> None:
+        assert kernel.run("%chat_login openai --session", answers=[pasted]).status == "ok"
+        the_answer(kernel.run("%chat Hello"))
+        assert sent(server) == [f"Bearer {KEY}"]
+
+    @pytest.mark.parametrize("between", ["", " ", "\n", ","])
+    def test_two_keys_in_one_are_named_and_not_sent(self, kernel: Kernel, server: LocalServer, between: str) -> None:
+        result = kernel.run("%chat_login openai --session", answers=[f"{KEY}{between}{OTHER}"])
+        assert "your input holds two keys. Copy one of them." in the_error_line(result)
+        assert KEY not in str(result)
+        assert OTHER not in str(result)
+        assert not server.requests
+
     def test_where_nobody_can_type(self, kernel: Kernel) -> None:
         line = the_error_line(kernel.run("%chat_login openai --file"))
         assert "A key cannot be typed here. Set the environment variable OPENAI_API_KEY" in line
@@ -132,20 +155,34 @@ class TestLogin:
     def test_mistakes(self, kernel: Kernel, line: str, says: str) -> None:
         assert says in the_error_line(kernel.run(line))
 
-    def test_without_a_keyring_the_other_ways_are_named_before_anything_is_asked(
-        self, start: Callable[..., Kernel]
+    def test_without_a_keyring_it_is_in_the_private_file_and_that_is_said(
+        self, start: Callable[..., Kernel], server: LocalServer
     ) -> None:
         kernel = start(PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring")
-        line = the_error_line(kernel.run("%chat_login openai", answers=[KEY]))
-        assert "--file" in line
-        assert "--session" in line
-        assert kernel.asked == []
+        first, second, _ = kernel.run("%chat_login openai", answers=[KEY]).stdout.splitlines()
+        assert first == "No place for it in the keyring."
+        assert re.match(r"Saved the key for openai .* in .*keys\.json", second)
+        assert len(kernel.asked) == 1
+        the_answer(start().run("%chat Hello"))
+        assert sent(server) == [f"Bearer {KEY}"]
 
-    def test_a_keyring_that_fails(self, kernel: Kernel, tmp_path: Path) -> None:
+    def test_without_a_file_either_it_is_kept_for_the_session(
+        self, start: Callable[..., Kernel], tmp_path: Path
+    ) -> None:
+        (tmp_path / "blocked").write_text("")
+        kernel = start(
+            PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring", XDG_CONFIG_HOME=str(tmp_path / "blocked")
+        )
+        said = kernel.run("%chat_login openai", answers=[KEY]).stdout
+        assert "keys.json." in said.splitlines()[1]
+        assert "in this session." in said
+        the_answer(kernel.run("%chat Hello"))
+
+    def test_a_keyring_that_fails_is_none(self, kernel: Kernel, tmp_path: Path) -> None:
         (tmp_path / "vault.json").mkdir()
         kernel.run("%xmode Verbose")
         result = kernel.run("%chat_login openai", answers=[KEY])
-        assert "The keyring failed (IsADirectoryError)" in the_error_line(result)
+        assert "keys.json" in result.stdout
         assert KEY not in str(result)
 
     def test_an_environment_variable_comes_first_and_that_is_said(self, start: Callable[..., Kernel]) -> None:

@@ -65,6 +65,45 @@ def test_what_cannot_stand_in_a_header_is_no_key(value: str) -> None:
     assert not value or value not in str(error)
 
 
+@pytest.mark.parametrize(
+    "around",
+    [
+        *("{}", " {}\r\n", '"{}"', "'{}'", "`{}`", "“{}”", "«{}»", '"{}', "{}'", "<{}>", "{};", '"{}",', "{}\\n"),
+        *("\ufeff{}", "\u200b{}\u2060", "\u2066{}\u2069", "\u00a0{}", "{}  # from the console", "{} # work"),
+        *("export OPENAI_API_KEY={}", "OPENAI_API_KEY={}", 'export OPENAI_API_KEY="{}";', "OPENAI_API_KEY = '{}'"),
+        *("set OPENAI_API_KEY={}", "setx OPENAI_API_KEY {}", "setenv OPENAI_API_KEY {}", "set -gx OPENAI_API_KEY {}"),
+        *('$env:OPENAI_API_KEY = "{}"', 'os.environ["OPENAI_API_KEY"] = "{}"', "%env OPENAI_API_KEY={}"),
+        *('"OPENAI_API_KEY": "{}",', "apiKey: '{}',", "api_key={}", "declare -x OPENAI_API_KEY={}"),
+        *("Bearer {}", "bearer {}", "Authorization: Bearer {}", '-H "Authorization: Bearer {}"', "x-api-key: {}"),
+        "{0}\n{0}\n",
+    ],
+)
+@pytest.mark.parametrize(
+    "key", [KEY, "sk-proj-" + "aB3_-" * 30, "0123456789abcdef" * 2, "AbCd0123456789+/AbCd0123456789==", "none"]
+)
+def test_what_certainly_is_no_part_of_a_pasted_key_is_dropped(
+    around: str, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", around.format(key))
+    secret = secret_from_environment("OPENAI_API_KEY")
+    assert secret is not None
+    assert secret.reveal() == key
+
+
+@pytest.mark.parametrize("second", ["sk-Zyx987wVu654tSr321qPo098", "sk-Abc123dEf456gHi789jKl012"])
+@pytest.mark.parametrize("between", ["", " ", ", ", "\n", "|"])
+def test_two_keys_are_none(second: str, between: str) -> None:
+    first = "sk-Abc123dEf456gHi789jKl012"
+    with pytest.raises(ConfigurationError) as caught:
+        Secret(f"{first}{between}{second}", "OPENAI_API_KEY")
+    assert_for_people(caught.value, ConfigurationError, "OPENAI_API_KEY holds two keys")
+
+
+@pytest.mark.parametrize("key", ["sk-proj-AbCdEfGh0123456789-sk-AbCdEfGh0123456789", "ab" * 7, "lm-studio", "a" * 20])
+def test_one_key_is_not_taken_for_two(key: str) -> None:
+    assert Secret(key, "OPENAI_API_KEY").reveal() == key
+
+
 def test_a_refused_key_is_in_no_variable_of_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY + "\nX-Evil: 1")
     with pytest.raises(ConfigurationError) as caught:
