@@ -206,15 +206,16 @@ def test_captured_cells_show_the_whole_turn(tools: Kernel) -> None:
     assert "It is 42." in result.stdout
 
 
-def test_after_kill_the_next_request_is_valid(new_kernel: Callable[..., Kernel]) -> None:
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_after_kill_the_next_request_is_valid(new_kernel: Callable[..., Kernel], at: int) -> None:
     kernel = new_kernel()
     kernel.run("%load_ext chatanywhere_magic\nfrom chatanywhere_magic import chat")
     kernel.run(SETUP)
     kernel.run(
-        "import os, signal\n"
+        f"import os\nKILLED = {at}\n"
         "@chat.tool(approval='never')\n"
-        "def step(n: int) -> int:\n    'Step.'\n    n == 2 and os.kill(os.getpid(), signal.SIGKILL)\n    return n\n"
-        "model(calls(('step', {'n': 1})), calls(('step', {'n': 2})), 'Never.')"
+        "def step(n: int) -> int:\n    'Step.'\n    n == KILLED and os.kill(os.getpid(), 9)\n    return n\n"
+        "model(*[calls(('step', {'n': n})) for n in (1, 2, 3)], 'Never.')"
     )
     with pytest.raises(RuntimeError, match="died"):
         kernel.run("%%chat\nGo.")
@@ -223,4 +224,4 @@ def test_after_kill_the_next_request_is_valid(new_kernel: Callable[..., Kernel])
     kernel.run(SETUP)
     kernel.run("listed = chat.conversations.list()[0]\nchat.conversations.switch(listed.id)\nmodel('Fine.')")
     assert "Fine." in kernel.run("%%chat\nAnd now?").outputs[-1]["data"]["text/plain"]
-    assert told(kernel) == ["1", "interrupted"]
+    assert told(kernel) == [*map(str, range(1, at)), "interrupted"]
