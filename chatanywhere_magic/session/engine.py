@@ -12,8 +12,10 @@ from heapq import heapify
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from ..core import ConfigurationError, phrase
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
 T = TypeVar("T")
 STOP_SECONDS: Final = 2.0
@@ -193,6 +195,25 @@ def in_thread(function: Callable[[], T]) -> Future[T]:
     return future
 
 
+def callers_loop() -> asyncio.AbstractEventLoop:
+    """Return the event loop that the caller runs on.
+
+    Raises
+    ------
+    ConfigurationError
+        If that is none of asyncio's, such as trio's.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise ConfigurationError(phrase("error.not_asyncio")) from None
+
+
+async def _ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    # On the loop that runs, whatever loop the policy of today, which may be another program's, would give here.
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 def _run(loop: EngineLoop) -> None:
     asyncio.set_event_loop(loop)
     workers = ThreadPoolExecutor(thread_name_prefix="chatanywhere-worker")
@@ -202,7 +223,7 @@ def _run(loop: EngineLoop) -> None:
         tasks = asyncio.all_tasks(loop)
         for task in tasks:
             task.cancel()
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(_ended(tasks))
         for close in loop.at_close:
             loop.run_until_complete(close())
         loop.run_until_complete(loop.shutdown_asyncgens())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from .autosave import Autosave
 from .catalog import Catalog
 from .conversations import Conversations
-from .engine import STOP_SECONDS, Engine
+from .engine import STOP_SECONDS, Engine, callers_loop
 from .interrupts import Interrupts
 from .live_turn import current_turn
 from .open_conversation import OpenConversations
@@ -318,8 +318,8 @@ class ChatSession:
 
     def _changes_of(self, live: LiveTurn) -> asyncio.Event:
         """Return what is set on the caller's event loop whenever a turn has changed."""
+        loop = callers_loop()
         self._take_part(live)
-        loop = asyncio.get_running_loop()
         changed = asyncio.Event()
 
         def wake(_: LiveTurn) -> None:

@@ -21,6 +21,7 @@ from ...core import (
     to_dicts,
     user_message,
 )
+from ..engine import callers_loop
 from ..interrupts import Interrupts
 from .job import CONCURRENCY, Asking, Bounds, Job, Unit
 from .prices import price_of
@@ -139,6 +140,7 @@ class Batch:
             job.cancel()
 
     async def _begun(self, source: Any, template: str | None, *, shown: bool, **options: Any) -> Job:
+        callers_loop()  # else nothing is begun
         job, begin, again = self._made(source, template, **options)
         beginning = job.begin(begin, again=again)
         if self._engine.is_current_thread():
