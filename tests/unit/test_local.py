@@ -294,7 +294,7 @@ def changed(tmp_path: Path, old: bytes, new: bytes) -> Path:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        (b"general.architecture\x08\x00\x00\x00\x05\x00\x00\x00\x00\x00\x00\x00llama", b"llamx", "--upgrade xllamacpp"),
+        (b"general.architecture\x08\x00\x00\x00\x05\x00\x00\x00\x00\x00\x00\x00llama", b"llamx", "-U xllamacpp"),
         (b"{% for message", b"{% fxr message", "template"),
     ],
     ids=["architecture", "template"],
