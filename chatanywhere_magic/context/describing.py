@@ -11,7 +11,7 @@ from . import arrays, code, pictures, tables
 from .bounded import Job
 from .fitting import joined, shortened
 from .lookup import fields, is_instance, module_of, owner
-from .render import counted, render, render_repr, renderings, structure, type_name
+from .render import counted, prints_too_much, render, render_repr, renderings, structure, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,6 +112,9 @@ def _object_blocks(value: Any, characters: int) -> Iterator[str | list[str]]:
     own = fields(value)
     if own and (owner(value, "__repr__") is object or owner(value, "__dataclass_fields__") is not None):
         yield list(renderings(value, characters))
+        return
+    if prints_too_much(value):
+        yield list(renderings(value, characters * 3 // 4))
         return
     yield render_repr(value, characters * 3 // 4)
     public = [f"{name}: {type_name(found)}" for name, found in own.items() if not name.startswith("_")]

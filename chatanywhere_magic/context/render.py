@@ -5,23 +5,32 @@ Long ones are never printed whole and then cut: that takes time that nobody can 
 
 from __future__ import annotations
 
+import gc
 import math
+import sys
+import types
 from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from .lookup import fields, is_instance, members, owner
+from .lookup import fields, is_instance, members, module_of, owner
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Callable, Iterable, Iterator
+    from typing import TypeGuard
 
 _LEVELS: Final = ((1000, 2000, 8), (200, 400, 6), (60, 200, 5), (20, 100, 4), (8, 60, 3), (4, 40, 2), (2, 24, 1))
 """Items of a container, characters of a leaf, and depth; the first with which everything fits is taken."""
 MAX_DIGITS: Final = 60
 LINE: Final = 88
 STRUCTURE_ITEMS: Final = 20
+HEAVY: Final = 20_000
+"""Items of what an object holds, beyond which it is not asked for its ``repr`` if that is written in C."""
 STRUCTURE_LOOKED_AT: Final = 50
 
+_NO_VALUES: Final = (type, types.ModuleType, types.FunctionType, types.FrameType, types.TracebackType)
+_CONTAINERS: Final = (list, tuple, dict, set, frozenset, deque)
 _BRACKETS: Final[dict[Any, tuple[str, str]]] = {
     list: ("[", "]"),
     tuple: ("(", ")"),
@@ -90,6 +99,8 @@ class _Renderer:
             return self._object(value, level)
         if not self._asks:
             return f"<{type_name(value)}>"
+        if prints_too_much(value):
+            return self._inside(value, level)
         try:
             return render_repr(value, self._width)
         except Exception as caught:  # noqa: BLE001 - anybody's code
@@ -154,6 +165,15 @@ class _Renderer:
         each = (f"{key}={self.text(found, level + 1)}" for key, found in own.items())
         return self._enclosed(each, len(own), f"{name}(", ")", level)
 
+    def _inside(self, value: Any, level: int) -> str:
+        """Return what an object holds whose ``repr`` would print all of it."""
+        if level >= self._depth:
+            return f"<{type_name(value)}: …>"
+        held = _held(value)
+        texts = (self.text(each, level + 1) for each in held)
+        length = len(value) if _is_array(value) else len(held)
+        return self._enclosed(texts, length, f"<{type_name(value)}: ", ">", level)
+
     def _enclosed(self, texts: Iterable[str], length: int, opening: str, closing: str, level: int) -> str:
         shown = list(islice(texts, self._items))
         is_row = all(len(text) <= LINE // 8 for text in shown)  # numbers are no easier to read as a column
@@ -170,11 +190,66 @@ class _Renderer:
 _KINDS: Final[tuple[tuple[Any, Callable[[_Renderer, Any, int], str]], ...]] = (
     (str, _Renderer._string),  # noqa: SLF001 - its own table
     ((bytes, bytearray), _Renderer._bytes),  # noqa: SLF001
-    ((bool, type(None), type(...), complex, range, slice), _Renderer._flag),  # noqa: SLF001
+    ((bool, type(None), type(...), complex), _Renderer._flag),  # noqa: SLF001
     ((int, float), _Renderer._number),  # noqa: SLF001
     (dict, _Renderer._dictionary),  # noqa: SLF001
     (tuple(_BRACKETS), _Renderer._sequence),  # noqa: SLF001
 )
+
+
+def prints_too_much(value: object) -> bool:
+    """Whether the ``repr`` of an object may hold the interpreter for long: no limit in time can end that."""
+    return _prints_all(value) and _is_heavy(value)
+
+
+def _prints_all(value: object) -> bool:
+    """Whether a ``repr`` written in C prints what the object holds: until it has done so, nothing else runs."""
+    kind = owner(value, "__repr__")
+    if kind is None or kind is object:
+        return False
+    is_wrapper = module_of(kind) == "collections"  # written in Python, around containers whose repr is not
+    return is_wrapper or type(members(kind)["__repr__"]) is types.WrapperDescriptorType
+
+
+def _held(value: object) -> list[object]:
+    """Return the values, none of them a class or code, to which an object refers."""
+    if _is_array(value):
+        return list(value[:STRUCTURE_LOOKED_AT])
+    held = list(fields(value).values()) or gc.get_referents(value)
+    return [each for each in held if not is_instance(each, _NO_VALUES)]
+
+
+def _is_array(value: object) -> TypeGuard[array[Any]]:
+    """Whether `value` is an ``array.array``."""
+    found = sys.modules.get("array")
+    return found is not None and type(value) is found.array
+
+
+def _is_heavy(value: object) -> bool:
+    """Whether an object holds more than is printed in a moment, as far as it holds built-in values."""
+    if _is_array(value):
+        return len(value) > HEAVY
+    weight, waiting, seen = 0, [value], set()
+    while waiting and weight <= HEAVY:
+        each = waiting.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        weight += 1
+        if is_instance(each, (str, bytes, bytearray)):
+            weight += _sized(each) // LINE
+        elif is_instance(each, _CONTAINERS):
+            weight += _sized(each)
+            if weight <= HEAVY:
+                waiting += gc.get_referents(each)
+        elif _prints_all(each):
+            waiting += _held(each)
+    return weight > HEAVY
+
+
+def _sized(value: object) -> int:
+    kind: Any = next(kind for kind in (str, bytes, bytearray, *_CONTAINERS) if is_instance(value, kind))
+    return int(kind.__len__(value))
 
 
 def structure(value: object, depth: int = 4) -> str:

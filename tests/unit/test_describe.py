@@ -10,8 +10,12 @@ import re
 import sys
 import threading
 import time
-from collections import Counter, OrderedDict, deque, namedtuple
+from array import array
+from collections import ChainMap, Counter, OrderedDict, UserList, deque, namedtuple
 from decimal import Decimal
+from itertools import repeat
+from operator import itemgetter
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -376,6 +380,38 @@ class TestObjects:
         assert "took longer than 0.2 s" in words
         assert words.endswith("Endless>]")
         assert ended.wait(5)  # it does not go on, taking a core until the kernel ends
+
+    @pytest.mark.parametrize(
+        "made",
+        [
+            lambda size: array("d", [1.5]) * size,
+            lambda size: MappingProxyType(dict.fromkeys(range(size), "x")),
+            lambda size: dict.fromkeys(range(size), "x").items(),
+            lambda size: SimpleNamespace(values=list(range(size))),
+            lambda size: UserList(range(size)),
+            lambda size: ChainMap(dict.fromkeys(range(size))),
+            lambda size: ValueError(list(range(size))),
+            lambda size: slice(list(range(size))),
+            lambda size: functools.partial(print, list(range(size))),
+            lambda size: repeat([list(range(size))]),
+            lambda size: itemgetter(*range(size)),
+        ],
+    )
+    def test_a_repr_in_c_that_prints_everything_is_not_asked_for(self, made: Any) -> None:
+        """No limit in time can end it."""
+
+        def seconds(size: int) -> float:
+            value = [made(size)]
+            begun = time.process_time()
+            assert len(text(value)) < 20_000
+            return time.process_time() - begun
+
+        seconds(10)
+        assert min(seconds(1_000_000) for _ in range(2)) < 0.1 + 20 * min(seconds(1_000) for _ in range(3))
+
+    @pytest.mark.parametrize("value", [array("d", [1.5]), slice(1, 2), ValueError("no"), UserList([1]), {1: 2}.keys()])
+    def test_a_short_repr_is_shown(self, value: Any) -> None:
+        assert repr(value) in text([value])
 
     def test_a_repr_of_something_else(self) -> None:
         class Odd:
