@@ -43,6 +43,8 @@ _Pieces = dict[int, list[tuple[str, str]]]
 _STARTED: Final = re.compile(r'"started":(\d{1,20}(?:\.\d{1,20})?)')
 _USED: Final = tuple(re.compile(rf'"{name}":(\d{{1,20}})') for name in ("prompt_tokens", "completion_tokens"))
 
+LAST_STEP: Final = 2**31
+"""Nobody hides turns more often."""
 MAX_INDEXED: Final = 1_000_000
 """Characters of a version. To index a longer one takes seconds, for which the next prompt would wait; to look through
 it takes a tenth of one."""
@@ -85,14 +87,19 @@ class Rows:
                 kept[-1].append(row)
             else:
                 raise sqlite3.DatabaseError("malformed: a turn or a version is missing")
-        select = "SELECT position, selected, pinned, hidden FROM turns WHERE conversation = ? ORDER BY position"
+        # SQLite keeps anything in any column.
+        select = (
+            "SELECT position, CAST(selected AS INTEGER), CAST(pinned AS INTEGER),"
+            f" min(max(CAST(hidden AS INTEGER), 0), {LAST_STEP:d})"
+            " FROM turns WHERE conversation = ? ORDER BY position"
+        )
         states = self._execute(select, (key,)).fetchall()
         if [state[0] for state in states] != list(range(count)) or any(
             not 0 <= state[1] < len(rows) for state, rows in zip(states, kept, strict=True)
         ):
             raise sqlite3.DatabaseError("malformed: a turn is missing")
         blocks = (slice(at, at + BLOCK) for at in range(0, len(kept), BLOCK))
-        return Conversation(Turns.of(_Block(states[block], kept[block], pieces) for block in blocks), title)
+        return Conversation(Turns.of(_Block(states[block], kept[block], pieces) for block in blocks), _text(title))
 
     def _read_pieces(self, key: int) -> _Pieces:
         pieces: _Pieces = {}

@@ -167,6 +167,37 @@ def test_bad_rows_raise_nothing(directory: Path, store: Store, change: str) -> N
     store.close()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "turns SET hidden = 'odd'",
+        "turns SET hidden = x'00'",
+        "turns SET hidden = 9223372036854775807",
+        "turns SET hidden = 1e400",
+        "turns SET selected = 'odd'",
+        "turns SET pinned = 'odd'",
+        "conversations SET title = x'ff00'",
+        "versions SET text = 'a' || char(0) || 'b'",
+        "versions SET text = CAST(x'eda080' AS TEXT)",
+        """versions SET fields = '{"timing":{"started":1e400},"usage":{"prompt_tokens":NaN}}'""",
+        """versions SET messages = '{"messages":[],"asked":0}'""",
+    ],
+)
+def test_a_conversation_with_odd_rows_is_gone_on_with(directory: Path, store: Store, change: str) -> None:
+    tamper(directory, f"UPDATE {change}")
+    loaded = store.load("second")
+    assert loaded is not None
+    shown = loaded.restored()
+    assert len(shown.visible) == 1
+    hidden = shown.hiding([0])
+    assert len(hidden.visible) == 0
+    assert store.save("second", hidden.restored().appended(Version.of("more", "about more", status="complete")))
+    assert all(block.latest < 10 for block in loaded.all.blocks)
+    assert store.search("more")
+    assert store.conversations("more")
+    store.close()
+
+
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
 def test_a_drive_without_locks_keeps_nobody_waiting(
     directory: Path, store: Store, monkeypatch: pytest.MonkeyPatch, number: int
