@@ -98,3 +98,54 @@ def test_a_pipe_gets_the_text_and_nothing_else(server: LocalServer, tmp_path: Pa
         check=True,
     )
     assert done.stdout == "# One, **two**.\n"
+
+
+TOOL = (
+    "from chatanywhere_magic import chat, Script, Scripted; "
+    "save = lambda name: print('saved', name); save.__annotations__ = {'name': str}; "
+    "chat.tools.add(save, name='save', description='Save.'); "
+    "chat.settings.provider = Scripted.of(Script('Well.', calls=[('save', {'name': 'a'})]), 'Done.')"
+)
+
+
+def test_a_call_is_approved_by_typing(server: LocalServer, tmp_path: Path) -> None:
+    child = start(server, tmp_path)
+    child.sendline(TOOL)
+    child.expect(re.escape("In [3]: "))
+    child.sendline("%chat Save it.")
+    child.expect(re.escape('"name": "a"'))
+    child.expect("Run it")
+    child.sendline("y")
+    child.expect("saved a")
+    child.expect(re.escape("Done."))
+    child.expect(re.escape("In [4]: "))
+    child.close()
+
+
+def test_an_interrupt_while_it_is_asked_stops_the_turn(server: LocalServer, tmp_path: Path) -> None:
+    child = start(server, tmp_path)
+    child.sendline(TOOL)
+    child.expect(re.escape("In [3]: "))
+    child.sendline("%chat Save it.")
+    child.expect("Run it")
+    child.sendintr()
+    child.expect("ChatInterrupted")
+    child.expect(re.escape("In [4]: "))
+    assert "saved" not in child.before
+    child.close()
+
+
+def test_a_script_without_a_person_gets_one_error(server: LocalServer, tmp_path: Path) -> None:
+    script = f"{TOOL}\nchat.ask_sync('Save it.')"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment(server, tmp_path),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert 'approval="never"' in done.stderr.splitlines()[-1]
+    assert "saved" not in done.stdout
