@@ -60,6 +60,8 @@ class Request:
     """The responses that did not fit it, each with the correction that the model is sent."""
     toolbox: Toolbox | None = None
     """The functions that the model may call; their descriptions are among the parameters."""
+    offers: bool = False
+    """Whether these go with every prompt, and not because this one asks for them."""
     steps: tuple[Message, ...] = ()
     """What has come of this turn so far: calls of tools, and their results."""
     notice: str = ""

@@ -134,6 +134,7 @@ class Local(AsyncGeneratorProvider):
     url = "https://github.com/ggml-org/llama.cpp"
     default_model = ""
     supports_response_format = True
+    supports_tools = True
     supports_images: ClassVar[bool] = _SeesPictures()  # type: ignore[assignment]  # by the environment
 
     @classmethod
@@ -210,6 +211,19 @@ class Local(AsyncGeneratorProvider):
             return list(await asyncio.gather(*(_count(server, words) for words in texts)))
         except ChatError:
             return None  # the request will report what is wrong with it
+
+    @classmethod
+    async def takes_tools(cls, model: str) -> bool:
+        """Return what llama.cpp says of the model's chat template, which is loaded for that."""
+        cls.check(model)
+        server = await asyncio.to_thread(_load, find_model(model))
+        answer = post_stream(
+            f"{server.url}/props", None, headers={}, method="GET", secret=server.secret, socket_path=server.socket_path
+        )
+        async with answer as stream:
+            properties = json.loads(b"".join([piece async for piece in stream.chunks()]))
+        can = properties.get("chat_template_caps", {})
+        return bool(can.get("supports_tool_calls", True) or can.get("supports_tools", True))
 
     @classmethod
     async def create_delta_generator(  # noqa: PLR0913 - the contract's parameters, and three more

@@ -21,7 +21,7 @@ from ..providers import CHOICE_ORDER, EFFORTS, AsyncGeneratorProvider, get_provi
 from . import cells
 from .live_turn import LiveTurn, current_turn
 from .settings import MAX_TEMPERATURE
-from .tools import are_by_hand
+from .tools import are_by_hand, no_tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -149,6 +149,7 @@ class Preparation:
             unready=unready,
             schema=form,
             toolbox=toolbox,
+            offers=tools is None and agent is None,
             steps=steps,
             notice=notice,
         )
@@ -180,7 +181,7 @@ class Preparation:
         if not toolbox:
             return None, ""
         if not provider.supports_tools:
-            problem = phrase("error.no_tools", provider=provider.name, model=provider.model_for(model))
+            problem = no_tools(provider, model)
             if is_asked:
                 raise UnsupportedError(problem)
             return None, str(problem)
@@ -258,7 +259,7 @@ class Preparation:
         if not chosen.supports_response_format:
             params.pop("response_format", None)
         if live.request.toolbox and not chosen.supports_tools:
-            raise UnsupportedError(phrase("error.no_tools", provider=chosen.name, model=chosen.model_for(model)))
+            raise UnsupportedError(no_tools(chosen, model))
         request = replace(live.request, provider=chosen, model=model, params=params)
         self._budget.check(request, self._settings.budget)
         other = LiveTurn(request, version_of=live)

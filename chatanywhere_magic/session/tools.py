@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ..context import Lookup
+    from ..core import Phrase
+    from ..providers import Provider
     from ..tools import Tool, Toolbox
     from .approval import Standing
     from .jobs import Host, MainThread
@@ -184,3 +186,8 @@ def are_by_hand(tools: Iterable[Any]) -> bool:
     if len(kinds) > 1:
         raise ConfigurationError(phrase("error.tools_mixed"))
     return kinds == {True}
+
+
+def no_tools(provider: Provider, model: str) -> Phrase:
+    """Return that a model cannot call tools."""
+    return phrase("error.no_tools", model=" ".join(filter(None, [provider.name, provider.model_for(model)])))

@@ -38,6 +38,7 @@ from ..core import (
 from .egress import Egress
 from .live_turn import current_turn
 from .tool_calls import ToolCalls
+from .tools import no_tools
 from .usage import UsageTotals
 
 if TYPE_CHECKING:
@@ -133,14 +134,12 @@ class TurnLoop:
         self._changed(opened, live, "changed")
         if live.index is not None:
             await self._autosave.saved(opened)
-        request = live.request
+        request = await self._with_tools(live)
         self._advise(request)
         earlier = opened.conversation.sent_before(live.index) if live.index is not None else []
         prompt = await self._fit(opened, live, earlier)
         if await self._replay(opened, live, prompt):
             return
-        if request.toolbox and not await request.provider.takes_tools(request.model):
-            raise UnsupportedError(phrase("error.no_tools", provider=request.provider.name, model=request.model))
         if live.continues is not None:
             _say_again(live, live.continues)
             if live.response.has_begun:  # a call whose result never came
@@ -161,6 +160,22 @@ class TurnLoop:
             self.egress.receive(live.request, live.version)
             live.request = replace(live.request, steps=live.version.response)
             await self._ask(opened, live, earlier, await self._fit(opened, live, earlier))
+
+    async def _with_tools(self, live: LiveTurn) -> Request:
+        """Return what is asked: without the tools that go with every prompt, where the model cannot call any."""
+        request = live.request
+        if not request.toolbox or request.replay == "replay-only":
+            return request
+        if await request.provider.takes_tools(request.model):
+            return request
+        problem = no_tools(request.provider, request.model)
+        if not request.offers:
+            raise UnsupportedError(problem)
+        params = {name: value for name, value in request.params.items() if name != "tools"}
+        live.request = without = replace(request, toolbox=None, params=params)
+        live.draft.change(parameters=without.parameters)
+        live.draft.notice = str(problem)
+        return without
 
     def _limit(self, live: LiveTurn) -> str:
         """Return which limit a turn that calls tools has reached, as the reason of its end; ``""`` if none."""

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chatanywhere_magic import Local
-from chatanywhere_magic.core.errors import ConfigurationError, ContextLengthError
+from chatanywhere_magic import ChatSession, Local
+from chatanywhere_magic.core.errors import ConfigurationError, ContextLengthError, UnsupportedError
 from chatanywhere_magic.core.messages import Finish, MessageDict, ModelName, Notice, Text, Usage
 from chatanywhere_magic.providers import local
 from chatanywhere_magic.providers.model_files import find_model
@@ -360,3 +360,18 @@ def test_the_first_conversation_is_counted_by_the_model_as_every_later_one() -> 
     assert asyncio.run(Local.count_tokens("", ["one two three"])) == asyncio.run(
         Local.count_tokens("", ["one two three"])
     )
+
+
+def test_a_model_that_knows_no_tools_says_so_before_it_is_asked() -> None:
+    """And is asked without them where they go with every prompt."""
+
+    def look() -> str:
+        """Look."""
+        return "seen"
+
+    chat = ChatSession(provider="local", max_tokens=2)
+    with pytest.raises(UnsupportedError, match="local cannot call tools"):
+        chat.ask_sync("Hello", tools=[look])
+    chat.tools.add(look)
+    assert chat.ask_sync("Hello", history=False)
+    chat.close()
