@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ MAX_READ: Final = 50_000_000
 """Bytes of a notebook in which ids are looked for."""
 ALL: Final = sys.maxsize >> 1
 """More conversations than there are."""
+_NAMED: Final = "JPY_SESSION_NAME"
 _CONVERSATION: Final = re.compile(rb'"conversation":\s*"([0-9a-f]{32})"')
 """An id in the metadata of an output, as :func:`turn_metadata` writes it."""
 
@@ -32,12 +34,25 @@ def notebook_path(shell: InteractiveShell) -> str:
 
     Jupyter's server names it in the environment, as it was called when the kernel started; VS Code in a variable.
     """
-    named = shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME", "")
-    if not isinstance(named, str) or not named.endswith(".ipynb"):
+    named = shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get(_NAMED, "")
+    if not isinstance(named, str) or not named.endswith(".ipynb") or _is_inherited(named):
         return ""
     path = Path(named)
     # A server that does not know its own directories names the path below its root; the kernel runs beside the file.
     return str(path if path.is_absolute() else Path.cwd() / path.name)
+
+
+def _is_inherited(named: str) -> bool:
+    """Whether the notebook is that of a kernel which has started this one, and left it its environment."""
+    try:
+        from psutil import Error, Process  # which ipykernel needs, too
+    except ImportError:
+        return False
+    for process in Process().parents():
+        with suppress(Error, OSError):  # another user's, or gone
+            if process.environ().get(_NAMED) == named:
+                return True
+    return False
 
 
 def take_up(session: ChatSession, notebook: str) -> None:

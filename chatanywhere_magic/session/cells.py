@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
 
 from ..core import Origin
 
@@ -26,8 +28,15 @@ _cell: ContextVar[Cell | None] = ContextVar("chatanywhere_cell", default=None)
 """Also that of a task which the cell has left running."""
 
 
+_COUNTED: Final = "vscode-notebook-cell:"
+"""VS Code counts cells anew each time a document is opened: the name is another cell's then."""
+_session: Final = secrets.token_hex(8)
+
+
 def enter(cell_id: str) -> Cell:
     """Note that a cell begins; ``""`` is one without a name, whose prompts have no place."""
+    if cell_id.startswith(_COUNTED):  # a name for this session alone, and without the path that is in it
+        cell_id = f"vscode-{sha256(f'{_session} {cell_id}'.encode()).hexdigest()[:24]}"
     cell = Cell(cell_id, around=_cell.get())
     _cell.set(cell)
     return cell

@@ -194,3 +194,26 @@ def test_calls_of_tools_are_told_where_there_is_no_answer(kernel: Kernel, server
     assert display.data["text/plain"] == f"[{words}]"
     assert "get_weather({&quot;city&quot;: &quot;&lt;b&gt;Paris&quot;})" in display.data["text/html"]
     assert words in kernel.run("%chat_history --full").outputs[0]["data"]["text/plain"]
+
+
+class TestConsoles:
+    """jupyter console, qtconsole and Spyder: programs in Python that can ask a person and name no cells."""
+
+    def test_they_are_shown_the_text_as_it_comes(self, kernel: Kernel, server: LocalServer) -> None:
+        server.queue(Answer(text=["A *list* ", "holds."]))
+        result = kernel.run("%chat What is a list?", answers=["unasked"])
+        assert (result.stdout, result.displays, result.updates) == ("A *list* holds.\n", {}, 0)
+
+    def test_several_models_come_one_after_the_other(self, kernel: Kernel, server: LocalServer) -> None:
+        server.queue(Answer(text=["One."]), Answer(text=["Two."]))
+        result = kernel.run("%chat -m one,two What?", answers=["unasked"])
+        assert "One.\n" in result.stdout
+        assert "Two.\n" in result.stdout
+        assert (result.displays, result.updates) == ({}, 0)
+
+    def test_pages_and_what_runs_notebooks_show_one_output(self, kernel: Kernel) -> None:
+        for shown in (
+            kernel.run("%chat In a page", answers=["unasked"], cell_id="a"),
+            kernel.run("%chat Under nbclient, which asks nobody"),
+        ):
+            assert [output["output_type"] for output in shown.outputs] == ["display_data"]

@@ -276,3 +276,47 @@ def test_two_kernels_write_one_database(start: Callable[..., Kernel], tmp_path: 
     rows = stored(tmp_path / "home")
     assert len(set(rows)) == 40
     assert {status for _, status in rows} == {"complete"}
+
+
+STARTED_BY_A_KERNEL = """
+from jupyter_client.manager import start_new_kernel
+manager, client = start_new_kernel(kernel_name="python3")
+shown = []
+code = "%load_ext chatanywhere_magic\\nfrom chatanywhere_magic import chat\\n%chat -q In the child."
+client.execute_interactive(code, timeout=60, output_hook=lambda message: shown.append(str(message["content"])))
+client.stop_channels()
+manager.shutdown_kernel(now=True)
+"""
+
+
+def test_a_kernel_that_a_kernel_starts_does_not_take_its_notebook(start: Callable[..., Kernel]) -> None:
+    parent = start()
+    parent.run(f"{LOAD}\n%chat -q In the parent.")
+    result = parent.run(STARTED_BY_A_KERNEL)
+    assert result.status == "ok", result
+    shown = str(evaluate(parent, "shown"))
+    assert "Error" not in shown
+    assert "%chat_switch" not in shown
+    (path,) = parent.home.rglob("*.db")
+    with sqlite3.connect(path) as connection:
+        query = "SELECT prompt, notebook FROM versions JOIN conversations ON key = conversation"
+        held = dict(connection.execute(query).fetchall())
+    assert held == {"In the parent.": NOTEBOOK, "In the child.": ""}
+
+
+def test_the_names_that_vs_code_counts_up_are_of_one_session(start: Callable[..., Kernel]) -> None:
+    cell = "vscode-notebook-cell:/home/ada/notes.ipynb#W0sZmlsZQ%3D%3D"
+    first = start()
+    first.run(LOAD)
+    for prompt in ("One?", "Another?"):  # the cell was edited, and asks in the same place
+        first.run(f"%chat -q {prompt}", cell_id=cell)
+    assert evaluate(first, "[turn.current.prompt for _, turn in chat.conversation.visible]") == ["Another?"]
+    name = evaluate(first, "chat.conversation.turns[0].current.origin.cell_id")
+    assert "ada" not in name
+    (conversation,) = evaluate(first, "[each.id for each in chat.conversations.list()]")
+    first.shutdown()
+    second = start()
+    second.run(f"{LOAD}\n%chat_switch {conversation}")
+    second.run("%chat -q Is this another cell?", cell_id=cell)
+    asked = evaluate(second, "[turn.current.prompt for _, turn in chat.conversation.visible]")
+    assert asked == ["Another?", "Is this another cell?"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...core import text
 from ..markdown import IncrementalRenderer, page
 from .metadata import METADATA_KEY, turn_metadata
-from .painting import PAINT_SECONDS, Watch, follow_turn
+from .painting import PAINT_SECONDS, Watch, follow_turn, shows_updates
 from .terminal import TerminalPainter, printable
 from .words import final_words, footer_words, state_line, waiting_words
 
@@ -83,7 +83,7 @@ def follow_all(
 def _follow(
     shell: InteractiveShell, lives: Sequence[LiveTurn], changed: threading.Event, *, footer: bool
 ) -> list[Columns]:
-    if not hasattr(shell, "kernel"):
+    if not shows_updates(shell):
         for live in lives:
             sys.stdout.write(printable(f"── {_Column(live).name} ──\n"))
             # Those behind it go on meanwhile.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import threading
 import time
@@ -57,6 +58,25 @@ class Painter(Protocol):
         ...
 
 
+_PYTHON_CLIENT: Final = re.compile(r"_\d+_\d+\Z")
+"""How jupyter_client ends the ids of messages; a page's are those of a browser."""
+
+
+def shows_updates(shell: InteractiveShell) -> bool:
+    """Tell whether what `shell` shows can be replaced later.
+
+    It cannot in a terminal, nor in jupyter console, qtconsole and Spyder, which ignore it without a word: programs
+    in Python that can ask a person, and name no cells.
+    """
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        return False
+    request = kernel.get_parent()
+    is_python = _PYTHON_CLIENT.search(str(request.get("header", {}).get("msg_id", ""))) is not None
+    asks = bool(request.get("content", {}).get("allow_stdin"))
+    return not (is_python and asks) or "cellId" in request.get("metadata", {})
+
+
 def painter_for(
     shell: InteractiveShell,
     *,
@@ -84,7 +104,7 @@ def painter_for(
     """
     from IPython.core.displaypub import CapturingDisplayPublisher
 
-    if not hasattr(shell, "kernel"):
+    if not shows_updates(shell):
         from .terminal import RichPainter, TerminalPainter
 
         is_rich = rich and sys.stdout.isatty() and find_spec("rich") is not None
