@@ -26,6 +26,7 @@ _LABELS: Final = {
     "temperature": "panel.temperature",
     "max_tokens": "panel.max_tokens",
     "budget": "panel.budget",
+    "agent": "panel.agent",
 }
 """The names of the session's options in the panel."""
 
@@ -200,6 +201,8 @@ class Actions:
             value = words
         elif number is None:
             value = self._session.settings.trait_defaults(name)
+        elif name == "agent":
+            value = bool(number)
         else:
             value = number if name == "temperature" else int(number)
         try:

@@ -27,7 +27,7 @@ MEDIA_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/w
 MAX_TURNS: Final = 50
 """That a page asks for at a time."""
 EXPORTS: Final = ("md", "ipynb", "json")
-OPTIONS: Final = ("system", "temperature", "max_tokens", "budget")
+OPTIONS: Final = ("system", "temperature", "max_tokens", "budget", "agent")
 """The session's options that a page may set."""
 
 _NAME: Final = 200

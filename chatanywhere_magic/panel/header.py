@@ -28,6 +28,7 @@ def header_of(session: ChatSession) -> dict[str, Any]:
         "temperature": session.settings.temperature,
         "max_tokens": session.settings.max_tokens,
         "budget": session.settings.budget,
+        "agent": session.settings.agent,
         "preset": session.settings.preset,
         "presets": list(session.settings.presets),
         **_turn_loop(session),

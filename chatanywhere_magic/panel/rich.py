@@ -34,7 +34,18 @@ FILL_SECONDS: Final = 0.01
 FILL_TURNS: Final = 10
 """Older turns reach a page that has opened so many at a time."""
 EVERY_PAGE: Final = ""
-OPTIONS: Final = ("provider", "model", "system", "temperature", "max_tokens", "budget", "presets", "footer", "language")
+OPTIONS: Final = (
+    "provider",
+    "model",
+    "system",
+    "temperature",
+    "max_tokens",
+    "budget",
+    "agent",
+    "presets",
+    "footer",
+    "language",
+)
 """The session's options that a page shows."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -194,6 +195,22 @@ def test_a_preset_is_picked_in_the_settings(open_panel: OpenPanel) -> None:
     expect(settings.get_by_label("Preset")).to_have_value("teacher")
     notebook.run_cell(2)
     expect(notebook.output(2)).to_have_text("Ask back. 0.2")
+
+
+def test_the_kernels_tools_are_switched_on_in_the_settings(open_panel: OpenPanel) -> None:
+    notebook, panel = open_panel("from chatanywhere_magic import chat\nprint(chat.agent)", "chat.agent = False")
+    settings = panel.root.get_by_role("form", name="Settings")
+    panel.root.get_by_role("button", name="Settings").click()
+    switch = settings.get_by_label("Let it look at variables and cells")
+    expect(switch).not_to_be_checked()
+    switch.check()
+    expect(switch).to_be_checked()
+    if directory := os.environ.get("CHATANYWHERE_SCREENSHOTS"):
+        panel.root.screenshot(path=f"{directory}/agent-switch.png")
+    notebook.run_cell(1)
+    expect(notebook.output(1)).to_have_text("True")
+    notebook.run_cell(2)
+    expect(switch).not_to_be_checked()
 
 
 def test_a_thousand_turns_scroll_without_holding_the_page_up(open_panel: OpenPanel) -> None:

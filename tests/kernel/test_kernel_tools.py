@@ -477,3 +477,22 @@ class TestInATurn:
         assert "added: y (int, 42)" in told[1]
         assert told[1].endswith("42")
         assert told[2].startswith("ZeroDivisionError: division by zero")
+
+    def test_of_a_turn_that_no_cell_waits_for_code_runs_when_the_kernel_is_idle(self, asking: Kernel) -> None:
+        asking.run(
+            "_page = object()\nchat.tools.approvals.front_ends.add(_page)\n"
+            "_end = chat.tools.approvals.listen(\n"
+            "    lambda each: each.state == 'waiting' and chat.tools.approvals.answer(each.id, 'once'))\n"
+            "chat.provider = Scripted.of(Script(calls=[('run_code', {'code': 'z = 7\\nz'}), "
+            "('write_cell', {'code': 'z'})]), 'It is 7.')\n"
+            "_live = chat.prepare('Go', agent=True)\n_future = chat.start(_live)"
+        )
+        asking.wait_until(lambda: bool(evaluate(asking, "_live.is_over")))
+        asking.run("_end(); chat.tools.approvals.front_ends.discard(_page)")
+        assert evaluate(asking, "[_live.status, str(_live.reply()), z]") == ["complete", "It is 7.", 7]
+        ran, wrote = evaluate(asking, "[each.result.text for each in _live.calls]")
+        assert "added: z (int, 7)" in ran
+        assert ran.endswith("7")
+        assert wrote.startswith("No cell is running")
+        marked = evaluate(asking, "[each for each in In if each.startswith('z = 7')]")
+        assert marked == ["z = 7\nz\n# approved and run in the chat"]

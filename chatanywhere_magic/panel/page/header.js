@@ -12,6 +12,7 @@ const LABELS = /** @type {Record<string, string>} */ ({
   temperature: "panel.temperature",
   max_tokens: "panel.max_tokens",
   budget: "panel.budget",
+  agent: "panel.agent",
 });
 const EXPORTS = /** @type {const} */ ([
   ["md", "panel.export_markdown"],
@@ -197,9 +198,10 @@ export class HeaderView {
       temperature: element("input", { class: "chatanywhere-field", type: "number", min: 0, max: 2, step: 0.1 }),
       max_tokens: element("input", { class: "chatanywhere-field", type: "number", min: 1, step: 1, placeholder: "∞" }),
       budget: element("input", { class: "chatanywhere-field", type: "number", min: 1, step: 1, placeholder: app.say("panel.automatic") }),
+      agent: element("input", { type: "checkbox" }),
     };
     for (const [name, field] of Object.entries(this.fields)) {
-      field.addEventListener("change", () => void this.#change(name, field.value));
+      field.addEventListener("change", () => void this.#change(name, field === this.fields?.agent ? String(Number(field.checked)) : field.value));
       this.settings.append(element("label", { class: `chatanywhere-setting-${name}` }, app.say(LABELS[name]), field));
     }
   }
@@ -235,7 +237,8 @@ export class HeaderView {
     this.#fillPresets(header);
     for (const [name, field] of Object.entries(this.fields ?? {})) {
       const value = /** @type {Record<string, any>} */ (header)[name];
-      if (document.activeElement !== field) field.value = value === null ? "" : String(value);
+      if (field === this.fields?.agent) field.checked = header.agent;
+      else if (document.activeElement !== field) field.value = value === null ? "" : String(value);
     }
   }
 

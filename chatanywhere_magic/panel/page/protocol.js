@@ -61,6 +61,7 @@
  * @property {number | null} temperature
  * @property {number | null} max_tokens
  * @property {number | null} budget
+ * @property {boolean} agent
  * @property {string} preset the one that holds now, "" if none does
  * @property {string[]} presets
  * @property {string[]} trouble why no prompt can be sent yet, in a few lines
