@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from .lookup import is_a, library
-from .render import counted, type_name
+from .render import counted, render, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +16,10 @@ SAMPLE: Final = 200_000
 """Most elements that statistics are made from."""
 WHOLE: Final = 2_000
 """Elements up to which an array is shown whole, if it fits."""
+ITEM: Final = 60
+"""Characters of an item that is no number."""
+LONG_TEXT: Final = 4_096
+"""Bytes of an item above which texts are shortened."""
 _TENSORS: Final = frozenset({"cupy", "jax", "jaxlib", "tensorflow", "torch"})
 
 
@@ -37,18 +41,22 @@ def blocks(value: Any, characters: int) -> Iterator[str | list[str]]:
     if not size:
         return
     if not shape:
-        yield f"{value}"
+        yield render(value.item(), characters) if _kind(value) in "OUSV" else f"{value}"
         return
     numbers = value.detach() if hasattr(value, "detach") else value
     # numpy's own iterator copies what is taken, not everything.
     flat = numbers.flat if is_a(value, "numpy", "ndarray") else numbers.reshape(-1)
     step = -(-size // SAMPLE)
     # What is counted or measured in other units, such as dates, has numbers that say nothing.
-    is_numeric = getattr(value.dtype, "kind", "f") in "biuf"
+    is_numeric = _kind(value) in "biuf"
     sample = flat[::step].tolist() if is_numeric else []
     if statistics := _statistics(sample):
         yield statistics + (f" (from {counted(len(sample), 'value')} at even distances)" if step > 1 else "")
     yield _values(numbers, flat, size, characters)
+
+
+def _kind(value: Any) -> str:
+    return getattr(value.dtype, "kind", "f")
 
 
 def _statistics(sample: list[Any]) -> str:
@@ -76,8 +84,16 @@ def _values(value: Any, flat: Any, size: int, characters: int) -> str | list[str
     """Return values: all of them, or those of the corners, more or fewer."""
     if is_a(value, "numpy", "ndarray"):
         to_text = sys.modules["numpy"].array2string
+        if _kind(value) in "US" and value.dtype.itemsize > LONG_TEXT:
+            value = value.astype(f"{_kind(value)}{ITEM}")  # the beginnings
+        # Anybody's objects are among the items, and texts of any length.
+        formatter: Any = {"object": lambda item: render(item, ITEM), "void": lambda item: render(item.item(), ITEM)}
+        formatter = formatter if _kind(value) in "OV" else None
         edges = (*((WHOLE,) if size <= WHOLE else ()), 8, 5, 3, 2, 1)
-        return [f"values:\n{to_text(value, threshold=edge, edgeitems=edge, precision=6)}" for edge in edges]
+        return [
+            f"values:\n{to_text(value, threshold=edge, edgeitems=edge, precision=6, formatter=formatter)}"
+            for edge in edges
+        ]
     count = max(3, characters // 24)
     first = ", ".join(f"{each:.6g}" if type(each) is float else f"{each}" for each in flat[:count].tolist())
     return f"first {counted(min(count, size), 'value')}: {first}"

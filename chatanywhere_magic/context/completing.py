@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ..core import ConfigurationError, text
 from .lookup import Lookup, Names, attribute, attribute_names, is_instance, item, item_names
+from .mentions import item_key
 from .render import render, type_name
 from .resolving import value_at
 
@@ -15,6 +16,8 @@ _SPECIAL: Final = {"cell[-1]": "candidate.cell", "error": "candidate.error", "fi
 SHOWN_CHARACTERS: Final = 24
 MAX_DIMENSIONS: Final = 32
 MAX_BITS: Final = 64
+MOST_KEYS: Final = 200
+"""Keys and columns that are offered."""
 _SIZED: Final[tuple[Any, ...]] = (bytes, list, tuple, dict, set, frozenset)
 
 
@@ -51,16 +54,25 @@ def candidates(lookup: Lookup | Mapping[str, Any], prefix: str = "") -> list[Can
     if separator == ".":
         names = [name for name in attribute_names(value) if name.startswith(tail)]
         return [Candidate(f"{head}.{name}", *_about_step(attribute, value, name)) for name in names]
-    keys = [key for key in item_names(value) if key.startswith(tail)]
-    return [Candidate(f'{head}["{key}"]', *_about_step(item, value, key)) for key in keys]
+    wanted = tail.replace("'", '"')
+    keys = [key for key in item_names(value) if key.startswith((wanted, f'"{wanted}'))]
+    return [Candidate(f"{head}[{key}]", *_about_step(_item, value, key)) for key in keys[:MOST_KEYS]]
+
+
+def _item(value: object, key: str) -> Any:
+    found = item_key(f"[{key}]", 0)
+    if found is None:  # a bracket or a line end in it
+        raise LookupError
+    return item(value, found[0])
 
 
 def _split(prefix: str) -> tuple[str, str, str]:
-    """Split ``df.col`` into ``df``, ``.`` and ``col``; ``d["ke`` into ``d``, ``[`` and ``ke``."""
-    position = max(prefix.rfind("."), prefix.rfind("["))
+    """Split ``df.col`` into ``df``, ``.`` and ``col``; ``d["ke`` into ``d``, ``[`` and ``"ke``."""
+    bracket = prefix.rfind("[")
+    position = bracket if bracket > prefix.rfind("]") else prefix.rfind(".")
     if position < 0:
         return prefix, "", ""
-    return prefix[:position], prefix[position], prefix[position + 1 :].lstrip("\"'")
+    return prefix[:position], prefix[position], prefix[position + 1 :]
 
 
 def about(value: object) -> tuple[str, str]:

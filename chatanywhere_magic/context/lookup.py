@@ -84,6 +84,7 @@ _KNOWN_PROPERTIES: Final = {
     "polars": _OF_TABLES,
     "torch": _OF_ARRAYS | {"grad", "requires_grad"},
 }
+_WRITTEN: Final = (int, float, bool)
 _PLAIN: Final = (types.FunctionType, types.BuiltinFunctionType, types.MethodDescriptorType, type)
 
 
@@ -201,7 +202,7 @@ def _is_known_property(value: object, name: str) -> bool:
     return name in _KNOWN_PROPERTIES.get(library(owner(value, name)), ())
 
 
-def item(value: object, key: str | int) -> Any:
+def item(value: object, key: Any) -> Any:
     """Return ``value[key]`` of a dictionary, a list or a tuple, or a column of a table.
 
     Raises
@@ -212,8 +213,9 @@ def item(value: object, key: str | int) -> Any:
         If `value` is anything else: its ``[]`` would run code.
     """
     if type(value) is dict:
+        wanted = written(key)
         for other, found in dict.items(value):  # not looked up: comparing with a key of another kind runs its code
-            if type(other) is type(key) and other == key:
+            if written(other) == wanted:
                 return found
         raise MissingError
     if (type(value) is list or type(value) is tuple) and type(key) is int:
@@ -221,9 +223,28 @@ def item(value: object, key: str | int) -> Any:
             return value[key]
         except IndexError:
             raise MissingError from None
-    if type(key) is str:
+    if is_table(value) or type(key) is str:
         return _column(value, key)
     raise RunsCodeError
+
+
+def written(key: Any) -> str:
+    """Return how a key is written behind a name: ``"a"``, ``2020``, ``("a", 1)``; ``""`` if it cannot be.
+
+    Nothing of the person's own is run for it; dates and the like are written as texts.
+    """
+    if type(key) is str:
+        return f'"{key}"'
+    if key is None or type(key) in _WRITTEN:
+        return repr(key)
+    if is_instance(key, tuple):
+        parts = [written(each) for each in tuple.__iter__(key)]
+        return f"({', '.join(parts)}{',' * (len(parts) == 1)})" if parts and all(parts) else ""
+    if library(type(key)) == "numpy" and is_a(key, "numpy", "generic"):
+        return written(key.item()) if type(key.item()) in _WRITTEN or type(key.item()) is str else f'"{key}"'
+    if library(type(key)) in {"pandas", "datetime", "decimal"}:
+        return f'"{key}"'
+    return ""
 
 
 def is_table(value: object) -> bool:
@@ -231,23 +252,39 @@ def is_table(value: object) -> bool:
     return is_a(value, "pandas", "DataFrame") or is_a(value, "polars", "DataFrame")
 
 
-def column_names(table: Any) -> list[str]:
-    """Return the names of a data frame's columns, as far as they are strings."""
+def _columns(table: Any) -> list[Any]:
+    """Return the names of a data frame's columns, whatever they are."""
     columns = attribute(table, "columns")
     # A class of the person's own above a table may have put anything in their place.
     if type(columns) is not list and library(type(columns)) not in _KNOWN_PROPERTIES:
         return []
-    return [each for each in columns if type(each) is str]
+    return list(columns)
 
 
-def _column(value: Any, name: str) -> Any:
+def column_names(table: Any) -> list[str]:
+    """Return the names of a data frame's columns, as far as they are strings."""
+    return [each for each in _columns(table) if type(each) is str]
+
+
+def _column(value: Any, name: Any) -> Any:
     if is_table(value):
-        if name not in column_names(value):
+        columns = _columns(value)
+        wanted = written(name)
+        found = [at for at, each in enumerate(columns) if written(each) == wanted]
+        outer = [] if found else [each[0] for each in _levels(value, columns) if written(each[0]) == wanted]
+        if not found and not outer:
             raise MissingError
-        if library(owner(value, "__getitem__")) in {"pandas", "polars"}:
-            return value[name]
-        raise RunsCodeError
+        if library(owner(value, "__getitem__")) not in {"pandas", "polars"}:
+            raise RunsCodeError
+        if outer or not is_a(value, "pandas", "DataFrame"):
+            return value[outer[0] if outer else name]
+        return value.iloc[:, found[0] if len(found) == 1 else found]
     raise MissingError if owner(value, "__getattr__") is None else RunsCodeError
+
+
+def _levels(table: Any, columns: list[Any]) -> list[Any]:
+    """Return the names of columns that are named on several levels."""
+    return columns if is_a(attribute(table, "columns"), "pandas", "MultiIndex") else []
 
 
 def _words(names: Iterable[object]) -> list[str]:
@@ -269,7 +306,9 @@ def attribute_names(value: object) -> list[str]:
 
 
 def item_names(value: object) -> list[str]:
-    """Return the keys, as far as they are strings, that may stand in ``@value["…"]``."""
+    """Return the keys, as they are written, that may stand in ``@value[…]``."""
     if is_table(value):
-        return column_names(value)
-    return [key for key in islice(value, KEYS_SHOWN) if type(key) is str] if type(value) is dict else []
+        columns = _columns(value)
+        outer = (each[0] for each in _levels(value, columns))
+        return list(dict.fromkeys(filter(None, map(written, [*columns, *outer]))))
+    return list(filter(None, map(written, islice(value, KEYS_SHOWN)))) if type(value) is dict else []

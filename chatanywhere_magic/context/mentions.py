@@ -6,11 +6,12 @@ definition (a decorator), and behind a backslash.
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,12 @@ _DEFINITION: Final = re.compile(r"(?:async[ \t]+def|def|class)\b")
 _FILE: Final = re.compile(
     r"""file:(?:"(?P<double>[^"\n]+)"|'(?P<single>[^'\n]+)'|(?P<bare>[^\s"'`<>|，。；：！？、（）《》“”「」【】]+))"""
 )
-_ITEM: Final = re.compile(r"""\[\s*(?:(?P<number>-?\d+)|"(?P<double>[^"\n\]]*)"|'(?P<single>[^'\n\]]*)')\s*\]""")
+_LITERAL: Final = r"""-?\d{1,300}(?:\.\d{1,300})?(?:e[+-]?\d{1,3})?|"[^"\n\]]*"|'[^'\n\]]*'|None|True|False|nan"""
+_ITEM: Final = re.compile(
+    rf"\[\s*(?:(?P<one>{_LITERAL})|\(\s*(?P<many>(?:{_LITERAL})(?:\s*,\s*(?:{_LITERAL}))*)\s*,?\s*\))\s*\]"
+)
+_PARTS: Final = re.compile(_LITERAL)
+_CONSTANTS: Final = {"None": None, "True": True, "False": False, "nan": math.nan}
 MAX_READ: Final = 200
 """Characters of a name that may be shorter than what is written."""
 _HANDLE: Final = re.compile(r"@|/[^\W\d]")
@@ -158,11 +164,19 @@ def file_path(prompt: str, position: int) -> tuple[str, int] | None:
     return (bare, match.start("bare") + len(bare)) if bare else None
 
 
-def item_key(prompt: str, position: int) -> tuple[str | int, int] | None:
-    """Return the key of ``[3]`` or ``["key"]`` at `position`, and where it ends."""
+def item_key(prompt: str, position: int) -> tuple[Any, int] | None:
+    """Return the key of ``[3]``, ``["key"]`` or ``[("a", 1)]`` at `position`, and where it ends."""
     match = _ITEM.match(prompt, position)
     if match is None:
         return None
-    if match["number"]:
-        return int(match["number"]), match.end()
-    return match["double"] if match["double"] is not None else match["single"], match.end()
+    if match["one"]:
+        return _value(match["one"]), match.end()
+    return tuple(_value(part[0]) for part in _PARTS.finditer(match["many"])), match.end()
+
+
+def _value(literal: str) -> str | float | bool | None:
+    if literal[0] in "\"'":
+        return literal[1:-1]
+    if literal in _CONSTANTS:
+        return _CONSTANTS[literal]
+    return int(literal) if literal.removeprefix("-").isdecimal() else float(literal)

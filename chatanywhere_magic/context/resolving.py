@@ -30,6 +30,7 @@ from .lookup import (
     item,
     item_names,
 )
+from .lookup import written as as_written
 from .mentions import NAME, file_path, find_ats, item_key, likely, readings
 from .pasted import is_pasted
 
@@ -202,8 +203,8 @@ def _step(take: Callable[[Any, Any], Any], value: Any, key: Any, before: str, wr
     except RunsCodeError:
         raise ConfigurationError(phrase("error.context_computed", name=f"{before}{written}")) from None
     except MissingError:
-        names = attribute_names(value) if take is attribute else item_names(value)
-        hint = _hint(str(key), names)
+        names = attribute_names(value) if take is attribute else [name.strip('"') for name in item_names(value)]
+        hint = _hint(key if type(key) is str else as_written(key), names)
         raise ConfigurationError(phrase("error.context_missing", name=before, step=written, hint=hint)) from None
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from .fitting import fits
-from .lookup import is_a
+from .lookup import is_a, is_instance
 from .render import counted, render
 
 if TYPE_CHECKING:
@@ -28,6 +30,13 @@ TOP_VALUES: Final = 3
 CELL_CHARACTERS: Final = 40
 LEAST_LINE: Final = 12
 """Tokens of the line of one column, at least."""
+MORE_NAMES: Final = 200
+MOST_TYPES: Final = 20
+MOST_MEASURED: Final = 1_000
+"""Columns of a table whose memory is counted, which goes column by column."""
+LIST_ITEMS: Final = 5
+HEAVY: Final = 20_000_000
+"""Bytes of the values of a column above which they are not counted."""
 
 
 def is_tabular(value: object) -> bool:
@@ -47,11 +56,19 @@ def blocks(value: Any, budget: int) -> Iterator[str | list[str]]:
         yield f"pandas.{type(value).__name__}, {counted(len(value), 'value')}, dtype {value.dtype}"
         yield render(value[:budget].tolist(), budget * 2)
     else:
-        table = _pandas(value) if is_a(value, "pandas", "DataFrame", "Series") else _polars(value)
+        most = max(1, budget // LEAST_LINE)
+        table = _pandas(value, most) if is_a(value, "pandas", "DataFrame", "Series") else _polars(value, most)
         yield f"{table.title}, {table.size}"
-        if table.names:
+        if table.columns > most:
+            kinds = Counter(table.types)
+            listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(MOST_TYPES))
+            some = (
+                f" (of {counted(kinds.total(), 'column')} at even distances)" if kinds.total() < table.columns else ""
+            )
+            yield f"dtypes: {listed}{', …' if len(kinds) > MOST_TYPES else ''}{some}"
+        if table.columns:
             yield from _columns(table, budget * 2 // 3)
-        if table.names and table.rows:
+        if table.columns and table.rows:
             yield _rows(table, budget)
 
 
@@ -60,34 +77,34 @@ def _columns(table: _Table, budget: int) -> Iterator[str]:
     sampled = table.rows > table.sample_rows
     note = f" (from {counted(table.sample_rows, 'row')} at even distances)" if sampled else ""
     title = f"column | dtype | missing | values{note}"
-    most = min(len(table.names), max(1, budget // LEAST_LINE))
+    most = min(table.columns, max(1, budget // LEAST_LINE))
     columns = [table.describe(position) for position in range(most)]
     for is_brief in (False, True):
         lines = [title, *(" | ".join((*each[:3], each[4 if is_brief else 3])) for each in columns)]
-        if most == len(table.names) and fits("\n".join(lines), budget):
+        if most == table.columns and fits("\n".join(lines), budget):
             yield "\n".join(lines)
             return
-    rest = _left_out(table.names, 1)
+    rest = _left_out(table, 1)
     while len(lines) > 2 and not fits("\n".join([*lines, rest]), budget):  # noqa: PLR2004 - the title and a column
         del lines[-max(1, len(lines) // 8) :]
-    yield "\n".join([*lines, _left_out(table.names, len(lines) - 1)])
+    yield "\n".join([*lines, _left_out(table, len(lines) - 1)])
 
 
-def _left_out(names: Sequence[str], shown: int) -> str:
-    text = ", ".join(names[shown : shown + 200])
+def _left_out(table: _Table, shown: int) -> str:
+    text = ", ".join(table.names[shown : shown + MORE_NAMES])
     if len(text) > NAMES_CHARACTERS:
         text = f"{text[:NAMES_CHARACTERS]}…"
-    return f"and {counted(len(names) - shown, 'more column')}: {text}"
+    return f"and {counted(table.columns - shown, 'more column')}: {text}"
 
 
 def _rows(table: _Table, budget: int) -> list[str]:
     """Return the first rows, in several sizes."""
-    wide = max(1, min(len(table.names), budget // LEAST_LINE))
+    wide = max(1, min(table.columns, budget // LEAST_LINE))
     sizes = [(HEAD_ROWS, wide), (HEAD_ROWS // 2, wide), (3, wide), (1, wide), (1, max(1, wide // 2)), (1, 1)]
     texts = []
     for rows, columns in sizes:
         head = [row for _, row in zip(range(rows + 1), table.head(columns), strict=False)]
-        some = f" of {counted(columns, 'column')}" if columns < len(table.names) else ""
+        some = f" of {counted(columns, 'column')}" if columns < table.columns else ""
         texts.append(f"first {counted(min(rows, table.rows), 'row')}{some}:\n{_as_csv(head)}")
     return texts
 
@@ -100,8 +117,18 @@ def _as_csv(rows: Iterable[Sequence[object]]) -> str:
     return out.getvalue().rstrip("\n")
 
 
-def _cell(value: object) -> str:
-    text = f"{value:.6g}" if type(value) is float else str(value)
+def _cell(value: Any) -> str:
+    """Return a value as a short text. Of a long one no more than that is read."""
+    if type(value) is float:
+        text = f"{value:.6g}"
+    elif is_instance(value, str):
+        text = str.__getitem__(value, slice(0, 4 * CELL_CHARACTERS))
+    elif is_a(value, "numpy", "ndarray") or is_a(value, "pandas", "DataFrame", "Series"):
+        text = f"<{type(value).__name__}, shape {value.shape}, {getattr(value, 'dtype', 'table')}>"
+    elif is_instance(value, (bytes, bytearray, list, tuple, set, frozenset, dict)):
+        text = render(value, CELL_CHARACTERS)
+    else:
+        text = str(value)
     text = " ".join(text.split())
     return text if len(text) <= CELL_CHARACTERS else f"{text[:CELL_CHARACTERS]}…"
 
@@ -135,13 +162,17 @@ def _tops(unique: int, tops: Sequence[tuple[object, int]], of: int) -> tuple[str
 
 @dataclass
 class _Table:
-    """A table of either library: what it is called, how large it is, and the rows that are looked at."""
+    """A table of either library: what it is called, how large it is, and what of it is looked at."""
 
     title: str
     size: str
     rows: int
+    columns: int
+    types: Iterable[object]
+    """Of all columns, or of some at even distances."""
     sample_rows: int
     names: list[str]
+    """Of the columns that are looked at, and of some more."""
     sample: Any
     first: Any
 
@@ -163,7 +194,8 @@ class _PandasTable(_Table):
     def describe(self, position: int) -> tuple[str, str, str, str, str]:
         column = self.sample.iloc[:, position]
         missing = int(column.isna().sum())
-        values = _attempt(self._values, column.dropna()) if missing < len(column) else ("", "")
+        known = column.dropna() if missing else column  # which may copy
+        values = _attempt(self._values, known) if missing < len(column) else ("", "")
         return (self.names[position], str(column.dtype), _missing(missing, len(column)), *values)
 
     def _values(self, column: Any) -> tuple[str, str]:
@@ -175,42 +207,71 @@ class _PandasTable(_Table):
         if kind in "mM":
             return (f"{column.min()} … {column.max()}",) * 2
         try:
-            counts = column.value_counts()
+            counts = None if kind == "O" and _is_heavy(column) else column.value_counts()
         except TypeError:  # lists, dictionaries
-            return (", ".join(_cell(value) for value in column.iloc[:TOP_VALUES].tolist()),) * 2
-        tops = list(zip(counts.index[:TOP_VALUES].tolist(), counts.iloc[:TOP_VALUES].tolist(), strict=True))
+            counts = None
+        if counts is None:
+            return (", ".join(_cell(value) for value in _short(column.iloc[:TOP_VALUES])),) * 2
+        tops = list(zip(_short(counts.index[:TOP_VALUES]), counts.iloc[:TOP_VALUES].tolist(), strict=True))
         return _tops(len(counts), tops, len(column))
 
     def head(self, columns: int) -> Iterator[Sequence[object]]:
         rows = self.first.iloc[:HEAD_ROWS, :columns]
         yield ["", *self.names[:columns]]
-        parts = [rows.iloc[:, position].tolist() for position in range(rows.shape[1])]
+        parts = [_short(rows.iloc[:, position]) for position in range(rows.shape[1])]
         for number, label in enumerate(rows.index.tolist()):
             yield [label, *(part[number] for part in parts)]
 
 
-def _pandas(value: Any) -> _PandasTable:
+def _short(column: Any) -> list[Any]:
+    """Return the values of a column of pandas; of texts that are kept elsewhere than in Python, only the beginnings."""
+    if is_a(column.dtype, "pandas", "StringDtype", "ArrowDtype"):
+        with suppress(AttributeError):  # no texts
+            column = column.str.slice(0, 4 * CELL_CHARACTERS)
+    found: list[Any] = column.tolist()
+    return found
+
+
+def _is_heavy(column: Any) -> bool:
+    """Tell whether to compare a column's values would take long: texts of many million characters."""
+    if is_a(column.dtype, "pandas", "CategoricalDtype"):
+        return False
+    if not is_a(column.dtype, "numpy", "dtype"):
+        return int(column.memory_usage(index=False, deep=False)) > HEAVY
+    return sum(len(value) for value in column if type(value) is str or type(value) is bytes) > HEAVY
+
+
+def _pandas(value: Any, most: int) -> _PandasTable:
     frame, size = value, ""
     if is_a(value, "pandas", "Series"):
         frame = value.to_frame("values" if value.name is None else value.name)
         size = counted(len(value), "value")
     rows, columns = frame.shape
     size = size or f"{counted(rows, 'row')} × {counted(columns, 'column')}"
-    memory = _bytes(int(frame.memory_usage(index=False).sum()))
-    sample = frame.iloc[:: _sample_step(rows, columns)]
+    memory = f" {_bytes(int(frame.memory_usage(index=False).sum()))}," if columns <= MOST_MEASURED else ""
+    looked_at = frame.iloc[:, :most]
+    sample = looked_at.iloc[:: _sample_step(rows, min(columns, most))]
     return _PandasTable(
         title=f"pandas.{type(value).__name__}",
-        size=f"{size}, {memory}, {_index(frame.index)}",
+        size=f"{size},{memory} {_index(frame.index)}",
         rows=rows,
+        columns=columns,
+        types=frame.dtypes.tolist() if columns > most else (),
         sample_rows=len(sample),
-        names=[str(name) for name in frame.columns],
+        names=[_name(name) for name in frame.columns[: most + MORE_NAMES]],
         sample=sample,
-        first=frame.iloc[:HEAD_ROWS],
+        first=looked_at.iloc[:HEAD_ROWS],
     )
 
 
+def _name(name: Any) -> str:
+    """Return the name of a column, which may be anything that has a hash; a long one shortened."""
+    text = name if type(name) is str else _cell(name)
+    return text if len(text) <= NAMES_CHARACTERS else f"{text[:NAMES_CHARACTERS]}…"
+
+
 def _index(index: Any) -> str:
-    name = f" {index.name}" if index.name is not None else ""
+    name = f" {_cell(index.name)}" if index.name is not None else ""
     ends = f" {_cell(index[0])} … {_cell(index[-1])}" if len(index) else ""
     return f"{type(index).__name__}{name}{ends}"
 
@@ -226,7 +287,7 @@ def _bytes(count: int) -> str:
 class _PolarsTable(_Table):
     def describe(self, position: int) -> tuple[str, str, str, str, str]:
         column = self.sample.to_series(position)
-        known = column.drop_nulls()
+        known = column.drop_nulls() if column.null_count() else column  # which may copy
         if column.dtype.is_float():
             known = known.drop_nans()
         missing = len(column) - len(known)
@@ -239,29 +300,72 @@ class _PolarsTable(_Table):
             return _numbers(column.mean(), column.std(), column.min(), *quartiles, column.max())
         if column.dtype.is_temporal():
             return (f"{column.min()} … {column.max()}",) * 2
-        if column.dtype.is_nested() or str(column.dtype) == "Object":
-            return (", ".join(_cell(value) for value in column.head(TOP_VALUES).to_list()),) * 2
+        is_plain = not column.dtype.is_nested() and str(column.dtype) != "Object"
+        if not is_plain or column.estimated_size() > HEAVY:
+            first = column.head(TOP_VALUES) if len(column) > TOP_VALUES else column
+            return (", ".join(_cell(value) for value in _short_polars(first)),) * 2
         counts = column.value_counts(sort=True)
-        return _tops(len(counts), list(counts.head(TOP_VALUES).iter_rows()), len(column))
+        first = counts.head(TOP_VALUES)
+        tops = zip(_short_polars(first.to_series(0)), first.to_series(1).to_list(), strict=True)
+        return _tops(len(counts), list(tops), len(column))
 
     def head(self, columns: int) -> Iterator[Sequence[object]]:
         yield self.names[:columns]
-        yield from (list(row) for row in self.first[:, :columns].iter_rows())
+        parts = [_short_polars(self.first.to_series(position)) for position in range(columns)]
+        yield from map(list, zip(*parts, strict=True))
 
 
-def _polars(value: Any) -> _PolarsTable:
+def _short_polars(column: Any) -> list[Any]:
+    """Return the values of a column of polars, which become Python's: of texts and lists the beginnings."""
+    import polars as pl
+
+    if column.dtype == pl.Binary:
+        found: list[Any] = ["<binary>"] * len(column)
+    elif str(column.dtype) == "Object":
+        found = column.to_list()
+    else:
+        found = column.to_frame("a").select(_beginning(pl.col("a"), column.dtype)).to_series().to_list()
+    return found
+
+
+def _beginning(values: Any, kind: Any) -> Any:
+    """Return an expression for the beginnings of what is in columns, lists and structures of a type."""
+    import polars as pl
+
+    if kind == pl.String:
+        return values.str.slice(0, 4 * CELL_CHARACTERS)
+    if kind == pl.Binary:
+        return values.bin.size()
+    if kind == pl.Array:
+        return _beginning(values.arr.to_list(), pl.List(kind.inner))
+    if kind == pl.List:
+        return values.list.head(LIST_ITEMS).list.eval(_beginning(pl.element(), kind.inner))
+    if kind == pl.Struct:
+        fields = kind.fields[:LIST_ITEMS]
+        return pl.struct(_beginning(values.struct.field(each.name), each.dtype).alias(each.name) for each in fields)
+    return values
+
+
+def _polars(value: Any, most: int) -> _PolarsTable:
+    import polars as pl
+
     frame, size = value, ""
     if is_a(value, "polars", "Series"):
         frame, size = value.to_frame(), counted(len(value), "value")
     rows, columns = frame.shape
     size = size or f"{counted(rows, 'row')} × {counted(columns, 'column')}"
-    sample = frame.gather_every(_sample_step(rows, columns))
+    memory = f", {_bytes(int(frame.estimated_size()))}" if columns <= MOST_MEASURED else ""
+    looked_at = pl.DataFrame([frame.to_series(position) for position in range(min(columns, most))])
+    step = _sample_step(rows, min(columns, most))
+    sample = looked_at.gather_every(step) if step > 1 else looked_at
     return _PolarsTable(
         title=f"polars.{type(value).__name__}",
-        size=f"{size}, {_bytes(int(frame.estimated_size()))}",
+        size=size + memory,
         rows=rows,
+        columns=columns,
+        types=[str(frame.to_series(at).dtype) for at in range(0, columns, -(-columns // MOST_MEASURED))],
         sample_rows=len(sample),
-        names=list(frame.columns),
+        names=[_name(name) for name in frame.columns[: most + MORE_NAMES]],
         sample=sample,
-        first=frame.head(HEAD_ROWS),
+        first=looked_at.head(HEAD_ROWS) if rows > HEAD_ROWS else looked_at,
     )

@@ -10,13 +10,14 @@ import re
 import sys
 import threading
 import time
+import tracemalloc
 from array import array
 from collections import ChainMap, Counter, OrderedDict, UserList, deque, namedtuple
 from decimal import Decimal
 from itertools import repeat
 from operator import itemgetter
 from types import MappingProxyType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -29,6 +30,9 @@ from chatanywhere_magic.core.tokens import estimate
 from tests.support.examples import examples
 
 # In an environment that was made before these were needed, the tests are skipped; `make test` installs them.
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 np = pytest.importorskip("numpy")
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
@@ -69,6 +73,23 @@ def odd_frame() -> Any:
         "lines": ['a\nb,c"d'] * 4,
     }
     return pd.DataFrame(columns)
+
+
+LARGE = 20_000_000
+LARGE_CELLS: dict[str, Callable[[], Any]] = {
+    "text": lambda: pd.DataFrame({"a": ["x" * LARGE, "y"]}),
+    "object": lambda: pd.Series(["x" * LARGE, 1], dtype=object),
+    "bytes": lambda: pd.DataFrame({"a": pd.Series([b"x" * LARGE], dtype=object)}),
+    "list": lambda: pd.DataFrame({"a": pd.Series([[0] * (LARGE // 8)], dtype=object)}),
+    "label": lambda: pd.DataFrame({"x" * LARGE: [1]}, index=["y" * LARGE]),
+    "category": lambda: pd.DataFrame({"a": pd.Categorical(["x" * LARGE, "y"])}),
+    "polars": lambda: pl.DataFrame({"a": ["x" * LARGE, "y"]}),
+    "polars, nested": lambda: pl.DataFrame({"a": [[{"k": "x" * LARGE}]], "b": [np.zeros(LARGE // 8).tolist()]}),
+    "polars, bytes": lambda: pl.DataFrame({"a": [b"x" * LARGE]}),
+    "array of objects": lambda: np.array(["x" * LARGE, 1], dtype=object),
+    "array of texts": lambda: np.array(["x" * (LARGE // 4)]),
+    "containers": lambda: {"a": ["x" * LARGE], "b": ("y" * LARGE,)},
+}
 
 
 @functools.cache
@@ -226,6 +247,29 @@ class TestTables:
         assert "10 rows × 3,000 columns" in words
         assert "a long column name 0 | float64 | 0 | " in words
         assert "more columns: a long column name" in words
+
+    def test_a_very_wide_frame_is_what_it_is_first(self) -> None:
+        values = np.zeros((10, 100_000))
+        words = text(pd.DataFrame(values), 1000)
+        assert words.startswith(
+            "pandas.DataFrame, 10 rows × 100,000 columns, RangeIndex 0 … 9\n\ndtypes: 100,000 float"
+        )
+        assert "\n0 | float64 | 0 | " in words
+        words = text(pl.DataFrame(values), 1000)
+        assert words.startswith("polars.DataFrame, 10 rows × 100,000 columns\n\ndtypes: 1,000 Float64 (of 1,000 col")
+
+    @pytest.mark.parametrize("name", LARGE_CELLS)
+    def test_of_a_large_cell_no_copy_is_made(self, name: str) -> None:
+        value = LARGE_CELLS[name]()
+        tracemalloc.start()
+        try:
+            words = text(value, 500)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < LARGE / 4
+        assert len(words) < 5_000
+        assert "took longer" not in words
 
     def test_with_little_room_the_numbers_are_brief(self) -> None:
         assert "n | int64 | 0 | 0 … 1199" in text(FRAME[["n", "price", "ok"]], 110)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chatanywhere_magic.context import candidates, resolve
-from chatanywhere_magic.context.lookup import MissingError, RunsCodeError, attribute, item
+from chatanywhere_magic.context.lookup import MissingError, RunsCodeError, attribute, item, item_names
 from chatanywhere_magic.core.errors import ConfigurationError
 
 # In an environment that was made before these were needed, the tests are skipped; `make test` installs them.
@@ -209,6 +209,55 @@ class TestLibraries:
 
     frame = pd.DataFrame({"price": [1.0, 2.0], "a b": [3, 4]})
     table = pl.DataFrame({"price": [1.0, 2.0]})
+
+    odd = pd.DataFrame(
+        [range(9)], columns=[2020, 2.5, True, None, math.nan, ("a", 1), pd.Timestamp("2020-01-01"), np.int64(7), "y z"]
+    )
+    levels = pd.DataFrame([[1, 2, 3]], columns=pd.MultiIndex.from_tuples([("a", 1), ("a", 2), ("b", 1)]))
+
+    @pytest.mark.parametrize(
+        ("key", "number"),
+        [
+            ("2020", 0),
+            ("2.5", 1),
+            ("True", 2),
+            ("None", 3),
+            ("nan", 4),
+            ('("a", 1)', 5),
+            ("( 'a' , 1 )", 5),
+            ('"2020-01-01 00:00:00"', 6),
+            ("7", 7),
+            ('"y z"', 8),
+        ],
+    )
+    def test_columns_are_named_by_whatever_they_are_called(self, key: str, number: int) -> None:
+        found = resolve(f"about @odd[{key}], please", {"odd": self.odd}).attachments
+        assert found[0].name == f"@odd[{key}]"
+        assert f"mean {number}" in found[0].text
+
+    def test_what_is_no_name_of_a_column_is_refused(self) -> None:
+        for key in ("2021", '"2020"', '("a", 2)', "False"):
+            with pytest.raises(ConfigurationError, match="has no"):
+                resolve(f"@odd[{key}]", {"odd": self.odd})
+
+    def test_of_equal_names_all_are_meant_and_of_levels_one_or_all(self) -> None:
+        twice = pd.DataFrame([[1, 2, 3]], columns=[5, 5, "x"])
+        assert item(twice, 5).shape == (1, 2)
+        assert item(self.levels, "a").columns.tolist() == [1, 2]
+        assert item(self.levels, ("b", 1)).tolist() == [3]
+        assert item_names(self.levels) == ['("a", 1)', '("a", 2)', '("b", 1)', '"a"', '"b"']
+
+    def test_every_name_that_is_offered_can_be_taken(self) -> None:
+        for frame in (self.odd, self.levels):
+            offered = [each.name for each in candidates({"t": frame}, "t[")]
+            assert len(offered) >= frame.shape[1]
+            for name in offered:
+                assert resolve(f"@{name}", {"t": frame}).attachments
+
+    def test_keys_of_dictionaries_are_written_alike(self) -> None:
+        value = {2020: "year", ("a", 1): "pair", None: "none", True: "yes", "k": "text"}
+        for key, words in [("2020", "year"), ('("a", 1)', "pair"), ("None", "none"), ("True", "yes"), ("'k'", "text")]:
+            assert words in resolve(f"@d[{key}]", {"d": value}).attachments[0].text
 
     @pytest.mark.parametrize("name", ["columns", "index", "shape", "dtypes", "T", "values"])
     def test_frames_of_pandas(self, name: str) -> None:

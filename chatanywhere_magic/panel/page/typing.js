@@ -84,7 +84,7 @@ export function wordAt(text, caret) {
   const command = /^\/([a-z_]*)$/u.exec(before);
   if (command) return { mark: "/", word: command[1], start: 0, end: caret };
   // Not after a letter, a digit or a backslash: an address holds an @ too, and \@ is how one is written as such.
-  const name = /(^|[^\p{L}\p{N}\\_.])@([\p{L}\p{N}_.:[\]'"/-]*)$/u.exec(before);
+  const name = /(^|[^\p{L}\p{N}\\_.])@((?:[\p{L}\p{N}_.:\]'"/-]|\[[^[\]\n]*\]?)*)$/u.exec(before);
   if (!name) return null;
   return { mark: "@", word: name[2], start: caret - name[2].length - 1, end: caret };
 }
