@@ -20,7 +20,8 @@ _BEFORE: Final = re.compile(
     )""",
     re.VERBOSE,
 )
-_AFTER: Final = re.compile(r"(?:\s#[^\n]*|[;,]|\\[nr]?)$")
+_COMMENT: Final = re.compile(r"\s#")
+_AFTER: Final = re.compile(r"(?:[;,]|\\[nr]?)\Z")
 _BEGINNING: Final = re.compile(r"[A-Za-z]{2,8}[-_](?:(?:proj|ant|svcacct|admin|or-v1)-)?")
 _LEAST: Final = 16
 """Characters of a key behind its beginning, at least."""
@@ -38,6 +39,8 @@ def cleaned_key(words: str) -> str:
             words = words[1:-1]
         if found := _BEFORE.match(words):
             words = words[found.end() :]
+        if (found := _COMMENT.search(words)) and "\n" not in words[found.end() :]:
+            words = words[: found.start()]
         if found := _AFTER.search(words):
             words = words[: found.start()]
         words = words.strip()

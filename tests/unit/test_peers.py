@@ -1,14 +1,27 @@
-"""Gateways of other makers, as they are installed and with their default settings, between us and a server."""
+"""Servers of other makers as they are installed: gateways before a server of ours, and llama.cpp."""
 
 from __future__ import annotations
 
+import json
+import secrets
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from chatanywhere_magic import ChatSession, OpenAI
-from chatanywhere_magic.core.errors import ChatError, ConnectionFailedError, IncompleteError, NotFoundError
+from chatanywhere_magic.core.errors import (
+    AuthenticationError,
+    ChatError,
+    ConnectionFailedError,
+    ContextLengthError,
+    IncompleteError,
+    NotFoundError,
+)
+from chatanywhere_magic.core.messages import Usage
+from chatanywhere_magic.providers.model_files import find_model
 from chatanywhere_magic.testing.server import Answer
 from tests.support.peers import running
 from tests.unit.helpers import PATIENCE_SECONDS, ask
@@ -112,3 +125,59 @@ def test_a_proxy_that_hangs_up_after_each_response_is_asked_on_a_fresh_connectio
         server.queue(*(Answer(text=[answer]) for answer in answers))
         assert [chat.ask_sync("Hello") for _ in answers] == answers
         chat.close()
+
+
+_LLAMA = """
+import json, os, sys, xllamacpp
+
+config, params = json.loads(sys.stdin.readline()), xllamacpp.CommonParams()
+params.model.path, params.api_keys, params.port = config["model"], [config["key"]], 0
+params.n_ctx, params.n_parallel, params.use_jinja, params.cpuparams.n_threads = 2048, 1, True, 1
+server = xllamacpp.Server(params)
+print(server.listening_address, flush=True)
+sys.stdin.read()
+os._exit(0)
+"""
+
+
+@pytest.fixture(scope="module")
+def llama() -> Iterator[tuple[str, str]]:
+    """llama.cpp's own server with the embedded model, at a port: its address and its key."""
+    pytest.importorskip("xllamacpp")
+    key = secrets.token_urlsafe(16)
+    config = {"model": str(find_model("")), "key": key}
+    with subprocess.Popen(
+        [sys.executable, "-c", _LLAMA],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        encoding="utf-8",
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(json.dumps(config) + "\n")
+        process.stdin.flush()
+        yield process.stdout.readline().strip(), key
+        process.stdin.close()
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("dialect", ["chat", "responses"])
+def test_llama_cpp_answers_in_both_dialects(
+    llama: tuple[str, str], dialect: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, key = llama
+    monkeypatch.setenv("OPENAI_BASE_URL", address)
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    function = {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
+    tools = [{"type": "function", "function": function}]
+    outcome = ask(OpenAI, "Say hello.", dialect=dialect, max_tokens=8, tools=tools)
+    assert outcome.error is None
+    assert outcome.text
+    (usage,) = outcome.of(Usage)
+    assert (usage.prompt_tokens or 0) > 8
+    assert usage.completion_tokens == 8
+    assert outcome.finish_reason == "length"
+    assert isinstance(ask(OpenAI, "word " * 4000, dialect=dialect).error, ContextLengthError)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong")
+    assert isinstance(ask(OpenAI, "Hi", dialect=dialect).error, AuthenticationError)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -121,13 +122,33 @@ def test_what_is_no_length_refusal(status: int, words: str, param: str | None) -
         ("Please wait 12 seconds and retry", 12.0),
         ("try again in 2 minutes", 120.0),
         ("retry after 1 hour", 3600.0),
+        ("Please wait 6 minutes and 30 seconds before retrying", 390.0),
+        ("Limit resets in 23h59m12s", 86_352.0),
+        ("Your quota will reset after 5h12m33s.", 18_753.0),
+        ("Please try again in 2 days", 172_800.0),
+        ("try again in 1 day and 2 hours", 93_600.0),
+        ("请在 6 分钟后重试", 360.0),
+        ("请求过于频繁，请 30 秒后再试", 30.0),
+        ("将在1小时5分钟之后恢复", 3900.0),
         ("Please try again later", None),
+        ("resets at 3pm", None),
+        ("5 个请求之后", None),
         ("try again in 3 weeks", None),
         ("", None),
     ],
 )
 def test_a_pause_is_read_from_the_words(words: str, seconds: float | None) -> None:
     assert named_pause(words) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "words", ["resets at {}Z", "Please retry after {}", "blocked until {}+00:00", "try again on {}Z."]
+)
+def test_a_moment_is_read_from_the_words(words: str) -> None:
+    moment = datetime.now(timezone.utc) + timedelta(minutes=30)
+    for separator in ("T", " "):
+        said = words.format(moment.strftime(f"%Y-%m-%d{separator}%H:%M:%S"))
+        assert named_pause(said) == pytest.approx(1800, abs=5)
 
 
 @pytest.mark.parametrize(

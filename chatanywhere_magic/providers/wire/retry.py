@@ -7,7 +7,7 @@ import math
 import random
 import re
 import time
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
@@ -30,10 +30,22 @@ LONGEST_NAMED_PAUSE_SECONDS: Final = 366 * 86_400.0
 
 
 _DURATION: Final = (
-    r"(?=\d)(?:(?P<h>\d{1,6})\s?h(?:ours?|rs?)?\s?)?(?:(?P<m>\d{1,6})\s?m(?:in(?:ute)?s?)?(?![a-z])\s?)?"
+    r"(?=\d)(?:(?P<d>\d{1,4})\s?d(?:ays?)?(?![a-z])\s?(?:and\s)?)?"
+    r"(?:(?P<h>\d{1,6})\s?h(?:ours?|rs?)?\s?(?:and\s)?)?(?:(?P<m>\d{1,6})\s?m(?:in(?:ute)?s?)?(?![a-z])\s?(?:and\s)?)?"
     r"(?:(?P<s>\d{1,6}(?:\.\d{1,9})?)\s?s(?:ec(?:ond)?s?)?)?(?:(?P<ms>\d{1,9}(?:\.\d{1,9})?)\s?(?:ms|milliseconds?))?"
 )
-_NAMED_PAUSE: Final = re.compile(rf"(?:again|retry|wait)\s(?:in|after|for)?\s?(?:about\s)?{_DURATION}", re.IGNORECASE)
+_NAMED_PAUSE: Final = re.compile(
+    rf"(?:again|retry|wait|resets?)\s(?:in|after|for)?\s?(?:about\s)?{_DURATION}", re.IGNORECASE
+)
+_CHINESE_PAUSE: Final = re.compile(
+    r"(?=\d)(?:(?P<d>\d{1,4})\s?天)?(?:(?P<h>\d{1,6})\s?(?:个)?小时)?(?:(?P<m>\d{1,6})\s?分钟?)?"
+    r"(?:(?P<s>\d{1,6}(?:\.\d{1,9})?)\s?秒钟?)?\s?(?:之|以)?后"
+)
+_NAMED_MOMENT: Final = re.compile(
+    r"(?:again|retry|resets?|until)\s(?:at|on|after)?\s?(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)"
+    r"(?:\.\d{1,9})?\s?([+-]\d\d:\d\d)?",
+    re.IGNORECASE,
+)
 _WHOLE_DURATION: Final = re.compile(_DURATION, re.IGNORECASE)
 _EPOCH: Final = 1e9
 """From here on a number is a moment, in seconds since 1970, and from a thousand times as much in milliseconds."""
@@ -41,12 +53,20 @@ _EPOCH: Final = 1e9
 
 def named_pause(words: str) -> float | None:
     """Return the seconds that a server asks to wait in words, such as "try again in 1m0.36s"; None if it does not."""
-    found = _NAMED_PAUSE.search(words)
+    if found := _NAMED_MOMENT.search(words):
+        with suppress(ValueError):
+            moment = datetime.fromisoformat(f"{found[1]}T{found[2]}{found[3] or '+00:00'}")
+            return _seconds_to(moment)
+    found = _NAMED_PAUSE.search(words) or _CHINESE_PAUSE.search(words)
     return _seconds(found) if found else None
 
 
+def _seconds_to(moment: datetime) -> float:
+    return min(max(0.0, (moment - datetime.now(timezone.utc)).total_seconds()), LONGEST_NAMED_PAUSE_SECONDS)
+
+
 def _seconds(found: re.Match[str]) -> float | None:
-    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+    units = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
     named = [(value, units[name]) for name, value in found.groupdict().items() if value]
     if not named:
         return None
@@ -102,7 +122,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
     if moment.tzinfo is None:  # "-0000": by the RFC it is UTC all the same
         moment = moment.replace(tzinfo=timezone.utc)
-    return min(max(0.0, (moment - datetime.now(timezone.utc)).total_seconds()), LONGEST_NAMED_PAUSE_SECONDS)
+    return _seconds_to(moment)
 
 
 def pause_before(attempt: int, error: ChatError) -> float | None:
