@@ -15,14 +15,17 @@ import traitlets
 from traitlets.config import Config
 
 from chatanywhere_magic import ChatSession, Scripted
+from chatanywhere_magic.context.lookup import Names
 from chatanywhere_magic.core import i18n, texts
 from chatanywhere_magic.panel import actions, commands
 from chatanywhere_magic.panel.frontend import PAGE
 from chatanywhere_magic.providers import registry
 from chatanywhere_magic.providers.dialects import choice
 from chatanywhere_magic.providers.dialects.reader import ResponseReader
+from chatanywhere_magic.session.kernel_tools import KernelTools
 from chatanywhere_magic.session.settings import Settings
 from chatanywhere_magic.store import database
+from chatanywhere_magic.tools import Tool
 from tests.support.server import Answer, LocalServer
 from tests.support.source import PACKAGE, modules, nodes, strings
 from tests.unit.helpers import ask
@@ -60,7 +63,7 @@ def chat() -> Iterator[ChatSession]:
 
 
 def test_there_is_a_recipe_for_each_kind_of_change() -> None:
-    wanted = {"provider", "dialect", "option", "magic", "panel button", "migration", "language"}
+    wanted = {"provider", "dialect", "option", "magic", "tool of the kernel", "panel button", "migration", "language"}
     assert {title.partition(" ")[2] for title in RECIPES} >= wanted
 
 
@@ -202,3 +205,13 @@ def test_a_language_is_named_where_the_recipe_says_and_nowhere_else() -> None:
     for name in ("_Number", "_Decimal"):
         assert name in recipe
         assert hasattr(i18n, name)
+
+
+def test_a_tool_of_the_kernel_is_a_method() -> None:
+    (source,) = code("A tool of the kernel")
+    method = run(source)["count_variables"]
+    tools = type("Extended", (KernelTools,), {"count_variables": method})(Names({"a": 1, "_b": 2, "c": 3}), None)
+    tool = Tool.of(tools.count_variables, approval="never", thread_safe=True)
+    assert tool.schema["function"]["description"] == "Say how many variables the notebook has."
+    assert tool.function(**tool.read("{}")) == "There are 2."
+    assert {"shows", "covers", "standing"} <= {*NAME.findall(RECIPES["A tool of the kernel"])} & {*vars(tool)}
