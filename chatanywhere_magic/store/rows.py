@@ -76,15 +76,15 @@ class Rows:
         """
         (title,) = self._execute("SELECT title FROM conversations WHERE key = ?", (key,)).fetchone()
         pieces = self._read_pieces(key)
-        kept: list[list[_Row]] = []
+        kept: list[tuple[_Row, ...]] = []
         count = 0
         select = f"{_SELECT_VERSION} WHERE v.conversation = ? ORDER BY v.turn, v.number"
         for row in self._execute(select, (key,)):
             if row[0] == count and row[1] == 0:
-                kept.append([row])
+                kept.append((row,))
                 count += 1
             elif row[0] == count - 1 and row[1] == len(kept[-1]):
-                kept[-1].append(row)
+                kept[-1] = (*kept[-1], row)
             else:
                 raise sqlite3.DatabaseError("malformed: a turn or a version is missing")
         # SQLite keeps anything in any column.
@@ -244,7 +244,7 @@ def _columns(version: Version) -> tuple[dict[str, str], list[Any]]:
 class _Kept:
     """The rows of a turn's versions. To make values of them takes far longer than to read them."""
 
-    def __init__(self, rows: list[_Row], pieces: _Pieces) -> None:
+    def __init__(self, rows: tuple[_Row, ...], pieces: _Pieces) -> None:
         self._rows = rows
         self._pieces = pieces
         self._versions: list[tuple[Version, ...]] = []
@@ -270,7 +270,7 @@ class _Kept:
 class _Block(Block):
     """Turns that were kept, of which only so much is looked at as is asked for."""
 
-    def __init__(self, states: list[tuple[int, int, int, int]], kept: list[list[_Row]], pieces: _Pieces) -> None:
+    def __init__(self, states: list[tuple[int, int, int, int]], kept: list[tuple[_Row, ...]], pieces: _Pieces) -> None:
         self._states, self._kept, self._pieces = states, kept, pieces
         self.size = len(states)
         is_shown = not any(state[3] for state in states)
