@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from markdown_it.rules_inline import StateInline
 
 _TEXT_ENDS: Final = re.compile(
-    r"[\n!#$%&*+\-:<=>@[\\\]^_`{}~]|[hH][tT]{2}[pP][sS]?://|[wW]{3}\.|[mM][aA][iI][lL][tT][oO]:"
+    r"[\n!#$%&*+\-:<=>@[\\\]^_`{}~]|[hH][tT]{2}[pP][sS]?://|(?:www|WWW)\.|(?:mailto|MAILTO):"
 )
 """Where plain text is over for markdown-it, or an address begins."""
 _BEGINNING: Final = re.compile(r"(?i:https?://(?=[^\W_]|\[[\da-f]*:)|www\.(?=[^\W_])|mailto:(?=[\w.+-]{1,64}@[^\W_]))")
@@ -28,18 +28,30 @@ _PART: Final = (
 _ADDRESS: Final = re.compile(rf"(?:{_PART}|\((?:{_PART})*\)|\[(?:{_PART})*\])+")
 _NOT_BEFORE: Final = re.compile(r"[a-zA-Z0-9<+./@-]")
 _NOT_AT_END: Final = "?!.,:;*_~'"
-_OPEN: Final = re.compile(r"://|www\.|mailto:", re.IGNORECASE)
+_MARKS: Final = ("://", "www.", "WWW.", "mailto:", "MAILTO:")
 
 
 def add_links(parser: MarkdownIt) -> None:
     """Teach `parser` to find addresses."""
-    parser.inline.ruler.at("text", _text_rule)
+    from markdown_it.rules_inline import text
+
+    known = ("", False)
+
+    def text_rule(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - markdown-it's signature
+        nonlocal known
+        source, may_be_there = known
+        if state.src is not source:
+            may_be_there = has_address(state.src)
+            known = (state.src, may_be_there)
+        return (_text_before_address if may_be_there else text)(state, silent)
+
+    parser.inline.ruler.at("text", text_rule)
     parser.inline.ruler.after("text", "address", _address_rule)
 
 
 def has_address(words: str) -> bool:
-    """Tell whether an address stands in `words`, or half of one."""
-    return _OPEN.search(words) is not None
+    """Tell whether an address may stand in `words`, or half of one."""
+    return any(mark in words for mark in _MARKS)
 
 
 def ends_in_address(words: str) -> bool:
@@ -47,7 +59,7 @@ def ends_in_address(words: str) -> bool:
     return has_address(words[max(words.rfind(" "), words.rfind("\n")) + 1 :])
 
 
-def _text_rule(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - markdown-it's signature
+def _text_before_address(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - as above
     found = _TEXT_ENDS.search(state.src, state.pos, state.posMax)
     end = found.start() if found else state.posMax
     if end == state.pos:
