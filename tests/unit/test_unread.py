@@ -74,10 +74,11 @@ def test_a_server_that_counts_only_what_is_new_has_not_cut_the_rest(chat: ChatSe
 
 
 def test_the_same_prompt_again_may_be_known_as_a_whole(chat: ChatSession) -> None:
-    told(chat, (LONG, Usage(10_000, 2)))
-    chat.provider = Scripted.of(Script("Yes.", usage=Usage(1, 2)))
-    chat.turns.retry().done.wait(10)
-    assert not final_words(chat.conversation.turns[0].current)
+    chat.provider = Scripted.of(Script("Yes.", usage=Usage(10_000, 2)), Script("Again.", usage=Usage(1, 2)))
+    chat.ask_sync(LONG)
+    chat.start(chat.turns.retry()).result(10)
+    (turn,) = chat.conversation.turns
+    assert (turn.current.text, final_words(turn.current)) == ("Again.", [])
 
 
 def test_whoever_cut_a_prompt_has_cut_the_next_one_too(chat: ChatSession) -> None:
