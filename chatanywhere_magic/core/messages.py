@@ -55,8 +55,8 @@ class Extras:
     fields: Mapping[str, Any]
 
     def belongs_to(self, owner: tuple[str, str]) -> bool:
-        """Whether they came from this provider, at this address."""
-        return (self.provider, self.address) == owner
+        """Whether they came from this provider, at this address. What came from nobody goes back to nobody."""
+        return any(owner) and (self.provider, self.address) == owner
 
 
 # --- parts ----------------------------------------------------------------------------------------------------------

@@ -147,3 +147,10 @@ class TestTheCopyThatIsSent:
 def test_documents_follow_the_prompt() -> None:
     (sent,) = to_dicts([user_message("Explain @df", [Document("@df", "a b")])])
     assert sent == {"role": "user", "content": "Explain @df\n\n@df:\n```\na b\n```"}
+
+
+def test_what_came_from_nobody_goes_back_to_nobody() -> None:
+    """An imported file may name neither a provider nor an address."""
+    extras = Extras("", "", {"signature": "x"})
+    (written,) = to_dicts([Message("assistant", (Text("Hi"),), extras)])
+    assert "signature" not in written
