@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from keyword import iskeyword
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from ..session import Cell, ChatSession, LiveTurn
 
 
-def _temperature(value: str) -> float:
+def as_temperature(value: str) -> float:
+    """Return the temperature that was typed."""
     try:
         return float(value)
     except ValueError:
@@ -51,7 +52,8 @@ def _max_tokens(value: str) -> int:
         raise UsageError(phrase("error.max_tokens", value=value)) from None
 
 
-def _variable(name: str) -> str:
+def as_variable(name: str) -> str:
+    """Return the name of a variable that was typed."""
     if not name.isidentifier() or iskeyword(name):
         raise UsageError(phrase("error.variable_name", name=name))
     return name
@@ -68,12 +70,12 @@ _CHAT: Final = Options(
     Option(("-m", "--model"), "help.models", "MODEL", str),
     Option(("-p", "--provider"), "help.provider", "PROVIDER", str),
     Option(("-s", "--system"), "help.system", "TEXT", str),
-    Option(("-t", "--temperature"), "help.temperature", "0…2", _temperature),
+    Option(("-t", "--temperature"), "help.temperature", "0…2", as_temperature),
     Option(("--max-tokens",), "help.max_tokens", "N", _max_tokens),
     Option(("--effort",), "help.effort", "|".join(EFFORTS), one_of(*EFFORTS)),
     Option(("--agent",), "help.agent"),
     Option(("-T", "--tools"), "help.tools", "NAME,…", str),
-    Option(("-o", "--output"), "help.output", "NAME", _variable),
+    Option(("-o", "--output"), "help.output", "NAME", as_variable),
     Option(("-f", "--format"), "help.format", "|".join(FORMS), one_of(*FORMS)),
     Option(("-q", "--quiet"), "help.quiet"),
     Option(("--json",), "help.json"),
@@ -230,7 +232,7 @@ class ChatMagics(Magics):
                 append=given.append,
                 origin=cells.here("cell"),
                 replay=given.replay,
-                schema=self._schema(given),
+                schema=schema_named(self._shell, given.schema) if given.schema else True if given.json else None,
                 agent=given.agent or None,
                 tools=self._tools(given),
                 namespace=self.session.names,
@@ -267,25 +269,30 @@ class ChatMagics(Magics):
             return found
         return self.session.tools[name]
 
-    def _schema(self, given: Namespace) -> Any:
-        """Return the schema that a variable or a file names."""
-        if not given.schema:
-            return True if given.json else None
-        if given.schema in self._shell.user_ns:
-            return Schema(self._shell.user_ns[given.schema], given.schema)
-        with suppress(RuntimeError):  # the home of somebody who is not known here
-            if Path(given.schema).expanduser().is_file():
-                return Schema(Path(given.schema))
-        close = get_close_matches(given.schema, self._shell.user_ns, n=1)
-        hint = text("hint.did_you_mean", name=close[0]) if close else ""
-        raise UsageError(phrase("error.no_such_schema", name=given.schema, hint=hint))
-
     def _fill_cell(self, given: Namespace, prompt: str, reply: Reply) -> None:
         code = code_for_cell(reply, prompt if given.comment else "")
         if code:
             fill_cell(self._shell, code, replace=given.replace)
         elif not given.quiet:
             sys.stdout.write(text("notice.no_code") + "\n")
+
+
+def schema_named(shell: InteractiveShell, name: str) -> Schema:
+    """Return the schema that a variable or a file names.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that name.
+    """
+    if name in shell.user_ns:
+        return Schema(shell.user_ns[name], name)
+    with suppress(RuntimeError):  # the home of somebody who is not known here
+        if Path(name).expanduser().is_file():
+            return Schema(Path(name))
+    close = get_close_matches(name, shell.user_ns, n=1)
+    hint = text("hint.did_you_mean", name=close[0]) if close else ""
+    raise UsageError(phrase("error.no_such_schema", name=name, hint=hint))
 
 
 def show_turn(

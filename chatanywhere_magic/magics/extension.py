@@ -21,6 +21,7 @@ from .names import find_own, new_names, rename, take_away
 from .namespace import KernelNames
 from .notebook import notebook_path, take_up
 from .panel import PanelMagics
+from .rows import RowMagics
 from .tools import ToolMagics
 from .transform import ASKING, CellAsTyped, LinesAsTyped, NothingAbove
 
@@ -30,7 +31,16 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.core.magic import Magics
 
-_CLASSES: Final = (ChatMagics, ConversationMagics, FixMagics, LoginMagics, ModelMagics, PanelMagics, ToolMagics)
+_CLASSES: Final = (
+    ChatMagics,
+    ConversationMagics,
+    FixMagics,
+    LoginMagics,
+    ModelMagics,
+    PanelMagics,
+    RowMagics,
+    ToolMagics,
+)
 
 _key_guard: Final = KeyGuard()
 

@@ -92,6 +92,10 @@ class ModelMagics(Magics):
             text("label.tokens_in"),
             text("label.tokens_out"),
         ]
+        costs = [self.session.batch.cost(*named, spent) for named, spent in self.session.usage.by_model.items()]
+        if any(cost is not None for cost in costs):
+            header.append(text("label.cost"))
+            rows = [[*row, "" if cost is None else f"${cost:,.4f}"] for row, cost in zip(rows, costs, strict=True)]
         show_table(header, rows, note=" · ".join(notes))
 
     def _balance(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +12,7 @@ from ..core import (
     ConfigurationError,
     Image,
     Message,
+    MissingKeyError,
     UnsupportedError,
     Version,
     encodable,
@@ -215,14 +217,19 @@ class Preparation:
         effort: str | None = None,
         schema: Any = None,
         allow_secrets: bool = False,
+        has_key: bool = True,
         **params: Any,
     ) -> Request:
-        """Return what many prompts are asked with, each apart from the conversation; errors as :meth:`prepare`."""
+        """Return what many prompts are asked with, each apart from the conversation; errors as :meth:`prepare`.
+
+        Without `has_key` it is asked elsewhere, and nobody needs a key here.
+        """
         _check_no_key(params)
         if provider is None:
             provider, model = self._catalog.resolved(model or self._settings.model)
         chosen = self._catalog.provider(provider)
-        chosen.check(model)
+        with suppress(*(() if has_key else (MissingKeyError,))):
+            chosen.check(model)
         temperature = self._sampling(temperature, max_tokens, effort, params)
         form = _schema(schema)
         if form is not None and chosen.supports_response_format:

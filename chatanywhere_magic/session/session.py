@@ -398,8 +398,8 @@ class ChatSession:
         Parameters
         ----------
         source : iterable, Series or frame
-            The prompts; or, with a `template`, rows with named values: a frame of pandas or polars, or a list of
-            mappings.
+            The prompts; or, with a `template`, rows with named values: a frame of pandas, polars or dask, or a list
+            of mappings.
         template : str, optional
             The prompt with the names of columns as fields, ``"Classify {text}"``; ``{{`` and ``}}`` are braces.
         schema : type, dict, str, Path, Schema or True, optional
@@ -426,6 +426,9 @@ class ChatSession:
             Show a bar, and a line before and after it.
         background : bool, default False
             Return a `Job` at once: ``job.result()`` waits for the results, ``job.cancel()`` stops it.
+        client : distributed.Client, optional
+            Ask on the workers of this Dask cluster; each finds its own key. A frame of dask needs no client: it is
+            asked where and when its partitions are computed.
         **options
             ``provider``, ``model``, ``system``, ``temperature``, ``effort``, ``allow_secrets`` and further parameters,
             as for :meth:`prepare`.

@@ -21,10 +21,12 @@ from ...core import (
     to_dicts,
     user_message,
 )
+from ...providers import get_provider
 from ..engine import callers_loop
 from ..interrupts import Interrupts
 from .job import CONCURRENCY, Asking, Bounds, Job, Unit
-from .prices import price_of
+from .pace import Pace
+from .prices import MILLION, price_of
 from .progress import Bar, first_words, last_words, say
 from .tables import Table
 
@@ -32,14 +34,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from ...context import Request
-    from ...core import Messages
+    from ...core import Failure, Messages
     from ...store import JobRecord, Jobs, Stored
     from ..autosave import Autosave
     from ..egress import Egress
     from ..engine import Engine
     from ..preparation import Preparation
     from ..settings import Settings
-    from ..usage import UsageTotals
+    from ..usage import ModelUsage, UsageTotals
+    from .cluster import Block, Told
 
 SAMPLE: Final = 200
 """Rows by which the tokens of all are estimated."""
@@ -68,6 +71,7 @@ class Batch:
         self._egress = egress
         self._autosave = autosave
         self._usage = usage
+        self._paces: dict[str, Pace] = {}
         self.jobs: list[Job] = []
         """The jobs of this kernel, the latest last."""
         self.listeners: list[Callable[[Job], None]] = []
@@ -82,6 +86,8 @@ class Batch:
 
     def map(self, source: Any, template: str | None = None, *, background: bool = False, **options: Any) -> Any:
         """Ask the model for every row; see :meth:`ChatSession.map`."""
+        if type(source).__module__.startswith("dask."):
+            return self._lazily(source, template, options)
         if self._engine.is_current_thread():
             return self._engine.run_nested(self.amap(source, template, **options))
         shown = options.pop("progress", True)
@@ -95,6 +101,17 @@ class Batch:
                 return job
             self._wait(job, shown=shown)
         return self._over(job, shown=shown)
+
+    def _lazily(self, source: Any, template: str | None, options: dict[str, Any]) -> Any:
+        """Return a frame of dask that is asked when it is computed; what is wrong is said now."""
+        from .cluster import is_dask_frame, mapped_lazily
+
+        if not is_dask_frame(source):
+            raise ConfigurationError(phrase("error.rows_type", name=type(source).__name__))
+        for name in ("background", "client", "progress"):
+            options.pop(name, None)
+        job, _, _ = self._made(source._meta, template, **options, on_workers=True)  # noqa: SLF001 - dask's own name
+        return mapped_lazily(source, template, job.fields, options)
 
     async def amap(self, source: Any, template: str | None = None, **options: Any) -> Any:
         """Ask the model for every row without blocking the caller's event loop; see :meth:`ChatSession.amap`."""
@@ -187,6 +204,8 @@ class Batch:
         max_cost: float | None = None,
         fresh: bool = False,
         retry: str | None = None,
+        client: Any = None,
+        on_workers: bool = False,
         **options: Any,
     ) -> tuple[Job, Callable[[Jobs], tuple[int, list[Stored]]], bool]:
         """Check everything and return a job, what notes it on disk, and whether failed rows are asked again."""
@@ -195,13 +214,15 @@ class Batch:
         if retry not in {None, "failed"}:
             raise ConfigurationError(phrase("error.retry_rows", value=retry))
         table = Table(source, template, images)
-        request = self._preparation.for_rows(**options)
+        request = self._preparation.for_rows(**options, has_key=not (on_workers or client is not None))
         asking = self.asking(request)
         fields = fields_of(request)
         table.check_results(fields, prefix)
         if max_cost is not None and asking.price is None:
             raise ConfigurationError(phrase("error.no_price", model=asking.model))
-        job = Job(asking, Bounds(concurrency, rpm, tpm, max_cost), self._autosave, self._usage)
+        bounds = Bounds(concurrency, rpm, tpm, max_cost)
+        job = self._job(client, request, (asking, bounds, self._autosave, self._usage))
+        job.fields = fields
         start = self._fingerprint(request, name)
         self._read(job, table, start)
         job.label = (name or table.label or (job.units[0].prompt if job.units else ""))[:MAX_LABEL]
@@ -224,6 +245,38 @@ class Batch:
             return number, jobs.ended(number)
 
         return job, begin, retry == "failed"
+
+    @staticmethod
+    def _job(client: Any, request: Request, parts: tuple[Asking, Bounds, Autosave, UsageTotals]) -> Job:
+        if client is None:
+            return Job(*parts)
+        from .cluster import Cluster, ClusterJob, options_of  # dask is not the core's
+
+        job = ClusterJob(*parts)
+        job.options = options_of(request)
+        job.cluster = Cluster.of(client, parts[1].concurrency)
+        return job
+
+    def ask_block(self, block: Block) -> list[Told | Failure]:
+        """Ask the rows of a block and wait for them; on a worker of a cluster."""
+        from .cluster import BlockJob
+
+        request = self._preparation.for_rows(**block.options)
+        job = BlockJob(self.asking(request), block.bounds, self._autosave, self._usage)
+        for number, (prompt, images) in enumerate(block.prompts):
+            unit = Unit(prompt, images, number.to_bytes(4, "big"))
+            unit.places.append(number)
+            job.units.append(unit)
+
+        async def run() -> None:
+            # One for all blocks of a job: it knows by now what the server takes.
+            bounds = block.bounds
+            pace = self._paces.get(block.name) or Pace(bounds.concurrency * block.places, bounds.rpm, bounds.tpm)
+            self._paces = {block.name: pace}
+            await job.prepared(pace).run()
+
+        self._engine.submit(run()).result()
+        return job.told()
 
     def asking(self, request: Request) -> Asking:
         """Return how rows are asked with what is the same for all of them.
@@ -330,6 +383,17 @@ class Batch:
             return estimate_messages(job.asking.messages(unit))
         except ConfigurationError:  # a picture that is missing
             return estimate(unit.prompt)
+
+    def cost(self, provider: str, model: str, spent: ModelUsage) -> float | None:
+        """Return what was used of a model in money; None where its price is not known."""
+        try:
+            price = price_of(get_provider(provider), model, self._settings.prices)
+        except ConfigurationError:  # a provider that was never registered
+            own = self._settings.prices.get(model)
+            price = None if own is None else (own[0] / MILLION, own[1] / MILLION)
+        if price is None:
+            return None
+        return spent.prompt_tokens * price[0] + spent.completion_tokens * price[1]
 
     # --- jobs on disk -------------------------------------------------------------------------------------------------
 

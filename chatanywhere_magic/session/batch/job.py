@@ -44,7 +44,7 @@ from ...store import DONE, FAILED
 from .pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from ...core import Messages
     from ...providers import Completion, Provider
@@ -162,6 +162,7 @@ class Job:
         self.give_back: Callable[[list[Any]], Any] = lambda values: values
         self.provider_class: Provider | None = None
         self.max_tokens: int | None = None
+        self.fields: list[str] = []
         self.taken = 0
         """How many rows were taken from disk."""
         self.requests = 0
@@ -305,13 +306,18 @@ class Job:
             self._finish()
 
     async def _run(self) -> None:
-        self._pace = Pace(self.bounds.concurrency, self.bounds.rpm, self.bounds.tpm)
+        bounds = self.bounds
+        self._pace = self._pace or Pace(bounds.concurrency, bounds.rpm, bounds.tpm)
         self._succeeded_at = self._time()
         if self.is_stopped:
             return
         self._spawn(len(self._waiting))
         while self._workers:
             await asyncio.wait(set(self._workers))
+        await self._all_saved()
+
+    async def _all_saved(self) -> None:
+        """Wait until everything is on disk."""
         if self._saving is not None:
             await self._saving
         if self._syncing is not None:
@@ -321,9 +327,12 @@ class Job:
 
     def _spawn(self, rows: int) -> None:
         for _ in range(min(rows, self.bounds.concurrency) - len(self._workers)):
-            task = asyncio.ensure_future(self._work())
-            self._workers.add(task)
-            task.add_done_callback(self._workers.discard)
+            self._begin_worker(self._work())
+
+    def _begin_worker(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._workers.add(task)
+        task.add_done_callback(self._workers.discard)
 
     def _stop(self) -> None:
         for task in self._workers:
@@ -412,6 +421,7 @@ class Job:
             self._succeeded_at = self._time()
             self._failures.clear()
             # Its place is free only when it is on disk: so a kill loses no more than is under way.
+            self._received(unit, completion)
             await self._write(unit, value, stored(unit.digest, completion))
         except ChatError as caught:
             failure = caught.bare()
@@ -423,6 +433,9 @@ class Job:
             pace.end(used)
         await self._refused(unit, failure, began, pace)
         return True
+
+    def _received(self, unit: Unit, completion: Completion) -> None:
+        """Take note of a unit's good response."""
 
     def _provider_error(self, caught: BaseException) -> ChatError:
         reason, kind = " ".join(str(caught).split())[:500], type(caught).__name__
@@ -450,11 +463,14 @@ class Job:
     async def _request(self, messages: Messages) -> Completion:
         self.requests += 1
         completion = await self.asking.ask(messages)
+        self._count_usage(completion)
+        return completion
+
+    def _count_usage(self, completion: Completion) -> None:
         usage = completion.usage or Usage()
         self._prompt_tokens += usage.prompt_tokens or 0
         self._completion_tokens += usage.completion_tokens or 0
         self._usage.count(self.asking.provider, completion.model or self.asking.model, completion.usage)
-        return completion
 
     def _reply(self, completion: Completion) -> Reply:
         return Reply(
