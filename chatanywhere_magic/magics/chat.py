@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from keyword import iskeyword
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 

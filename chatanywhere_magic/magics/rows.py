@@ -73,7 +73,7 @@ class RowMagics(Magics):
         self.session = session
 
     @no_var_expand  # braces in the template are the template's
-    @cell_magic  # type: ignore[arg-type]  # IPython annotates its decorator with Never
+    @cell_magic
     @takes(_MAP)
     def chat_map(self, given: Namespace, cell: str) -> Any:
         """Ask the model for every row of a table: ``%%chat_map df -o result``, and the template below."""
@@ -82,9 +82,10 @@ class RowMagics(Magics):
         except Exception as caught:  # noqa: BLE001 - it is said in a line
             reason = f"{type(caught).__name__}: {caught}"
             raise UsageError(phrase("error.map_table", name=given.words[0], reason=reason)) from None
-        names = ("images", "model", "provider", "system", "temperature", "max_tokens", "effort", "concurrency", "rpm")
-        names += ("tpm", "max_cost", "prefix", "name", "retry")
-        options = {name: value for name in names if (value := getattr(given, name)) is not None}
+        named = (
+            "images model provider system temperature max_tokens effort concurrency rpm tpm max_cost prefix name retry"
+        )
+        options = {name: value for name in named.split() if (value := getattr(given, name)) is not None}
         template = cell.strip("\n")
         return self._give(
             given,
