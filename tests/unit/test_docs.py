@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).parents[2] / "docs"
 MAGICS = (DOCS / "magics.md").read_text(encoding="utf-8")
 OPTIONS: dict[str, Options] = {
-    name: getattr(owner, method).options for owner in _CLASSES for name, method in owner.magics["line"].items()
+    name: getattr(owner, method).options
+    for owner in _CLASSES
+    for name, method in (owner.magics["cell"] | owner.magics["line"]).items()
 }
 
 
 def section_of(magic: str) -> str:
     """Return what the documentation says of a magic: its table row, or the part with its name for a title."""
-    rows = [line for line in MAGICS.splitlines() if re.search(rf"`%{magic}\b", line)]
+    rows = [line for line in MAGICS.splitlines() if re.search(rf"`%%?{magic}\b", line)]
     parts = [part for part in MAGICS.split("\n## ") if part.startswith(f"`%{magic}`")]
     return "\n".join([*rows, *parts])
 
