@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from html import escape
-from itertools import accumulate
+from itertools import accumulate, count
 from time import thread_time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -35,6 +35,7 @@ _SECONDS_A_CHARACTER: Final = 2e-5
 """What reading a text may take, many times what an ordinary one does. What is left then is shown as it is written."""
 _SLOW_TAIL: Final = 0.5
 """Seconds after which an open end is shown as it is written, until it is finished: it is painted again and again."""
+_ASKS: Final = 64
 _LOOK_AGAIN: Final = 300
 """After so many characters without an empty line finished blocks are looked for all the same."""
 _ENDING: Final = frozenset({"blockquote_open", "heading_open", "hr", "paragraph_open", "table_open"})
@@ -255,8 +256,14 @@ class IncrementalRenderer:
     def _in_time(self, work: Callable[[], T], end: float) -> T | None:
         """Return what `work` returns; None if it is not ready by `end`, or somebody waits: nothing of it is kept."""
         known, number, repeated = len(self._frozen), self._number, self._repeated
+        asked = count(1)
+
+        def is_over() -> bool:  # seldom by the clock, which costs more than a line
+            is_hurried = self._hurries is not None and self._hurries()
+            return is_hurried or (next(asked) % _ASKS == 0 and thread_time() > end)
+
         try:
-            with patience(lambda: thread_time() > end or (self._hurries is not None and self._hurries())):
+            with patience(is_over):
                 return work()
         except OutOfPatienceError:
             del self._frozen[known:]
