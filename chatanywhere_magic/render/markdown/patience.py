@@ -37,9 +37,9 @@ def patience(is_over: Callable[[], bool]) -> Iterator[None]:
 
 def add_patience(parser: MarkdownIt) -> None:
     """Make the parser ask; see :func:`patience`."""
-    others = ["paragraph", "reference", "blockquote", "list"]
+    others = ["paragraph", "blockquote", "list"]
     parser.block.ruler.before("table", "patience", _ask, {"alt": others})
-    parser.inline.ruler.before("text", "patience", _ask)
+    parser.inline.ruler.after("text", "patience", _ask)  # where a mark may begin
 
 
 def _ask(*_state: object) -> bool:
