@@ -60,8 +60,8 @@ class Autosave:
         """The conversations of which the store has taken or given everything, but for what has changed since."""
         self._timer: asyncio.TimerHandle | None = None
         self._writing = False
-        self._awaited: Future[None] | None = None
-        """The last write for which a prompt has waited; perhaps it stopped waiting."""
+        self._given_up: Future[None] | None = None
+        """The last write for which a prompt has stopped waiting."""
 
     def begin(self, notebook: str) -> None:
         """Start saving conversations, as those of `notebook`."""
@@ -115,12 +115,14 @@ class Autosave:
         """Write `opened` now, and wait until it is written."""
         if self._may_keep(opened):
             self._changed.pop(opened.id, None)
-            is_stuck = self._awaited is not None and not self._awaited.done()
-            self._awaited = self._engine.aside(self._save, [self._draft(opened)])
-            written = asyncio.wrap_future(self._awaited)
+            is_stuck = self._given_up is not None and not self._given_up.done()
+            writing = self._engine.aside(self._save, [self._draft(opened)])
+            written = asyncio.wrap_future(writing)
             end = time.monotonic() + PATIENCE_SECONDS
             while not (is_stuck or self._hindrance() or written.done() or time.monotonic() > end):
                 await asyncio.wait([written], timeout=LOOK_SECONDS)
+            if not written.done():
+                self._given_up = writing
             self._warn(self._hindrance())
 
     def _hindrance(self) -> str:
