@@ -119,6 +119,6 @@ def test_a_cell_that_another_cell_runs_has_no_place_and_the_other_keeps_its_own(
 def test_the_footer_says_what_was_left_out(kernel: Kernel) -> None:
     for number in range(4):
         ask(kernel, f"{number} " + "word " * 60, f"cell-{number}")
-    kernel.run("chat.budget = 250")
+    kernel.run("chat.budget = 330")
     page = the_answer(ask(kernel, "last", "cell-4")).data["text/html"]
     assert "2 earlier turns left out" in page

@@ -62,7 +62,7 @@ def test_the_history_shows_each_turn_with_its_status_versions_and_tokens(kernel:
 
 def test_the_history_says_what_the_next_question_leaves_out(kernel: Kernel) -> None:
     ask(kernel, *(f"{number} {'word ' * 60}" for number in range(4)))
-    kernel.run("chat.budget = 250")
+    kernel.run("chat.budget = 330")
     *rows, note = table(kernel.run("%chat_history"))
     assert ["left out" in " ".join(row) for row in rows[2:]] == [True, True, False, False]
     assert "the next prompt leaves out the oldest 2" in " ".join(note)

@@ -76,7 +76,7 @@ class TestPreview:
 
     def test_of_the_embedded_model(self, kernel: Kernel) -> None:
         plain, _ = shown(kernel.run("%chat --dry-run -p local Hello"))
-        assert "local · about " in plain
+        assert "local · SmolLM2-135M-Instruct.Q4_1 · about " in plain
         assert "of 8,192" in plain
 
 
