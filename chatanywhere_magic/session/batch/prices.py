@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
     from ...providers import Provider
 
-CHECKED: Final = "2026-12-01"
-"""The day on which the table was last compared with what OpenAI documents."""
+AS_OF: Final = "2026-03"
+"""The table holds what OpenAI published up to then."""
 MILLION: Final = 1_000_000
 _OPENAI: Final = {
     "gpt-4.1": (2.0, 8.0),
