@@ -15,7 +15,7 @@ import re
 import shlex
 import tokenize
 from contextlib import suppress
-from itertools import islice
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Final, Literal
 
 from IPython.core.inputtransformer2 import make_tokens_by_line
@@ -34,6 +34,8 @@ _OURS: Final = re.compile(r"chat(?:anywhere)?(?:_[a-z]+)?")
 
 MAX_TRIES: Final = 4
 """Most places of a line at which one of our magics is looked for; the line is read anew for each."""
+MAX_READ_AGAIN: Final = 200_000
+"""Characters above lines that turned out to be no statements, as in a long string: of more, IPython has the rest."""
 ASKING: Final = frozenset({"chat", "chatanywhere"})
 """Names of the magic that gives a response."""
 
@@ -146,7 +148,11 @@ class LinesAsTyped:
         lines = list(lines)
         made = aliases_made("".join(lines))
         known = 0  # behind the last line that was a statement of ours: what comes before it is over
+        above = [0, *accumulate(map(len, lines))]
+        read_again = 0
         for row in range(len(lines)):
+            if read_again > MAX_READ_AGAIN:
+                break
             ours = [match.start() for match in _MAGIC.finditer(lines[row]) if self._called(match[1], made)]
             for match in islice(_LINE.finditer(lines[row]), MAX_TRIES) if ours else ():
                 runs_ours = _RUNNER.fullmatch(match[2]) and ours[-1] >= match.end()
@@ -165,6 +171,8 @@ class LinesAsTyped:
                     lines[row + 1 : end + 1] = ["\n"] * (end - row)
                     known = row + 1
                     break
+                if called:
+                    read_again += above[row] - above[known]
         return lines
 
     def _called(self, name: str, made: dict[str, Called]) -> Called | None:
