@@ -38,6 +38,7 @@ def echo(request: Request) -> Answer:
     return Answer(text=[f"re: {content}"], wait=0.02)
 
 
+# One for all of them, as on one machine: what a row of the same words was answered is known to the next test.
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("workers")
@@ -115,22 +116,22 @@ def test_the_key_is_in_no_task_no_log_and_no_page(client: Any, chat: ChatSession
 def test_a_worker_that_is_lost_takes_only_what_was_under_way(
     client: Any, chat: ChatSession, shared: LocalServer
 ) -> None:
-    job = chat.map([f"row {number}" for number in range(200)], client=client, background=True, concurrency=8)
+    job = chat.map([f"lost {number}" for number in range(200)], client=client, background=True, concurrency=8)
     shared.wait_for_request(60, seconds=60)
     victim = next(iter(client.run(os.getpid).values()))
     os.kill(victim, signal.SIGKILL)
     values = job.result(120)
-    assert values == [f"re: row {number}" for number in range(200)]
+    assert values == [f"re: lost {number}" for number in range(200)]
     assert len(shared.requests) <= 200 + 8
 
 
 def test_stopping_keeps_what_is_done(client: Any, chat: ChatSession, shared: LocalServer) -> None:
-    job = chat.map([f"row {number}" for number in range(400)], client=client, background=True)
+    job = chat.map([f"stopped {number}" for number in range(400)], client=client, background=True)
     shared.wait_for_request(40, seconds=60)
     job.cancel()
     done = [value for value in job.result(30) if isinstance(value, str)]
     assert 8 <= len(done) < 400
-    assert all(isinstance(value, str) for value in chat.map([f"row {number}" for number in range(400)], client=client))
+    assert all(isinstance(value, str) for value in chat.map([f"stopped {number}" for number in range(400)], client=client))
 
 
 def test_a_frame_of_dask_is_asked_when_it_is_computed(client: Any, chat: ChatSession, shared: LocalServer) -> None:  # noqa: ARG001 - it computes
