@@ -219,17 +219,19 @@ class _PandasTable(_Table):
         rows = self.first.iloc[:HEAD_ROWS, :columns]
         yield ["", *self.names[:columns]]
         parts = [_short(rows.iloc[:, position]) for position in range(rows.shape[1])]
-        for number, label in enumerate(rows.index.tolist()):
+        for number, label in enumerate(_short(rows.index)):
             yield [label, *(part[number] for part in parts)]
 
 
 def _short(column: Any) -> list[Any]:
-    """Return the values of a column of pandas; of texts that are kept elsewhere than in Python, only the beginnings."""
-    if is_a(column.dtype, "pandas", "StringDtype", "ArrowDtype"):
+    """Return the values of a column or an index of pandas; of texts that are kept outside Python, the beginnings."""
+    if is_a(getattr(column, "dtype", None), "pandas", "CategoricalDtype"):
+        kept = column.array
+        column = kept.categories.take(kept.codes, allow_fill=True, fill_value=None)
+    if is_a(getattr(column, "dtype", None), "pandas", "StringDtype", "ArrowDtype"):
         with suppress(AttributeError):  # no texts
             column = column.str.slice(0, 4 * CELL_CHARACTERS)
-    found: list[Any] = column.tolist()
-    return found
+    return list(column)
 
 
 def _is_heavy(column: Any) -> bool:
@@ -248,8 +250,11 @@ def _pandas(value: Any, most: int) -> _PandasTable:
         size = counted(len(value), "value")
     rows, columns = frame.shape
     size = size or f"{counted(rows, 'row')} × {counted(columns, 'column')}"
-    memory = f" {_bytes(int(frame.memory_usage(index=False).sum()))}," if columns <= MOST_MEASURED else ""
-    looked_at = frame.iloc[:, :most]
+    # Under numbers, or each column that is taken would take its name along, which may be anything.
+    numbered = frame if columns <= MOST_MEASURED else frame.iloc[:, :most]
+    numbered = numbered.set_axis(range(numbered.shape[1]), axis=1)
+    memory = f" {_bytes(int(numbered.memory_usage(index=False).sum()))}," if columns <= MOST_MEASURED else ""
+    looked_at = numbered.iloc[:, :most]
     sample = looked_at.iloc[:: _sample_step(rows, min(columns, most))]
     return _PandasTable(
         title=f"pandas.{type(value).__name__}",
@@ -258,7 +263,7 @@ def _pandas(value: Any, most: int) -> _PandasTable:
         columns=columns,
         types=frame.dtypes.tolist() if columns > most else (),
         sample_rows=len(sample),
-        names=[_name(name) for name in frame.columns[: most + MORE_NAMES]],
+        names=[_name(name) for name in _short(frame.columns[: most + MORE_NAMES])],
         sample=sample,
         first=looked_at.iloc[:HEAD_ROWS],
     )
@@ -272,7 +277,7 @@ def _name(name: Any) -> str:
 
 def _index(index: Any) -> str:
     name = f" {_cell(index.name)}" if index.name is not None else ""
-    ends = f" {_cell(index[0])} … {_cell(index[-1])}" if len(index) else ""
+    ends = f" {_cell(_short(index[:1])[0])} … {_cell(_short(index[-1:])[0])}" if len(index) else ""
     return f"{type(index).__name__}{name}{ends}"
 
 
@@ -365,7 +370,7 @@ def _polars(value: Any, most: int) -> _PolarsTable:
         columns=columns,
         types=[str(frame.to_series(at).dtype) for at in range(0, columns, -(-columns // MOST_MEASURED))],
         sample_rows=len(sample),
-        names=[_name(name) for name in frame.columns[: most + MORE_NAMES]],
+        names=[_name(name) for name in _short(frame.columns[: most + MORE_NAMES])],
         sample=sample,
         first=looked_at.head(HEAD_ROWS) if rows > HEAD_ROWS else looked_at,
     )

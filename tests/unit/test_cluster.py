@@ -131,7 +131,8 @@ def test_stopping_keeps_what_is_done(client: Any, chat: ChatSession, shared: Loc
     job.cancel()
     done = [value for value in job.result(30) if isinstance(value, str)]
     assert 8 <= len(done) < 400
-    assert all(isinstance(value, str) for value in chat.map([f"stopped {number}" for number in range(400)], client=client))
+    again = chat.map([f"stopped {number}" for number in range(400)], client=client)
+    assert all(isinstance(value, str) for value in again)
 
 
 def test_a_frame_of_dask_is_asked_when_it_is_computed(client: Any, chat: ChatSession, shared: LocalServer) -> None:  # noqa: ARG001 - it computes
