@@ -184,6 +184,9 @@ class Job:
         self._saved: asyncio.Future[None] | None = None
         self._done = self._failed = 0
         self._prompt_tokens = self._completion_tokens = 0
+        self._answers = 0
+        self._under_way = 0
+        """Rows of which it is not known yet what they cost."""
         self._succeeded_at = self._synced = 0.0
         self._failures: list[str] = []
         self._began = self._ended = 0.0
@@ -412,10 +415,14 @@ class Job:
             self.error = NotAskedError(phrase("error.max_cost", limit=self.bounds.max_cost))
             self._waiting.appendleft(unit)
             return False
+        self._under_way += 1
         began = await pace.begin(tokens)
         used = 0.0
         try:
-            value, completion = await self._answered(messages)
+            try:
+                value, completion = await self._answered(messages)
+            finally:
+                self._under_way -= 1
             pace.succeeded()
             used = self._used(completion) - tokens if self.bounds.tpm else 0.0
             self._succeeded_at = self._time()
@@ -467,6 +474,7 @@ class Job:
         return completion
 
     def _count_usage(self, completion: Completion) -> None:
+        self._answers += 1
         usage = completion.usage or Usage()
         self._prompt_tokens += usage.prompt_tokens or 0
         self._completion_tokens += usage.completion_tokens or 0
@@ -492,8 +500,8 @@ class Job:
         cost = self.progress.cost
         if most is None or cost is None:
             return False
-        each = cost / max(self.requests - len(self._running), 1)
-        return cost + each * len(self._running) > most
+        each = cost / max(self._answers, 1)
+        return cost + each * (self._under_way + 1) > most
 
     # --- failures -------------------------------------------------------------------------------------------------
 
