@@ -222,7 +222,7 @@ def test_a_thousand_turns_scroll_without_holding_the_page_up(open_panel: OpenPan
     built = panel.root.locator(".chatanywhere-turn[data-status]")
     assert built.count() < 100
     # Held all the time, it would be 1. Another browser may run beside this one; benchmarks/panel.py has the figures.
-    assert notebook.page.evaluate(SCROLL_UP) < 0.8
+    assert notebook.page.evaluate(SCROLL_UP) < 0.9
     assert 20 < built.count() < 500
 
 
