@@ -23,7 +23,7 @@ LEAST_BYTES: Final = 4_096
 BYTES_HASHED: Final = 1_000
 """That take as long as to hash one value that is no plain number."""
 SHOWN: Final = 40
-"""Names of one kind of change that are told."""
+"""At most so many names are listed of one kind of change."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class Snapshot:
             if name in before and not _is_same(before[name], state)
         ]
         deleted = [name for name in before if name not in after]
-        told = [("added", added), ("changed", changed), ("deleted", deleted)]
-        return "\n".join(f"{kind}: {_listed(words)}" for kind, words in told if words)
+        kinds = [("added", added), ("changed", changed), ("deleted", deleted)]
+        return "\n".join(f"{kind}: {_listed(words)}" for kind, words in kinds if words)
 
 
 def _is_same(one: _State, other: _State) -> bool:

@@ -217,25 +217,13 @@ class Turns:
         ConfigurationError
             If there is no such turn, or its prompt cannot be asked here.
         """
-        if index is None:
-            visible = self._conversation.visible
-            index = visible[-1][0] if visible else 0
+        index = self._last_shown if index is None else index
         version = self.get(index).current
         is_same = provider is None
         if is_same:
             provider, asked_for = self._catalog.answered(version)
             model = model or asked_for
-        return self._preparation.prepare(
-            **_asked_again(version),
-            tools=self._tools_of(index, version),
-            provider=provider,
-            model=model,
-            system=version.system,
-            temperature=version.temperature,
-            origin=version.origin,
-            revises=index,
-            **self._preparation.recorded_parameters(version),
-        )
+        return self._asked_once_more(index, provider, model)
 
     def revise(self, index: int, prompt: str, **options: Any) -> LiveTurn:
         """Prepare to send `prompt` as a new version of the turn at `index`.
@@ -268,9 +256,7 @@ class Turns:
         ConfigurationError
             If there is no such turn, or nothing to go on with.
         """
-        if index is None:
-            visible = self._conversation.visible
-            index = visible[-1][0] if visible else 0
+        index = self._last_shown if index is None else index
         version = self.get(index).current
         steps = list(version.response)
         while steps and not (steps[-1].tool_results or steps[-1].tool_calls):
@@ -278,6 +264,17 @@ class Turns:
         if not steps or (version.status == "complete" and version.finish_reason not in LIMITS):
             raise ConfigurationError(phrase("error.nothing_to_continue", number=index + 1))
         provider, model = self._catalog.answered(version)
+        return self._asked_once_more(index, provider, model, steps=tuple(steps))
+
+    @property
+    def _last_shown(self) -> int:
+        """The index of the last turn; 0 if there is none."""
+        visible = self._conversation.visible
+        return visible[-1][0] if visible else 0
+
+    def _asked_once_more(self, index: int, provider: Any, model: str, **further: Any) -> LiveTurn:
+        """Prepare another version of a turn, asked as its current one was."""
+        version = self.get(index).current
         return self._preparation.prepare(
             **_asked_again(version),
             tools=self._tools_of(index, version),
@@ -287,8 +284,8 @@ class Turns:
             temperature=version.temperature,
             origin=version.origin,
             revises=index,
-            steps=tuple(steps),
             **self._preparation.recorded_parameters(version),
+            **further,
         )
 
     def _tools_of(self, index: int, version: Version) -> list[Any] | None:

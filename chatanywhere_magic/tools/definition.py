@@ -173,8 +173,8 @@ class Tool:
     @property
     def schema(self) -> dict[str, Any]:
         """Its description for the model, in OpenAI's form."""
-        told = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
-        return {"type": "function", "function": {key: value for key, value in told.items() if value != ""}}
+        function = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
+        return {"type": "function", "function": {key: value for key, value in function.items() if value != ""}}
 
     def check(self, arguments: str) -> dict[str, Any]:
         """Return the arguments that a model wrote as JSON, checked by the schema: nobody's code has run yet.
@@ -235,7 +235,7 @@ class _Parameter:
     hint: Any
     note: str
     default: Any
-    is_told: bool = True
+    is_offered: bool = True
     """Not if a partial object fixes its value."""
 
 
@@ -361,24 +361,24 @@ def _schema(
     parameters: list[_Parameter], name: str
 ) -> tuple[dict[str, Any], Callable[[Any], list[str]], Callable[[Any], dict[str, Any]]]:
     """Return the schema of a call's arguments, what lists their problems, and what converts them."""
-    told = [each for each in parameters if each.is_told]
+    offered = [each for each in parameters if each.is_offered]
     try:
-        schema, build = _adapted(told, name)
+        schema, build = _adapted(offered, name)
     except (ConfigurationError, TypeError):
-        odd = next(each for each in told if not _is_said(each))
+        odd = next(each for each in offered if not _is_said(each))
         kind = getattr(odd.hint, "__name__", "") or str(odd.hint)
         raise ConfigurationError(
             phrase("error.tool_parameter", name=name, parameter=odd.name, kind=kind[:80])
         ) from None
     problems = validator(schema, name, exact=True)
-    for each in told:
+    for each in offered:
         if each.default is not _NONE and each.kind not in _REST:
             with suppress(TypeError, ValueError, RecursionError):
                 default = json.loads(json.dumps(each.default, default=_default, allow_nan=False))
                 alone = {**schema, "required": []}
                 if len(str(default)) <= MAX_PARAMETER and not validator(alone, name)({each.name: default}):
                     schema["properties"][each.name] = {**schema["properties"][each.name], "default": default}
-    rest = next((each.name for each in told if each.kind is _Kind.VAR_KEYWORD), "")
+    rest = next((each.name for each in offered if each.kind is _Kind.VAR_KEYWORD), "")
     taken = {each.name for each in parameters}
 
     def all_problems(value: Any) -> list[str]:
@@ -431,7 +431,7 @@ def _by_keyword(function: Callable[..., Any], parameters: list[_Parameter]) -> C
     def call(**given: Any) -> Any:
         positional: list[Any] = []
         for each in parameters:
-            if each.kind in in_order and each.is_told:
+            if each.kind in in_order and each.is_offered:
                 positional.append(given.pop(each.name, each.default))
             elif each.kind is _Kind.VAR_POSITIONAL:
                 positional += given.pop(each.name, ())

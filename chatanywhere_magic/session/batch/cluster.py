@@ -174,12 +174,7 @@ class ClusterJob(Job):
             else:
                 await self._write(unit, value, stored(unit.digest, completion))
                 return
-        if self._ends_all(error):
-            self.error = self.error or error
-            unit.value = error
-            self._stop()
-            return
-        await self._end(unit, error)
+        await self._give_up(unit, error)
 
     def _lost(self, units: list[Unit], error: BaseException) -> None:
         """Have units asked again whose worker was lost; what no worker can do ends the job."""

@@ -514,6 +514,10 @@ class Job:
         if pause is not None:
             heappush(self._later, (self._time() + pause, id(unit), unit))
             return
+        await self._give_up(unit, error)
+
+    async def _give_up(self, unit: Unit, error: ChatError) -> None:
+        """End a unit by an error, and with it the job if it would end every other unit, too."""
         if self._ends_all(error):
             self.error = self.error or error
             unit.value = error
